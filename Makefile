@@ -1,0 +1,35 @@
+# make demo   set up .venv, distil on the embedded example, print table and pictures
+#             (make demo ARGS=--quick for a short one)
+# make test   set up .venv, run the test suite
+# make lint   check style
+# make clean  remove what the others made, but not .venv
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint clean
+
+demo: $(READY)
+	$(VENV)/bin/python tools/demo.py $(ARGS)
+
+test: $(READY)
+	$(VENV)/bin/ruff check .
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile $(ARGS)
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+
+clean:
+	rm -rf build *.egg-info work_dirs data .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -exec rm -rf {} +
+
+# Complete only when the last line has run, so an interrupted set-up starts again.
+$(READY): requirements/constraints.txt requirements/runtime.txt requirements/mminstall.txt requirements/tests.txt setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo 'Python 3.10 or newer is needed: make PYTHON=python3.12 ...'; exit 1; }
+	@echo 'Setting up $(VENV): about 5 GB and some minutes, once.'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q -c requirements/constraints.txt \
+		-r requirements/runtime.txt -r requirements/mminstall.txt -r requirements/tests.txt
+	$(VENV)/bin/python -m pip install -q --no-deps --no-build-isolation -e .
+	touch $@

@@ -1,0 +1,11 @@
+"""CTKD with one global temperature, half of the loss on foreground RoIs."""
+custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
+distill_losses = dict(
+    loss_ctkd=dict(
+        type='KDLoss',
+        temperature=dict(
+            type='GlobalTemperature', tau_min=0.5, tau_range=1.5, initial_temperature=1.0),
+        foreground_weight=0.5))
+custom_hooks = [dict(type='CurriculumHook', end=2)]
+# weight decay would pull theta to 0, that is tau to the middle of its range
+temperature_paramwise = dict(custom_keys={'distill_losses': dict(decay_mult=0.0)})

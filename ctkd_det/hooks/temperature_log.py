@@ -1,0 +1,52 @@
+"""What the optimizer does to learned temperatures, made visible."""
+from typing import Dict, Iterator, Tuple
+
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from torch import Tensor, nn
+
+from ..models.temperatures import BaseTemperature
+
+
+def learned_temperatures(model: nn.Module) -> Iterator[Tuple[str, BaseTemperature]]:
+    """Name of the loss (``ctkd`` for ``loss_ctkd``) and its learned temperature."""
+    if is_model_wrapper(model):
+        model = model.module
+    for name, module in model.named_modules():
+        if isinstance(module, BaseTemperature) and any(True for _ in module.parameters()):
+            yield name.split('.')[-2].removeprefix('loss_'), module
+
+
+def log_gradients(runner) -> None:
+    """Log each temperature's gradient whenever the optimizer steps.
+
+    Read when the step begins, it is what moves the temperature: all-reduced,
+    accumulated, clipped and free of the AMP loss scale.
+    """
+
+    def record(optimizer, args, kwargs) -> None:
+        for name, temperature in learned_temperatures(runner.model):
+            for key, value in _gradients(temperature).items():
+                runner.message_hub.update_scalar(f'train/{name}.{key}', value)
+
+    runner.optim_wrapper.optimizer.register_step_pre_hook(record)
+
+
+def _gradients(temperature: BaseTemperature) -> Dict[str, Tensor]:
+    """Of a scalar theta the signed gradient, else the norm over all parameters."""
+    grads = [p.grad for p in temperature.parameters() if p.grad is not None]
+    if len(grads) == 1 and grads[0].numel() == 1:
+        return dict(theta_grad=grads[0].item())
+    return dict(theta_grad=sum(g.square().sum() for g in grads).sqrt().item()) if grads else {}
+
+
+def warn_of_decay(runner) -> None:
+    """Warn if weight decay pulls a learned temperature to the middle of its range."""
+    decay = {id(p): group.get('weight_decay', 0)
+             for group in runner.optim_wrapper.optimizer.param_groups for p in group['params']}
+    for name, temperature in learned_temperatures(runner.model):
+        if any(decay.get(id(p), 0) > 0 for p in temperature.parameters()):
+            print_log(
+                f'The temperature of loss_{name} has weight decay, which pulls it to the middle '
+                "of its range. Switch it off: optim_wrapper=dict(paramwise_cfg=dict(custom_keys="
+                "{'distill_losses': dict(decay_mult=0)}))", logger='current', level='WARNING')

@@ -1,0 +1,148 @@
+"""A two-stage detector that learns from a frozen teacher's RoI classifications."""
+from pathlib import Path
+from typing import Any, Callable, Dict, Union
+
+import torch
+from mmengine.logging import MessageHub
+from torch import Tensor, nn
+
+from mmdet.models.detectors import TwoStageDetector
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import ConfigType
+from ..taps import RoILogits, RoITap
+from ..teachers import FrozenTeacher
+
+
+@MODELS.register_module()
+class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
+    """Adds distillation losses to a two-stage detector; otherwise it is one.
+
+    The student's loss runs once, unchanged; a tap records its RoIs and
+    logits; the teacher classifies the same RoIs; each distillation loss
+    compares the two. With all of them inactive the teacher does not run, and
+    training is plain mmdet's to the last bit.
+
+    Args:
+        *args, **kwargs: Those of :class:`mmdet.models.TwoStageDetector`.
+        teacher_config (str | Path | dict): Config of the teacher: a path, an
+            ``mmdet::`` name, or the config itself.
+        teacher_ckpt (str): Its checkpoint, loaded strictly.
+        distill_losses (dict[str, dict]): Configs of the losses by name; a
+            name is its key in the log and starts with ``loss_``.
+        eval_teacher (bool): Taken for the sake of mmdet's
+            ``KnowledgeDistillationSingleStageDetector``; must be True.
+
+    Raises:
+        ValueError: if a loss is badly named, or ``eval_teacher`` is False.
+        FileNotFoundError, TeacherError, TypeError: see :class:`FrozenTeacher`.
+    """
+
+    def __init__(self,
+                 *args,
+                 teacher_config: Union[str, Path, ConfigType],
+                 teacher_ckpt: str,
+                 distill_losses: Dict[str, ConfigType],
+                 eval_teacher: bool = True,
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if not eval_teacher:
+            raise ValueError('eval_teacher=False is not supported: batch statistics of the '
+                             "student's images would change the teacher")
+        _check_names(distill_losses)
+        # The student's initial weights must not depend on what is distilled.
+        with torch.random.fork_rng(devices=[]):
+            self.distill_losses = nn.ModuleDict(
+                {name: MODELS.build(cfg) for name, cfg in distill_losses.items()})
+            self.teacher = FrozenTeacher(teacher_config, teacher_ckpt, student=self)
+        RoITap(self.roi_head)  # says now, not in training, if the head cannot be tapped
+        self._classes_checked = False
+
+    @property
+    def teacher_model(self) -> nn.Module:
+        """nn.Module: The teacher's detector."""
+        return self.teacher.model
+
+    def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> nn.Module:
+        self.teacher.apply(fn)
+        return super()._apply(fn, *args, **kwargs)
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict:
+        """Losses of the student, and the distillation losses.
+
+        Args:
+            batch_inputs (Tensor): (B, 3, H, W), normalised for the student.
+            batch_data_samples (list[DetDataSample]): Of length B.
+
+        Returns:
+            dict[str, Tensor]: Plain mmdet's losses; each distillation loss
+            under its name; and temperature statistics, whose keys do not
+            contain ``loss``, so that mmengine logs them and adds them to
+            nothing.
+        """
+        self._check_classes()
+        with RoITap(self.roi_head) as record:
+            losses = super().loss(batch_inputs, batch_data_samples)
+        losses.update(self._distill(batch_inputs, batch_data_samples, record))
+        return losses
+
+    def _distill(self, batch_inputs: Tensor, batch_data_samples: SampleList,
+                 record: RoILogits) -> dict:
+        student = teacher = None
+        results = {}
+        for name, loss in self.distill_losses.items():
+            if not loss.active:
+                results[name] = _zero(loss, batch_inputs)
+                continue
+            if student is None:
+                student = self._complete(record, batch_inputs)
+                teacher = self._teacher_logits(batch_inputs, batch_data_samples, student)
+            results[name] = loss(student.cls_score, teacher, student.labels,
+                                 weight=student.label_weights, avg_factor=student.avg_factor)
+            results.update(_log_values(name, loss))
+        return results
+
+    def _complete(self, record: RoILogits, like: Tensor) -> RoILogits:
+        """Without any RoI mmdet skips the loss: stand in with empty tensors.
+
+        So every rank still has every parameter in its graph.
+        """
+        if record.cls_score is None:
+            num_logits = self.roi_head.bbox_head.num_classes + 1
+            record.cls_score = like.new_zeros((0, num_logits))
+            record.labels = like.new_zeros((0, ), dtype=torch.long)
+            record.label_weights, record.avg_factor = like.new_zeros((0, )), 1.0
+        return record
+
+    def _teacher_logits(self, batch_inputs: Tensor, batch_data_samples: SampleList,
+                        record: RoILogits) -> Tensor:
+        if len(record.cls_score) == 0:
+            return record.cls_score.detach()
+        return self.teacher.roi_logits(batch_inputs, batch_data_samples, record.rois)
+
+    def _check_classes(self) -> None:
+        """In a Runner's first step, hold the data set's classes against the teacher's."""
+        hub = MessageHub.get_current_instance()
+        if not self._classes_checked and hub.get_info('loop_stage') == 'train':
+            self.teacher.check_classes(hub.get_info('dataset_meta', {}).get('classes'))
+            self._classes_checked = True
+
+
+def _check_names(distill_losses: Dict[str, ConfigType]) -> None:
+    for name in distill_losses:
+        if not name.startswith('loss_') or 'loss' in name[len('loss_'):] or '.' in name:
+            raise ValueError(f'distill_losses: the name {name!r} must be "loss_" and a word '
+                             'without "loss" or a dot, as in "loss_ctkd"')
+
+
+def _zero(loss: nn.Module, like: Tensor) -> Tensor:
+    """0 that keeps the parameters of an inactive loss in the graph, for DDP."""
+    return sum((p.sum() * 0 for p in loss.parameters()), like.new_zeros(()))
+
+
+def _log_values(name: str, loss: nn.Module) -> Dict[str, Tensor]:
+    """Temperature statistics and lambda as ``ctkd.tau_mean`` for ``loss_ctkd``."""
+    values = dict(loss.statistics)
+    if loss.temperature.lambda_ is not None:
+        values['lambda'] = torch.tensor(loss.temperature.lambda_)
+    return {f'{name[len("loss_"):]}.{key}': value for key, value in values.items()}

@@ -1,0 +1,30 @@
+"""Knowledge distillation by the Kullback-Leibler divergence."""
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdet.registry import MODELS
+from .base import LogitLoss
+
+
+@MODELS.register_module()
+class KDLoss(LogitLoss):
+    r"""KD; with a learnable temperature it is CTKD.
+
+    .. math::
+        L_i = \tau_i^2 \sum_c p^t_{ic} (\log p^t_{ic} - \log p^s_{ic}),
+        \quad p = \mathrm{softmax}(z / \tau)
+
+    summed over the classes (background among them), multiplied by
+    :math:`\tau^2` for each RoI, then averaged over RoIs. For one tau this is
+    ``F.kl_div(log_softmax(s / tau), softmax(t / tau),
+    reduction='batchmean') * tau ** 2``.
+
+    Sources: "Distilling the Knowledge in a Neural Network" (2015); CTKD
+    (AAAI 2023), eq. 1 and 3. Arguments: see :class:`LogitLoss`.
+    """
+
+    def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:
+        log_p_s = F.log_softmax(s / tau, dim=1)
+        log_p_t = F.log_softmax(t / tau, dim=1)
+        kl = F.kl_div(log_p_s, log_p_t, reduction='none', log_target=True).sum(1)
+        return kl * tau.reshape(-1)**2

@@ -1,0 +1,4 @@
+from .checkpoint import TeacherError
+from .teacher import FrozenTeacher
+
+__all__ = ['FrozenTeacher', 'TeacherError']

@@ -1,0 +1,85 @@
+"""Loading a teacher's checkpoint strictly, and saying clearly what is wrong with it."""
+import os.path as osp
+import pickle
+from typing import Optional, Tuple
+from urllib.error import URLError
+
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+
+class TeacherError(RuntimeError):
+    """The teacher cannot be what the configuration says it is."""
+
+
+def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
+    """Load every weight of ``model`` from ``filename``, or fail.
+
+    Args:
+        model (nn.Module): The teacher.
+        filename (str): A path, or anything that mmengine can fetch
+            (``https://``, ``s3://``, ``open-mmlab://`` ...).
+
+    Returns:
+        tuple[str] or None: The class names the checkpoint was trained with,
+        if it says so.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        TeacherError: if it cannot be read or downloaded, contains code, or
+            does not hold exactly the weights of ``model``; the message names
+            the file and the keys.
+    """
+    checkpoint = _read(filename)
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    # a distilled student may teach in turn; its temperatures are not wanted
+    state_dict = {key.removeprefix('module.'): value for key, value in state_dict.items()
+                  if 'distill_losses.' not in key}
+    try:
+        model.load_state_dict(state_dict, strict=True)
+    except RuntimeError as error:
+        raise TeacherError(
+            f'teacher_ckpt {filename} does not hold the weights of teacher_config '
+            f'({type(model).__name__}): {error}\nGive the checkpoint that was trained with '
+            'this very config. A teacher with missing weights would teach noise.') from None
+    return _classes(checkpoint.get('meta', {}))
+
+
+def _read(filename: str) -> dict:
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f'teacher_ckpt {filename} does not exist (working directory: {osp.abspath(".")}). '
+            'Train the teacher first, or download one: mim download mmdet --config '
+            'faster-rcnn_r101_fpn_2x_coco --dest checkpoints') from None
+    except URLError as error:
+        raise TeacherError(
+            f'teacher_ckpt {filename} could not be downloaded ({error}). Fetch it where there '
+            'is a network and give its path instead.') from error
+    except pickle.UnpicklingError as error:
+        raise TeacherError(
+            f'teacher_ckpt {filename} is refused: it is damaged, or contains more than weights '
+            f'and log values, which could run code when loaded. {_first_line(error)}') from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise TeacherError(
+            f'teacher_ckpt {filename} cannot be read, it is probably truncated or not a '
+            f'checkpoint: {_first_line(error)}') from error
+    if not isinstance(checkpoint, dict):
+        raise TeacherError(f'teacher_ckpt {filename} holds a {type(checkpoint).__name__}, '
+                           'not a dictionary of weights')
+    return checkpoint
+
+
+def _classes(meta: dict) -> Optional[Tuple[str, ...]]:
+    """Class names as mmdet 3.x (``dataset_meta``) and 2.x (``CLASSES``) store them."""
+    classes = meta.get('dataset_meta', {}).get('classes') or meta.get('CLASSES')
+    return tuple(classes) if classes else None
+
+
+def _first_line(error: Exception) -> str:
+    """torch's message without its advice to load the file unsafely."""
+    for line in str(error).splitlines():
+        if 'Unsupported' in line or 'GLOBAL' in line or 'refused' in line:
+            return line.strip()
+    return (str(error).splitlines() or [''])[0]

@@ -1,0 +1,48 @@
+"""The bounded map from an unbounded parameter theta to a temperature tau."""
+import math
+
+import torch
+from torch import Tensor
+
+
+class TemperatureBounds:
+    """tau = tau_min + tau_range * sigmoid(theta), CTKD (AAAI 2023), eq. 4.
+
+    Args:
+        tau_min (float): Lower bound of tau, greater than 0.
+        tau_range (float): Width of the interval, greater than 0.
+
+    Raises:
+        ValueError: if a bound is not a finite number above 0.
+    """
+
+    def __init__(self, tau_min: float, tau_range: float) -> None:
+        for name, value in (('tau_min', tau_min), ('tau_range', tau_range)):
+            if not math.isfinite(value) or value <= 0:
+                raise ValueError(f'{name} must be a finite number > 0, got {value}')
+        self.tau_min, self.tau_range = float(tau_min), float(tau_range)
+
+    @property
+    def tau_max(self) -> float:
+        """float: Upper bound of tau, never reached."""
+        return self.tau_min + self.tau_range
+
+    def tau(self, theta: Tensor) -> Tensor:
+        """Temperature of ``theta``, same shape, in float32 or wider."""
+        if theta.dtype in (torch.float16, torch.bfloat16):
+            theta = theta.float()
+        return self.tau_min + self.tau_range * theta.sigmoid()
+
+    def theta(self, tau: float) -> float:
+        """The parameter at which the temperature is ``tau``.
+
+        Raises:
+            ValueError: if ``tau`` is not strictly between the bounds.
+        """
+        if not self.tau_min < tau < self.tau_max:
+            raise ValueError(f'an initial temperature of {tau} does not lie strictly '
+                             f'between {self.tau_min} and {self.tau_max}')
+        return math.log((tau - self.tau_min) / (self.tau_max - tau))
+
+    def __repr__(self) -> str:
+        return f'tau in ({self.tau_min:g}, {self.tau_max:g})'

@@ -1,0 +1,35 @@
+"""The temperature that does not move."""
+import math
+
+import torch
+from torch import Tensor
+
+from mmdet.registry import MODELS
+from .base import BaseTemperature
+
+
+@MODELS.register_module()
+class FixedTemperature(BaseTemperature):
+    """A constant tau, as in "Distilling the Knowledge in a Neural Network" (2015).
+
+    Args:
+        value (float): The temperature, greater than 0.
+
+    Raises:
+        ValueError: if ``value`` is not a finite number above 0.
+    """
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        if not math.isfinite(value) or value <= 0:
+            raise ValueError(f'a temperature must be a finite number > 0, got {value}')
+        # a buffer, so that it follows the model's device; not part of checkpoints
+        self.register_buffer('value', torch.tensor([float(value)]), persistent=False)
+
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor,
+                labels: Tensor) -> Tensor:
+        """Return tau, shape (1,)."""
+        return self.value.float()
+
+    def extra_repr(self) -> str:
+        return f'value={self.value.item():g}'

@@ -1,0 +1,113 @@
+"""Small real parts shared by the tests: data, teacher, configs."""
+from pathlib import Path
+from typing import List, Optional
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+import ctkd_det  # noqa: F401
+from ctkd_det.datasets.shapes import ShapesConfig, generate
+from mmdet.registry import MODELS
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = ROOT / 'configs'
+CLASSES = ShapesConfig(1).classes
+
+GLOBAL = dict(type='KDLoss', temperature=dict(type='GlobalTemperature'))
+
+
+def make_shapes(out_dir: Path, num_images: int = 8) -> Path:
+    """A set of 64-pixel images as both ``train`` and ``val``."""
+    for i, name in enumerate(('train', 'val')):
+        generate(out_dir, name, ShapesConfig(num_images, size=64, seed=i))
+    return out_dir
+
+
+def student_config(data_root: Optional[Path] = None, max_epochs: int = 2) -> Config:
+    """The shapes student, thinner still; with data if a folder is given."""
+    cfg = Config.fromfile(CONFIGS / 'shapes' / 'student.py')
+    cfg.merge_from_dict(dict(
+        train_dataloader=dict(batch_size=2),
+        train_cfg=dict(max_epochs=max_epochs, val_interval=max_epochs),
+        randomness=dict(seed=0)))
+    cfg.param_scheduler = None
+    cfg.default_hooks.logger.interval = 1
+    if data_root is not None:
+        use_data(cfg, data_root)
+    return cfg
+
+
+def use_data(cfg: Config, data_root: Path) -> Config:
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.data_root = str(data_root)
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        evaluator.ann_file = str(Path(data_root) / 'val.json')
+    return cfg
+
+
+def build(cfg: Config) -> torch.nn.Module:
+    """Build a detector outside a Runner, with seeded weights."""
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    return model
+
+
+def make_teacher(folder: Path, classes: tuple = CLASSES, **model_options) -> dict:
+    """Save a teacher with seeded random weights; returns the detector's arguments for it."""
+    cfg = student_config()
+    cfg.model.merge(model_options)
+    folder.mkdir(parents=True, exist_ok=True)
+    cfg.dump(folder / 'teacher.py')
+    torch.manual_seed(1)
+    model = build(cfg)
+    # far enough from the student that the losses have something to say
+    for parameter in model.roi_head.bbox_head.fc_cls.parameters():
+        parameter.data.normal_(std=0.5)
+    checkpoint = dict(state_dict=model.state_dict(),
+                      meta=dict(dataset_meta=dict(classes=classes)))
+    torch.save(checkpoint, folder / 'teacher.pth')
+    return dict(teacher_config=str(folder / 'teacher.py'),
+                teacher_ckpt=str(folder / 'teacher.pth'))
+
+
+def distill(cfg: Config, teacher: dict, distill_losses: Optional[dict] = None) -> Config:
+    """Turn a student's config into a distilled student's."""
+    cfg.model.update(type='KnowledgeDistillationTwoStageDetector',
+                     distill_losses=distill_losses or dict(loss_ctkd=GLOBAL), **teacher)
+    return cfg
+
+
+def batch(model: torch.nn.Module, num_images: int = 2, size: int = 64,
+          num_objects: int = 3, training: bool = True) -> dict:
+    """Random images with random boxes, through the model's preprocessor."""
+    from mmdet.structures import DetDataSample
+    from mmengine.structures import InstanceData
+    generator = torch.Generator().manual_seed(0)
+    images: List[torch.Tensor] = []
+    samples = []
+    for _ in range(num_images):
+        images.append((torch.rand(3, size, size, generator=generator) * 255).byte())
+        corner = torch.rand(num_objects, 2, generator=generator) * size * 0.6
+        boxes = torch.cat([corner, corner + 8 + torch.rand(
+            num_objects, 2, generator=generator) * size * 0.25], dim=1)
+        sample = DetDataSample(
+            metainfo=dict(img_shape=(size, size), ori_shape=(size, size), scale_factor=(1., 1.)),
+            gt_instances=InstanceData(
+                bboxes=boxes,
+                labels=torch.randint(len(CLASSES), (num_objects, ), generator=generator)),
+            ignored_instances=InstanceData(bboxes=torch.zeros(0, 4)))
+        samples.append(sample)
+    return model.data_preprocessor(dict(inputs=images, data_samples=samples), training)
+
+
+def run(cfg: Config, work_dir: Path) -> Runner:
+    """Train with mmengine's Runner and return it."""
+    cfg.work_dir = str(work_dir)
+    cfg.experiment_name = work_dir.name + str(abs(hash(str(work_dir))))
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner

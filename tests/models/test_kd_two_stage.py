@@ -1,0 +1,148 @@
+"""The detector: what it adds to plain mmdet, and what it leaves alone."""
+from unittest.mock import patch
+
+import pytest
+import torch
+
+from helpers import GLOBAL, batch, build, distill, student_config
+from mmdet.registry import MODELS
+
+
+def distilled(teacher, **losses):
+    return build(distill(student_config(), teacher, losses or None)).train()
+
+
+def trained(model, steps=10):
+    """Losses and final weights after some steps of SGD."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    data, history = batch(model), []
+    torch.manual_seed(3)  # the sampler of RoIs draws from it
+    for _ in range(steps):
+        losses = model(**data, mode='loss')
+        total, log = model.parse_losses(losses)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        history.append({k: v.item() for k, v in log.items()})
+    return history, model.state_dict()
+
+
+def test_same_seed_same_student_as_plain_mmdet(teacher):
+    plain, student = build(student_config()), distilled(teacher)
+    weights = student.state_dict()
+    assert all(torch.equal(v, weights[k]) for k, v in plain.state_dict().items())
+
+
+def test_weight_zero_is_plain_mmdet_to_the_last_bit(teacher):
+    plain, plain_weights = trained(build(student_config()).train())
+    ours, weights = trained(distilled(teacher, loss_ctkd=dict(GLOBAL, loss_weight=0.0)))
+    for expected, found in zip(plain, ours):
+        assert found.pop('loss_ctkd') == 0
+        assert found == expected
+    assert all(torch.equal(v, weights[k]) for k, v in plain_weights.items())
+
+
+def test_distillation_changes_the_student_but_not_its_losses_in_step_one(teacher):
+    plain, plain_weights = trained(build(student_config()).train(), steps=1)
+    ours, weights = trained(distilled(teacher), steps=1)
+    assert all(ours[0][k] == plain[0][k] for k in plain[0] if k != 'loss')
+    assert ours[0]['loss'] == pytest.approx(plain[0]['loss'] + ours[0]['loss_ctkd'])
+    assert any(not torch.equal(v, weights[k]) for k, v in plain_weights.items())
+
+
+def test_student_head_runs_once_and_the_teacher_only_what_it_must(teacher):
+    model = distilled(teacher, loss_a=GLOBAL, loss_b=dict(GLOBAL, loss_weight=2.0))
+    calls = []
+    counted = dict(
+        student_head=model.roi_head.bbox_head, student_backbone=model.backbone,
+        teacher_head=model.teacher_model.roi_head.bbox_head,
+        teacher_backbone=model.teacher_model.backbone, teacher_rpn=model.teacher_model.rpn_head)
+    for name, module in counted.items():
+        module.register_forward_hook(lambda *_, name=name: calls.append(name))
+    losses = model(**batch(model), mode='loss')
+    assert sorted(calls) == ['student_backbone', 'student_head', 'teacher_backbone', 'teacher_head']
+    torch.testing.assert_close(losses['loss_b'], 2 * losses['loss_a'])
+
+
+def test_teacher_does_not_run_when_no_loss_is_active(teacher):
+    model = distilled(teacher, loss_ctkd=dict(GLOBAL, loss_weight=0.0))
+    with patch.object(model.teacher, 'roi_logits', side_effect=AssertionError):
+        model(**batch(model), mode='loss')
+
+
+def test_teacher_answers_for_the_students_rois(teacher):
+    """Teacher = student with the same weights: the loss is 0 only on the same RoIs."""
+    model = distilled(teacher)
+    model.load_state_dict(model.teacher_model.state_dict(), strict=False)
+    for module in model.modules():  # batch statistics would tell them apart
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    assert model(**batch(model), mode='loss')['loss_ctkd'].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_log_values(teacher):
+    model = distilled(teacher)
+    model.distill_losses['loss_ctkd'].temperature.grl.lambda_ = 0.25
+    losses = model(**batch(model), mode='loss')
+    found = {k: v.item() for k, v in losses.items() if k.startswith('ctkd.')}
+    assert found == pytest.approx({'ctkd.tau_mean': 15.6212, 'ctkd.tau_min': 15.6212,
+                                   'ctkd.tau_max': 15.6212, 'ctkd.lambda': 0.25}, abs=1e-4)
+    total, _ = model.parse_losses(losses)
+    expected = sum(sum(v) if isinstance(v, list) else v
+                   for k, v in losses.items() if 'loss' in k)
+    torch.testing.assert_close(total, expected)
+
+
+def test_batch_without_objects(teacher):
+    model = distilled(teacher, loss_ctkd=dict(GLOBAL, foreground_weight=0.5))
+    losses = model(**batch(model, num_objects=0), mode='loss')
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert losses['loss_ctkd'] > 0 and total.isfinite()
+
+
+def test_without_any_roi_every_parameter_of_the_loss_has_a_gradient(teacher):
+    model = distilled(teacher)
+    propose = model.rpn_head.loss_and_predict
+
+    def no_proposals(*args, **kwargs):
+        losses, proposals = propose(*args, **kwargs)
+        return losses, [p[:0] for p in proposals]
+
+    with patch.object(model.rpn_head, 'loss_and_predict', no_proposals):
+        losses = model(**batch(model, num_objects=0), mode='loss')
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert losses['loss_ctkd'].item() == 0
+    assert model.distill_losses['loss_ctkd'].temperature.theta.grad.item() == 0
+
+
+def test_checkpoint_is_the_students(teacher):
+    plain, student = build(student_config()), distilled(teacher)
+    extra = student.state_dict().keys() - plain.state_dict().keys()
+    assert extra == {'distill_losses.loss_ctkd.temperature.theta'}
+    assert not plain.state_dict().keys() - student.state_dict().keys()
+
+
+@pytest.mark.parametrize('name', ['ctkd', 'loss_my_loss', 'loss_a.b'])
+def test_names_that_would_be_logged_or_summed_wrongly(teacher, name):
+    with pytest.raises(ValueError, match=name):
+        distilled(teacher, **{name: GLOBAL})
+
+
+def test_a_teacher_in_training_mode_is_refused(teacher):
+    cfg = distill(student_config(), teacher)
+    cfg.model.eval_teacher = False
+    with pytest.raises(ValueError, match='eval_teacher'):
+        MODELS.build(cfg.model)
+
+
+def test_bf16_autocast_trains(teacher):
+    model = distilled(teacher)
+    data = batch(model)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = model(**data, mode='loss')
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert losses['loss_ctkd'].dtype == torch.float32
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
