@@ -3,7 +3,6 @@ from typing import List, Optional
 
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.logging import print_log
 
 from mmdet.registry import HOOKS
 from ..models.temperatures import GradientReversal
@@ -75,8 +74,8 @@ class CurriculumHook(Hook):
         """Find the gradient reversal layers, and watch their temperatures."""
         self._layers = [m for m in runner.model.modules() if isinstance(m, GradientReversal)]
         if not self._layers:
-            print_log('CurriculumHook: the model has no learnable temperature, there is nothing '
-                      'to drive', logger='current', level='WARNING')
+            runner.logger.warning('CurriculumHook: the model has no learnable temperature, '
+                                  'there is nothing to drive')
         warn_of_decay(runner)
         log_gradients(runner)
 

@@ -1,7 +1,6 @@
 """What the optimizer does to learned temperatures, made visible."""
 from typing import Dict, Iterator, Tuple
 
-from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
@@ -46,7 +45,7 @@ def warn_of_decay(runner) -> None:
              for group in runner.optim_wrapper.optimizer.param_groups for p in group['params']}
     for name, temperature in learned_temperatures(runner.model):
         if any(decay.get(id(p), 0) > 0 for p in temperature.parameters()):
-            print_log(
+            runner.logger.warning(
                 f'The temperature of loss_{name} has weight decay, which pulls it to the middle '
                 "of its range. Switch it off: optim_wrapper=dict(paramwise_cfg=dict(custom_keys="
-                "{'distill_losses': dict(decay_mult=0)}))", logger='current', level='WARNING')
+                "{'distill_losses': dict(decay_mult=0)}))")

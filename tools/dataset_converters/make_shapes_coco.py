@@ -8,8 +8,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('out_dir', help='folder to write to')
-    parser.add_argument('--train', type=int, default=2000, help='training images')
-    parser.add_argument('--val', type=int, default=500, help='validation images')
+    parser.add_argument('--train', type=int, default=4000, help='training images')
+    parser.add_argument('--val', type=int, default=1000, help='validation images')
     parser.add_argument('--size', type=int, default=96, help='height and width in pixels')
     parser.add_argument('--classes', type=int, default=8,
                         help=f'number of classes, up to {len(SHAPES)}')

@@ -1,7 +1,6 @@
-"""One-cycle training from scratch; 20 epochs unless a config says otherwise."""
-custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
-max_epochs = 20
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
+"""SGD with a warm-up and one cosine, from scratch; 8 epochs of 250 iterations."""
+max_epochs = 8
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=4)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -9,7 +8,7 @@ optim_wrapper = dict(
     optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=1e-4),
     clip_grad=dict(max_norm=10))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
     dict(type='CosineAnnealingLR', eta_min_ratio=0.01, begin=0, end=max_epochs,
          by_epoch=True, convert_to_iter_based=True),
 ]

@@ -1,0 +1,6 @@
+_base_ = ['./student.py', '../_base_/distill/kd.py']
+model = dict(
+    type='KnowledgeDistillationTwoStageDetector',
+    teacher_config='{{ fileDirname }}/teacher.py',
+    teacher_ckpt='{{ fileDirname }}/teacher.pth',
+    distill_losses=_base_.distill_losses)

@@ -1,0 +1,67 @@
+"""Draws how the temperature went."""
+from pathlib import Path
+from typing import Dict, List, Sequence
+
+import matplotlib
+
+matplotlib.use('Agg')
+
+import matplotlib.pyplot as plt  # noqa: E402  (after the choice of backend)
+
+from .scalars import Series, read_scalars  # noqa: E402
+
+SUFFIX = '.tau_mean'
+
+
+def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
+    """Draw temperature, lambda and theta's gradient against iterations.
+
+    Args:
+        work_dirs (Sequence[str]): Runs; each of their distillation losses
+            becomes a line, with a band from the smallest to the largest tau
+            of a batch where they differ.
+        out (str): The picture; its suffix says the format.
+
+    Returns:
+        Path: The picture.
+
+    Raises:
+        FileNotFoundError: if a directory holds no curves.
+        ValueError: if no run has logged a temperature.
+    """
+    runs = {Path(work_dir).name: read_scalars(work_dir) for work_dir in work_dirs}
+    lines = [(run, name[:-len(SUFFIX)]) for run, series in runs.items()
+             for name in series if name.endswith(SUFFIX)]
+    if not lines:
+        raise ValueError(f'none of {", ".join(map(str, work_dirs))} has logged a temperature')
+    figure, axes = plt.subplots(3, 1, sharex=True, figsize=(8, 7), height_ratios=(3, 1.5, 1.5),
+                                layout='constrained')
+    for colour, (run, loss) in enumerate(lines):
+        label = run if len({name for _, name in lines}) == 1 else f'{run}: {loss}'
+        _draw(axes, runs[run], loss, label, f'C{colour}')
+    _label(axes)
+    figure.savefig(out, dpi=130)
+    plt.close(figure)
+    return Path(out)
+
+
+def _draw(axes: Sequence, series: Dict[str, Series], loss: str, label: str, colour: str) -> None:
+    steps, mean = series[f'{loss}.tau_mean']
+    axes[0].plot(steps, mean, colour, label=f'{label} ({mean[0]:.2f} to {mean[-1]:.2f})')
+    low, high = (series[f'{loss}.tau_{end}'][1] for end in ('min', 'max'))
+    axes[0].fill_between(steps, low, high, color=colour, alpha=.2, linewidth=0)
+    for axis, name in ((axes[1], 'lambda'), (axes[2], 'theta_grad')):
+        if f'{loss}.{name}' in series:
+            axis.plot(*series[f'{loss}.{name}'], colour)
+
+
+def _label(axes: List) -> None:
+    axes[0].set_title('CTKD: the learned temperature and its curriculum')
+    axes[0].set_ylabel('temperature $\\tau$')
+    axes[0].legend()
+    axes[1].set_ylabel('$\\lambda$')
+    axes[2].set_ylabel('gradient of $\\theta$')
+    axes[2].axhline(0, color='gray', linewidth=.8)
+    axes[2].set_xlabel('iteration')
+    for axis in axes:
+        axis.grid(alpha=.3)

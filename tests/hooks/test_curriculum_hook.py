@@ -1,0 +1,145 @@
+"""lambda over whole runs of mmengine's loops, and after a resume."""
+import math
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import Dataset
+
+from ctkd_det.hooks import CurriculumHook
+from ctkd_det.models import GradientReversal, KDLoss
+
+# CTKD's code, epochs 1 to 10 of its cosine
+OFFICIAL = [.024, .095, .206, .345, .5, .655, .794, .905, .976, 1.0]
+ITERS = 3  # per epoch
+
+
+class Noise(Dataset):
+    metainfo = dict()
+
+    def __len__(self):
+        return 2 * ITERS
+
+    def __getitem__(self, index):
+        return dict(inputs=torch.full((4, ), float(index)))
+
+
+class Toy(BaseModel):
+    """A linear student, a temperature, no detector."""
+
+    def __init__(self, temperature=None):
+        super().__init__()
+        self.student = nn.Linear(4, 3)
+        self.distill_losses = nn.ModuleDict(dict(loss_ctkd=KDLoss(
+            temperature or dict(type='GlobalTemperature'))))
+
+    def forward(self, inputs, mode='tensor'):
+        x = torch.stack(inputs)
+        s = self.student(x)
+        loss = self.distill_losses['loss_ctkd'](
+            s, s.detach().flip(1) + 1, torch.zeros(len(x), dtype=torch.long))
+        return dict(loss=loss)
+
+
+class Recorder(Hook):
+    priority = 'VERY_LOW'
+
+    def __init__(self):
+        self.values = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        layers = [m for m in runner.model.modules() if isinstance(m, GradientReversal)]
+        self.values += [layer.lambda_ for layer in layers]
+
+
+def train(tmp_path, hook, epochs=12, by_epoch=True, resume=False, model=None, **optim):
+    recorder = Recorder()
+    loop = dict(by_epoch=True, max_epochs=epochs) if by_epoch else dict(
+        by_epoch=False, max_iters=epochs * ITERS)
+    runner = Runner(
+        model=model or Toy(), work_dir=str(tmp_path), train_cfg=loop,
+        train_dataloader=dict(dataset=Noise(), batch_size=2, num_workers=0,
+                              sampler=dict(type='DefaultSampler', shuffle=False)),
+        optim_wrapper=dict(dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)), **optim),
+        custom_hooks=[hook, recorder], resume=resume, default_scope='mmdet',
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1 if by_epoch else ITERS,
+                                           by_epoch=by_epoch)),
+        experiment_name=f'{tmp_path.name}_{resume}')
+    runner.train()
+    return recorder.values, runner
+
+
+def test_official_values_epoch_by_epoch(tmp_path):
+    values, _ = train(tmp_path, CurriculumHook(end=10, convert_to_iter_based=False))
+    assert values == pytest.approx([v for v in OFFICIAL + [1, 1] for _ in range(ITERS)], abs=5e-4)
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+def test_converted_to_iterations_it_meets_the_epochs_at_their_ends(tmp_path, by_epoch):
+    values, _ = train(tmp_path, CurriculumHook(end=10), by_epoch=by_epoch)
+    assert values[ITERS - 1::ITERS] == pytest.approx(OFFICIAL + [1, 1], abs=5e-4)
+    assert values == sorted(values) and len(set(values)) == 10 * ITERS
+    assert values[0] == pytest.approx((1 - math.cos(math.pi / 30)) / 2)
+
+
+def test_by_iteration(tmp_path):
+    hook = CurriculumHook(begin=2, end=6, by_epoch=False, schedule='linear', lambda_max=0.8)
+    values, _ = train(tmp_path, hook, epochs=3, by_epoch=False)
+    assert values == pytest.approx([0, 0, .2, .4, .6, .8, .8, .8, .8])
+
+
+def test_constant_and_bounds(tmp_path):
+    hook = CurriculumHook(begin=1, schedule='constant', lambda_min=0.1, lambda_max=0.5)
+    values, _ = train(tmp_path, hook, epochs=2)
+    assert values == pytest.approx([.1] * ITERS + [.5] * ITERS)
+
+
+def test_ends_with_the_training_by_default(tmp_path):
+    values, _ = train(tmp_path, CurriculumHook(schedule='linear'), epochs=2)
+    assert values == pytest.approx([(i + 1) / (2 * ITERS) for i in range(2 * ITERS)])
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+def test_resume_continues_lambda_theta_and_momentum(tmp_path, by_epoch):
+    torch.manual_seed(0)
+    whole, expected = train(tmp_path / 'whole', CurriculumHook(end=4), 4, by_epoch)
+    torch.manual_seed(0)
+    first, _ = train(tmp_path / 'parts', CurriculumHook(end=4), 2, by_epoch)
+    second, resumed = train(tmp_path / 'parts', CurriculumHook(end=4), 4, by_epoch, resume=True)
+    assert first + second == whole
+    for (name, a), b in zip(expected.model.state_dict().items(),
+                            resumed.model.state_dict().values()):
+        assert torch.equal(a, b), name
+    momentum = [runner.optim_wrapper.state_dict()['state'] for runner in (expected, resumed)]
+    for key in momentum[0]:
+        assert torch.equal(*(m[key]['momentum_buffer'] for m in momentum))
+
+
+def test_logs_the_gradient_that_reaches_the_optimizer(tmp_path):
+    _, runner = train(tmp_path, CurriculumHook(schedule='constant'), 1,
+                      clip_grad=dict(max_norm=1e-3))
+    logged = runner.message_hub.get_scalar('train/ctkd.theta_grad').data[0]
+    assert len(logged) == ITERS and (logged < 0).all()  # descent on it raises theta
+    assert (abs(logged) <= 1e-3).all()  # after clipping
+
+
+def test_warns_of_weight_decay_and_of_nothing_to_drive(tmp_path):
+    for model, decay, expected in ((Toy(), 1e-4, 'has weight decay'), (Toy(), 0, None),
+                                   (Toy(temperature=2.0), 1e-4, 'nothing to drive')):
+        runner_log = tmp_path / f'{expected}'
+        train(runner_log, CurriculumHook(), 1, model=model,
+              optimizer=dict(type='SGD', lr=0.01, weight_decay=decay))
+        text = ''.join(p.read_text() for p in runner_log.glob('*/*.log'))
+        for message in ('has weight decay', 'nothing to drive'):
+            assert (message in text) == (message == expected)
+
+
+@pytest.mark.parametrize('options', [
+    dict(begin=3, end=3), dict(begin=-1), dict(schedule='cosinus'), dict(lambda_min=-0.1),
+    dict(lambda_min=0.6, lambda_max=0.5)])
+def test_bad_options(options):
+    with pytest.raises(ValueError):
+        CurriculumHook(**options)

@@ -1,0 +1,87 @@
+"""The shipped COCO recipe on real COCO files: crowds, images without boxes, 80 classes."""
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ctkd_det.visualization.scalars import read_scalars
+from helpers import CONFIGS, ROOT
+from mmdet.registry import MODELS
+
+# the recipe's networks, thin and at 160 pixels: the file formats are what is tested
+THIN = {'backbone.base_channels': 8, 'backbone.init_cfg': None, 'backbone.frozen_stages': -1,
+        'backbone.norm_eval': False, 'neck.in_channels': [8, 16, 32, 64], 'neck.out_channels': 16,
+        'rpn_head.in_channels': 16, 'rpn_head.feat_channels': 16,
+        'roi_head.bbox_roi_extractor.out_channels': 16, 'roi_head.bbox_head.in_channels': 16,
+        'roi_head.bbox_head.fc_out_channels': 32}
+
+
+def thin(path) -> Config:
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict({f'model.{key}': value for key, value in THIN.items()})
+    return cfg
+
+
+@pytest.fixture
+def config(coco_mini, tmp_path):
+    init_default_scope('mmdet')
+    teacher = thin(CONFIGS / 'students' / 'faster-rcnn_r18_fpn_1x_coco.py')
+    teacher.dump(tmp_path / 'teacher.py')
+    torch.save(MODELS.build(teacher.model).state_dict(), tmp_path / 'teacher.pth')
+    cfg = thin(CONFIGS / 'ctkd' / 'faster-rcnn_r18_fpn_ctkd-r101_1x_coco.py')
+    cfg.model.teacher_config = str(tmp_path / 'teacher.py')
+    cfg.model.teacher_ckpt = str(tmp_path / 'teacher.pth')
+    for part, name in (('train', 'train'), ('val', 'val'), ('test', 'val')):
+        loader = cfg[f'{part}_dataloader']
+        loader.update(num_workers=0, persistent_workers=False)
+        loader.dataset.update(data_root=str(coco_mini), ann_file=f'instances_{name}.json',
+                              data_prefix=dict(img='images/'))
+        for step in loader.dataset.pipeline:
+            if step.type == 'Resize':
+                step.scale = (160, 160)
+        if part != 'train':
+            cfg[f'{part}_evaluator'].ann_file = str(coco_mini / f'instances_{name}.json')
+    # images without a single box take part, in batches of their own among them
+    cfg.train_dataloader.dataset.filter_cfg = dict(filter_empty_gt=False, min_size=0)
+    cfg.train_dataloader.batch_size = 1
+    cfg.merge_from_dict(dict(
+        train_cfg=dict(max_epochs=1), param_scheduler=None, randomness=dict(seed=0),
+        log_processor=dict(window_size=1),  # losses as they are, no running mean
+        default_hooks=dict(logger=dict(interval=1),
+                           checkpoint=dict(interval=40, by_epoch=False))))
+    cfg.dump(tmp_path / 'config.py')
+    return tmp_path / 'config.py'
+
+
+def test_train_save_resume_evaluate(config, coco_mini, tmp_path):
+    annotations = json.loads((coco_mini / 'instances_train.json').read_text())
+    with_boxes = {a['image_id'] for a in annotations['annotations'] if not a['iscrowd']}
+    assert len(annotations['categories']) == 80
+    assert any(a['iscrowd'] for a in annotations['annotations'])
+    without = [i for i in annotations['images'] if i['id'] not in with_boxes]
+    command = [sys.executable, str(ROOT / 'tools' / 'train.py'), str(config), '--work-dir',
+               str(tmp_path / 'work')]
+
+    def train(*options):
+        result = subprocess.run([*command, *options], capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr[-3000:]
+
+    train()  # one image a step: 78 steps, a checkpoint after 40
+    curves = read_scalars(tmp_path / 'work')
+    losses = torch.tensor(curves['loss_ctkd'][1])
+    assert len(losses) == len(annotations['images']) and losses.isfinite().all()
+    assert without, 'the data is meant to contain images without boxes'
+    # no foreground RoI: nothing to regress, and still something to distil
+    backgrounds = [i for i, v in enumerate(curves['loss_bbox'][1]) if v == 0]
+    assert len(backgrounds) >= len(without) and (losses[backgrounds] > 0).all()
+    assert 'coco/bbox_mAP' in curves  # by pycocotools
+
+    (tmp_path / 'work' / 'last_checkpoint').write_text(str(tmp_path / 'work' / 'iter_40.pth'))
+    train('--resume')
+    again = read_scalars(tmp_path / 'work')
+    assert again['ctkd.lambda'] == curves['ctkd.lambda']
+    assert len(list((tmp_path / 'work').glob('*/vis_data'))) == 2

@@ -1,0 +1,48 @@
+"""``make demo`` on a handful of images, interrupted and continued."""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from helpers import CONFIGS, ROOT, build
+
+COMMAND = [sys.executable, str(ROOT / 'tools' / 'demo.py'), '--quick', '--images', '48']
+
+
+def test_interrupted_demo_goes_on_and_ends_with_table_and_pictures(tmp_path):
+    command = [*COMMAND, '--out', str(tmp_path)]
+    folder = tmp_path / 'quick_48_seed0'
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.time() + 300
+    while not (folder / 'student' / 'epoch_1.pth').exists():
+        assert first.poll() is None and time.time() < deadline, first.communicate()[0]
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGINT)  # what Ctrl-C sends: to all of them
+    printed = first.communicate(timeout=60)[0]
+    assert first.returncode == 130 and 'goes on from the last finished epoch' in printed
+
+    second = subprocess.run(command, capture_output=True, text=True)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert (folder / 'student' / 'log.txt').read_text().count('resumed epoch: 1') == 1
+    for word in ('mAP', 'AP50', 'gain', 'minutes', 'final tau', 'student alone', 'CTKD', 'teacher'):
+        assert word in second.stdout
+    table = (folder / 'results.md').read_text().splitlines()
+    assert len(table) == 6 and float(table[2].split('|')[2]) > 30  # the teacher's mAP
+    for name in ('temperature.png', 'detections.png'):
+        assert min(Image.open(folder / name).size) > 500
+    # the third time there is nothing left to train
+    third = subprocess.run(command, capture_output=True, text=True)
+    assert third.returncode == 0 and 'train.py' not in third.stdout
+
+
+def test_all_students_start_alike(tmp_path):
+    """Whatever is distilled, the seed alone decides the initial weights."""
+    weights = []
+    for name in ('student', 'kd', 'ctkd'):
+        weights.append(build(Config.fromfile(CONFIGS / 'shapes' / f'{name}.py')).state_dict())
+    assert all(torch.equal(v, other[k]) for k, v in weights[0].items() for other in weights[1:])

@@ -1,0 +1,183 @@
+"""Whole trainings with the command-line tools: MMDetection's own, and ours."""
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mmdet
+import pytest
+import torch
+from mmengine.config import Config
+
+from ctkd_det.visualization.scalars import read_scalars
+from helpers import CLASSES, GLOBAL, ROOT, distill, make_shapes, student_config
+
+OUR_TRAIN, OUR_TEST = ROOT / 'tools' / 'train.py', ROOT / 'tools' / 'test.py'
+MMDET_TOOLS = Path(mmdet.__file__).parent / '.mim' / 'tools'
+IMAGES, BATCH = 8, 2
+ITERS = IMAGES // BATCH  # per epoch
+END = 3  # epochs of the curriculum
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory, teacher) -> Path:
+    """A distilled student's config file: three epochs of four iterations."""
+    folder = tmp_path_factory.mktemp('run')
+    cfg = distill(student_config(make_shapes(folder / 'data', IMAGES), max_epochs=3), teacher,
+                  dict(loss_ctkd=dict(GLOBAL, foreground_weight=0.5)))
+    cfg.custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
+    cfg.custom_hooks = [dict(type='CurriculumHook', end=END)]
+    cfg.optim_wrapper.paramwise_cfg = dict(
+        custom_keys=dict(distill_losses=dict(lr_mult=10, decay_mult=0)))
+    cfg.visualizer.vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
+    cfg.dump(folder / 'config.py')
+    return folder / 'config.py'
+
+
+def tool(script, *args, **kwargs):
+    """Run a tool as a user would, from another folder; returns what it printed."""
+    result = subprocess.run(
+        [sys.executable, str(script), *map(str, args)], capture_output=True, text=True, **kwargs)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result.stdout + result.stderr
+
+
+def lambda_at(iteration):
+    """The cosine over END epochs at a 0-based iteration, by its half-angle form."""
+    return math.sin(math.pi / 2 * min((iteration + 1) / (END * ITERS), 1))**2
+
+
+@pytest.mark.parametrize('script', [MMDET_TOOLS / 'train.py', OUR_TRAIN], ids=['mmdet', 'ours'])
+def test_train(script, config, tmp_path):
+    printed = tool(script, config, '--work-dir', tmp_path / 'work', cwd=tmp_path)
+    for word in ('ctkd.tau_mean', 'ctkd.tau_min', 'ctkd.tau_max', 'ctkd.lambda',
+                 'ctkd.theta_grad', 'loss_ctkd', 'coco/bbox_mAP'):
+        assert word in printed
+    curves = read_scalars(tmp_path / 'work')
+    assert curves['ctkd.lambda'][1] == pytest.approx([lambda_at(i) for i in range(3 * ITERS)])
+    taus = curves['ctkd.tau_mean'][1]
+    assert taus[0] == pytest.approx(15.6212, abs=1e-4) and len(set(taus)) == 3 * ITERS
+    # without momentum so far, the first step goes against the logged gradient
+    assert curves['ctkd.theta_grad'][1][0] * (taus[1] - taus[0]) < 0
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    events = EventAccumulator(str(next((tmp_path / 'work').glob('*/vis_data'))))
+    events.Reload()
+    assert [e.value for e in events.Scalars('ctkd.tau_mean')] == pytest.approx(taus)
+
+
+def test_auto_scale_lr(config, tmp_path):
+    tool(OUR_TRAIN, config, '--work-dir', tmp_path, '--auto-scale-lr', '--cfg-options',
+         'train_cfg.max_epochs=1')
+    # a batch of 2 where the config's learning rate, 0.05, is meant for 16
+    assert read_scalars(tmp_path)['lr'][1] == pytest.approx([0.05 * 2 / 16] * ITERS)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='mmengine offers AMP on GPUs only')
+def test_amp(config, tmp_path):
+    tool(OUR_TRAIN, config, '--work-dir', tmp_path, '--amp')
+    assert torch.isfinite(torch.tensor(read_scalars(tmp_path)['loss'][1])).all()
+
+
+def last_checkpoint(work_dir):
+    return torch.load((work_dir / 'last_checkpoint').read_text())
+
+
+@pytest.mark.parametrize('by_epoch', [True, False], ids=['epochs', 'iterations'])
+def test_sigkill_and_resume_continue_the_curve(by_epoch, config, tmp_path):
+    """Killed in the middle of an epoch, with no chance to clean up."""
+    options = ['--cfg-options', 'randomness.seed=0']
+    if not by_epoch:
+        cfg = Config.fromfile(config)
+        cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=3 * ITERS, val_interval=100)
+        cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
+        cfg.log_processor.by_epoch = False
+        cfg.default_hooks.checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=ITERS)
+        # an epoch of the infinite sampler is its data set's length in batches
+        cfg.custom_hooks = [dict(type='CurriculumHook', end=END * ITERS, by_epoch=False)]
+        config = tmp_path / 'iterations.py'
+        cfg.dump(config)
+    work = tmp_path / 'work'
+    command = [sys.executable, str(OUR_TRAIN), str(config), '--work-dir', str(work), *options]
+    with open(tmp_path / 'log.txt', 'w') as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    # after the first checkpoint and one more iteration
+    deadline = time.time() + 300
+    while iterations_done(work) < ITERS + 1:
+        assert process.poll() is None and time.time() < deadline, (tmp_path / 'log.txt').read_text()
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    saved = last_checkpoint(work)
+    done = saved['meta']['iter']
+    assert 0 < done < 3 * ITERS
+    theta = saved['state_dict']['distill_losses.loss_ctkd.temperature.theta']
+    assert len(saved['optimizer']['state']) == len(saved['optimizer']['param_groups'])
+
+    tool(OUR_TRAIN, config, '--work-dir', work, '--resume', *options)
+    curves = read_scalars(work)
+    assert curves['ctkd.lambda'][0] == list(range(1, 3 * ITERS + 1))
+    assert curves['ctkd.lambda'][1] == pytest.approx([lambda_at(i) for i in range(3 * ITERS)])
+    # the first iteration after the resume has the temperature that was saved
+    assert curves['ctkd.tau_mean'][1][done] == pytest.approx(1 + 20 * theta.sigmoid().item())
+    assert last_checkpoint(work)['meta']['iter'] == 3 * ITERS
+
+
+def iterations_done(work_dir) -> int:
+    files = list(work_dir.glob('*/vis_data/scalars.json'))
+    lines = files[0].read_text().splitlines() if files else []
+    return sum('ctkd.lambda' in line for line in lines)
+
+
+@pytest.fixture(scope='module')
+def trained(config, tmp_path_factory) -> Path:
+    work = tmp_path_factory.mktemp('trained')
+    tool(OUR_TRAIN, config, '--work-dir', work, '--cfg-options', 'train_cfg.max_epochs=1')
+    return work / 'epoch_1.pth'
+
+
+def test_checkpoint_holds_no_teacher_and_plain_mmdet_detects_the_same(config, trained, tmp_path):
+    from mmdet.apis import inference_detector, init_detector
+    weights = torch.load(trained)['state_dict']
+    assert not [key for key in weights if 'teacher' in key]
+    plain_config = student_config()
+    plain_config.model.test_cfg.rcnn.score_thr = 0.0
+    plain = init_detector(plain_config, None, palette='random', device='cpu')
+    missing = plain.load_state_dict(weights, strict=False)
+    assert not missing.missing_keys
+    assert missing.unexpected_keys == ['distill_losses.loss_ctkd.temperature.theta']
+    plain = init_detector(plain_config, str(trained), palette='random', device='cpu')
+    cfg = Config.fromfile(config)
+    cfg.model.test_cfg.rcnn.score_thr = 0.0
+    distilled = init_detector(cfg, str(trained), palette='random', device='cpu')
+    image = next((config.parent / 'data' / 'val').glob('*.png'))
+    ours, theirs = (inference_detector(m, str(image)).pred_instances for m in (distilled, plain))
+    assert len(ours) > 10
+    assert torch.equal(ours.bboxes, theirs.bboxes) and torch.equal(ours.scores, theirs.scores)
+
+
+def test_our_test_tool_reports_the_same_map_as_training(config, trained, tmp_path):
+    during = read_scalars(trained.parent)['coco/bbox_mAP'][1][-1]
+    tool(OUR_TEST, config, trained, '--work-dir', tmp_path, '--out', tmp_path / 'found.pkl')
+    after = json.loads(next(tmp_path.glob('*/*.json')).read_text())
+    assert after['coco/bbox_mAP'] == during and (tmp_path / 'found.pkl').stat().st_size > 1000
+
+
+def test_mmdets_own_test_tool(config, trained, tmp_path):
+    if not sys.modules['mmcv._ext'].__file__.endswith('.so'):
+        pytest.skip("mmdet's test.py loads mmcv's operators before the config: full mmcv only")
+    assert 'coco/bbox_mAP' in tool(MMDET_TOOLS / 'test.py', config, trained, '--work-dir', tmp_path)
+
+
+def test_wrong_classes_stop_before_the_first_step(config, tmp_path):
+    classes = ['square', 'triangle', *CLASSES[2:]]
+    result = subprocess.run(
+        [sys.executable, str(OUR_TRAIN), str(config), '--work-dir', str(tmp_path), '--cfg-options',
+         f'train_dataloader.dataset.metainfo.classes={tuple(classes)}'.replace(' ', '')],
+        capture_output=True, text=True)
+    assert result.returncode and 'TeacherError' in result.stderr
+    assert "0: 'triangle' / 'square'" in result.stderr
+    assert not list(tmp_path.glob('*.pth')) and 'Epoch(train)' not in result.stderr

@@ -1,0 +1,96 @@
+"""Every config file in the tree, built from its file name alone."""
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.fileio import load
+from mmengine.hub import get_config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+
+from ctkd_det.hooks import CurriculumHook
+from helpers import CONFIGS
+from mmdet.registry import HOOKS, MODELS
+
+FILES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob('*.py'))
+RECIPES = [name for name in FILES if not name.startswith('_base_')]
+DISTILLED = [name for name in RECIPES if name.split('/')[0] in ('kd', 'ctkd')
+             or Path(name).stem in ('kd', 'ctkd')]
+
+
+@pytest.fixture(scope='session')
+def weights_of(tmp_path_factory):
+    """Checkpoint with random weights for a teacher's config, made once for each."""
+    made = {}
+
+    def make(teacher_config: str) -> str:
+        if teacher_config not in made:
+            read = get_config if '::' in teacher_config else Config.fromfile
+            path = tmp_path_factory.mktemp('weights') / 'teacher.pth'
+            torch.save(MODELS.build(read(teacher_config).model).state_dict(), path)
+            made[teacher_config] = str(path)
+        return made[teacher_config]
+
+    return make
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_reads(name):
+    assert Config.fromfile(CONFIGS / name).to_dict()
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_builds(name, weights_of):
+    init_default_scope('mmdet')
+    cfg = Config.fromfile(CONFIGS / name)
+    if name in DISTILLED:
+        assert cfg.model.teacher_ckpt.endswith('.pth')
+        cfg.model.teacher_ckpt = weights_of(cfg.model.teacher_config)
+    model = MODELS.build(cfg.model)
+    assert (cfg.model.type == 'KnowledgeDistillationTwoStageDetector') == (name in DISTILLED)
+    if name not in DISTILLED:
+        return
+    stem = Path(name).stem
+    learned = [n for n, _ in model.named_parameters() if 'temperature' in n]
+    assert bool(learned) == ('ctkd' in stem)
+    # the student is the plain one: exactly its weights, and the temperature
+    plain = MODELS.build(_plain(cfg.model))
+    assert model.state_dict().keys() - plain.state_dict().keys() == set(learned)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    theta = {id(p) for n, p in model.named_parameters() if 'temperature' in n}
+    for group in groups:
+        if any(id(p) in theta for p in group['params']):
+            assert group['weight_decay'] == 0
+    hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks', [])]
+    assert any(isinstance(hook, CurriculumHook) for hook in hooks) == bool(learned)
+
+
+def _plain(model: dict) -> dict:
+    ours = ('teacher_config', 'teacher_ckpt', 'distill_losses')
+    return dict({k: v for k, v in model.items() if k not in ours}, type='FasterRCNN')
+
+
+def test_schedules_are_those_of_their_names():
+    for name in RECIPES:
+        epochs = 24 if '_2x_' in name else 12 if '_1x_' in name else None
+        if epochs:
+            cfg = Config.fromfile(CONFIGS / name)
+            assert cfg.train_cfg.max_epochs == epochs == cfg.param_scheduler[1].end
+            assert cfg.auto_scale_lr.base_batch_size == 16
+
+
+def test_the_papers_values_stay_available():
+    cfg = Config.fromfile(CONFIGS / 'ctkd' / 'faster-rcnn_r18_fpn_ctkd-r101_1x_coco_paper.py')
+    init_default_scope('mmdet')
+    loss = MODELS.build(cfg.model.distill_losses.loss_ctkd)
+    tau = loss.temperature(None, None, None)
+    assert tau.item() == pytest.approx(15.6212, abs=1e-4) and loss.foreground_weight is None
+    assert cfg.custom_hooks[0].end == 10 and not cfg.custom_hooks[0].convert_to_iter_based
+
+
+def test_the_model_index_lists_every_recipe():
+    index = load(CONFIGS.parent / 'model-index.yml')
+    listed = [model['Config'].partition('/')[2] for file in index['Import']
+              for model in load(CONFIGS.parent / file)['Models']]
+    assert sorted(listed) == RECIPES

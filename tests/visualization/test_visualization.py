@@ -1,0 +1,45 @@
+"""Curves and pictures from files as mmengine writes them."""
+import json
+
+import pytest
+from PIL import Image
+
+from ctkd_det.visualization.scalars import read_scalars
+from ctkd_det.visualization.temperature import plot_temperatures
+
+
+def write(work_dir, part, records, end=''):
+    folder = work_dir / part / 'vis_data'
+    folder.mkdir(parents=True)
+    (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, records)) + '\n' + end)
+
+
+def train_record(step, tau):
+    return {'ctkd.tau_mean': tau, 'ctkd.tau_min': tau - .1, 'ctkd.tau_max': tau + .1,
+            'ctkd.lambda': step / 10, 'loss': 1.0, 'step': step}
+
+
+def test_parts_are_joined_and_the_later_one_counts(tmp_path):
+    write(tmp_path, '20260101_000000', [train_record(s, 1.0) for s in (1, 2, 3)], end='{"loss": 0.')
+    write(tmp_path, '20260102_000000', [train_record(s, 2.0) for s in (3, 4)])
+    assert read_scalars(tmp_path)['ctkd.tau_mean'] == ([1, 2, 3, 4], [1.0, 1.0, 2.0, 2.0])
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+        read_scalars(tmp_path)
+
+
+def test_picture_shows_every_run(tmp_path):
+    for name in ('first', 'second'):
+        write(tmp_path / name, '20260101_000000', [train_record(s, 1 + s / 10) for s in range(9)])
+    one = plot_temperatures([tmp_path / 'first'], tmp_path / 'one.png')
+    two = plot_temperatures([tmp_path / 'first', tmp_path / 'second'], tmp_path / 'two.png')
+    colours = [len(set(Image.open(p).convert('RGB').getdata())) for p in (one, two)]
+    assert colours[1] > colours[0] > 50
+
+
+def test_a_run_without_temperature_is_refused(tmp_path):
+    write(tmp_path, '20260101_000000', [dict(step=1, loss=0.5)])
+    with pytest.raises(ValueError, match='has logged a temperature'):
+        plot_temperatures([tmp_path], tmp_path / 'x.png')
