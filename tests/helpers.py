@@ -3,13 +3,13 @@ from pathlib import Path
 from typing import List, Optional
 
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import ctkd_det  # noqa: F401
 from ctkd_det.datasets.shapes import ShapesConfig, generate
-from mmdet.registry import MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs'

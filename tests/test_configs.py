@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.registry import HOOKS, MODELS
 from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.hub import get_config
@@ -11,7 +12,6 @@ from mmengine.registry import init_default_scope
 
 from ctkd_det.hooks import CurriculumHook
 from helpers import CONFIGS
-from mmdet.registry import HOOKS, MODELS
 
 FILES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob('*.py'))
 RECIPES = [name for name in FILES if not name.startswith('_base_')]

@@ -124,8 +124,9 @@ def draw(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> None:
     detectors.update({run.title: (CONFIGS / 'student.py', run.checkpoint)
                       for run in runs.values()})
     curve = plot_temperatures([runs['ctkd'].work_dir], folder / 'temperature.png')
-    images = compare_detectors({title: tuple(map(str, files)) for title, files in detectors.items()},
-                               COCO(data / 'val.json'), data / 'val', folder / 'detections.png')
+    detectors = {title: tuple(map(str, files)) for title, files in detectors.items()}
+    images = compare_detectors(detectors, COCO(data / 'val.json'), data / 'val',
+                               folder / 'detections.png')
     for title, path in (('Temperature and lambda', curve), ('Detections', images),
                         ('Table', folder / 'results.md')):
         print(f'{title}: {path}')

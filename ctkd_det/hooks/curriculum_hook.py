@@ -1,12 +1,13 @@
 """Makes the task harder as training goes on."""
-from typing import List, Optional
+from typing import Optional
 
+from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 
-from mmdet.registry import HOOKS
-from ..models.temperatures import GradientReversal
-from .schedules import SCHEDULES
+from ..models.temperatures import GradientReversal, ScheduledTemperature
+from ..models.temperatures.curves import CURVES
+from .temperature_guard import TemperatureGuard
 from .temperature_log import log_gradients, warn_of_decay
 
 
@@ -28,8 +29,10 @@ class CurriculumHook(Hook):
     .024 .095 .206 .345 .5 .655 .794 .905 .976 1, and 1 from then on. Converted
     to iterations, each epoch's last iteration has that epoch's value.
 
-    The hook also logs the gradient of each learned temperature as it reaches
-    the optimizer (``ctkd.theta_grad``), and warns of weight decay on one.
+    A :class:`ScheduledTemperature` is given p itself. The hook also logs the
+    gradient of each learned temperature as it reaches the optimizer
+    (``ctkd.theta_grad``), and warns of one that has weight decay, sticks at a
+    bound or does not move (:class:`TemperatureGuard`).
 
     Args:
         begin (int): Epoch or iteration at which lambda starts to grow.
@@ -43,6 +46,8 @@ class CurriculumHook(Hook):
             ``begin`` on). Defaults to 'cosine'.
         lambda_min (float): Strength before ``begin``. Defaults to 0.
         lambda_max (float): Strength from ``end`` on. Defaults to 1.
+        patience (int): Iterations after which a temperature that sticks is
+            reported. Defaults to 1000.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -55,38 +60,53 @@ class CurriculumHook(Hook):
                  convert_to_iter_based: bool = True,
                  schedule: str = 'cosine',
                  lambda_min: float = 0.0,
-                 lambda_max: float = 1.0) -> None:
+                 lambda_max: float = 1.0,
+                 patience: int = 1000) -> None:
         if begin < 0 or (end is not None and end <= begin):
             raise ValueError(f'need 0 <= begin < end, got begin={begin}, end={end}')
-        if schedule not in SCHEDULES:
-            raise ValueError(f'schedule must be one of {sorted(SCHEDULES)}, got {schedule!r}')
+        if schedule not in CURVES:
+            raise ValueError(f'schedule must be one of {sorted(CURVES)}, got {schedule!r}')
         if not 0 <= lambda_min <= lambda_max:
             raise ValueError('need 0 <= lambda_min <= lambda_max, got '
                              f'lambda_min={lambda_min}, lambda_max={lambda_max}')
+        if patience < 1:
+            raise ValueError(f'patience must be >= 1, got {patience}')
         self.begin, self.end = begin, end
         self.by_epoch = by_epoch
         self.convert_to_iter_based = convert_to_iter_based
-        self.schedule = SCHEDULES[schedule]
+        self.schedule = CURVES[schedule]
         self.lambda_min, self.lambda_max = lambda_min, lambda_max
-        self._layers: List[GradientReversal] = []
+        self.patience = patience
 
     def before_train(self, runner) -> None:
-        """Find the gradient reversal layers, and watch their temperatures."""
-        self._layers = [m for m in runner.model.modules() if isinstance(m, GradientReversal)]
-        if not self._layers:
-            runner.logger.warning('CurriculumHook: the model has no learnable temperature, '
-                                  'there is nothing to drive')
+        """Find what is to be driven, and begin to watch the temperatures."""
+        modules = list(runner.model.modules())
+        self._layers = [m for m in modules if isinstance(m, GradientReversal)]
+        self._scheduled = [m for m in modules if isinstance(m, ScheduledTemperature)]
+        if not self._layers and not self._scheduled:
+            runner.logger.warning('CurriculumHook: the model has no learnable or scheduled '
+                                  'temperature, there is nothing to drive')
+        self._guard = TemperatureGuard(runner, self.patience)
         warn_of_decay(runner)
         log_gradients(runner)
 
     def before_train_iter(self, runner, batch_idx: int, data_batch: DATA_BATCH = None) -> None:
         """Set lambda for the iteration that is about to run."""
-        lambda_ = self.lambda_at(runner)
+        progress = self.progress(runner)
         for layer in self._layers:
-            layer.lambda_ = lambda_
+            layer.lambda_ = self.lambda_min if progress is None else (
+                self.lambda_min
+                + (self.lambda_max - self.lambda_min) * self.schedule(progress))
+        for temperature in self._scheduled:
+            temperature.progress = progress or 0.0
 
-    def lambda_at(self, runner) -> float:
-        """Strength of the adversary in the runner's present iteration."""
+    def after_train_iter(self, runner, batch_idx: int, data_batch: DATA_BATCH = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Look whether a temperature sticks."""
+        self._guard.look(outputs)
+
+    def progress(self, runner) -> Optional[float]:
+        """Progress p of the runner's present iteration; None before ``begin``."""
         length, step = 1, runner.iter
         last = runner.max_iters
         if self.by_epoch:
@@ -98,6 +118,5 @@ class CurriculumHook(Hook):
         begin = self.begin * length
         end = last if self.end is None else self.end * length
         if step < begin:
-            return self.lambda_min
-        progress = min((step + 1 - begin) / (end - begin), 1.0)
-        return self.lambda_min + (self.lambda_max - self.lambda_min) * self.schedule(progress)
+            return None
+        return min((step + 1 - begin) / (end - begin), 1.0)

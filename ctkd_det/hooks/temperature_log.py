@@ -4,16 +4,16 @@ from typing import Dict, Iterator, Tuple
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
-from ..models.temperatures import BaseTemperature
+from ..models.temperatures import LearnedTemperature
 
 
-def learned_temperatures(model: nn.Module) -> Iterator[Tuple[str, BaseTemperature]]:
+def learned_temperatures(model: nn.Module) -> Iterator[Tuple[str, LearnedTemperature]]:
     """Name of the loss (``ctkd`` for ``loss_ctkd``) and its learned temperature."""
     if is_model_wrapper(model):
         model = model.module
     for name, module in model.named_modules():
-        if isinstance(module, BaseTemperature) and any(True for _ in module.parameters()):
-            yield name.split('.')[-2].removeprefix('loss_'), module
+        if isinstance(module, LearnedTemperature):
+            yield name.split('.')[-2:][0].removeprefix('loss_'), module
 
 
 def log_gradients(runner) -> None:
@@ -31,7 +31,7 @@ def log_gradients(runner) -> None:
     runner.optim_wrapper.optimizer.register_step_pre_hook(record)
 
 
-def _gradients(temperature: BaseTemperature) -> Dict[str, Tensor]:
+def _gradients(temperature: LearnedTemperature) -> Dict[str, Tensor]:
     """Of a scalar theta the signed gradient, else the norm over all parameters."""
     grads = [p.grad for p in temperature.parameters() if p.grad is not None]
     if len(grads) == 1 and grads[0].numel() == 1:

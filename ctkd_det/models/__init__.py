@@ -1,8 +1,16 @@
 from .detectors import KnowledgeDistillationTwoStageDetector
-from .losses import KDLoss, LogitLoss
-from .temperatures import FixedTemperature, GlobalTemperature, GradientReversal
+from .losses import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss, LogitLoss
+from .temperatures import (
+                           FixedTemperature,
+                           GlobalTemperature,
+                           GradientReversal,
+                           GroupTemperature,
+                           InstanceTemperature,
+                           ScheduledTemperature,
+)
 
 __all__ = [
-    'FixedTemperature', 'GlobalTemperature', 'GradientReversal', 'KDLoss',
-    'KnowledgeDistillationTwoStageDetector', 'LogitLoss'
+    'BinaryKDLoss', 'DISTLoss', 'DKDLoss', 'FixedTemperature', 'GlobalTemperature',
+    'GradientReversal', 'GroupTemperature', 'InstanceTemperature', 'KDLoss',
+    'KnowledgeDistillationTwoStageDetector', 'LogitLoss', 'ScheduledTemperature'
 ]

@@ -8,9 +8,8 @@ matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of backend)
 import numpy as np  # noqa: E402
-from pycocotools.coco import COCO  # noqa: E402
-
 from mmdet.apis import inference_detector, init_detector  # noqa: E402
+from pycocotools.coco import COCO  # noqa: E402
 
 Box = Tuple[Sequence[float], int, float]  # (x1, y1, x2, y2), class, score
 

@@ -72,7 +72,7 @@ def test_names_of_numpy_1_and_2_both_load(tmp_path):
 
 
 @pytest.mark.parametrize('function, args', [
-    (os.system, ('true', )), (eval, ('1', )), 
+    (os.system, ('true', )), (eval, ('1', )),
     (getattr, (HistoryBuffer, '__init__')), (getattr, (HistoryBuffer([1], [1]), '__class__'))])
 def test_code_is_refused(function, args, tmp_path):
     with pytest.raises(pickle.UnpicklingError):
@@ -87,7 +87,8 @@ def test_getattr_stands_in_for_four_methods_only():
 
 
 def test_unrestricted_loading_is_switched_on_nowhere():
-    sources = [p for folder in ('ctkd_det', 'tools', 'configs') for p in (ROOT / folder).rglob('*.py')]
+    sources = [p for folder in ('ctkd_det', 'tools', 'configs')
+               for p in (ROOT / folder).rglob('*.py')]
     assert len(sources) > 20
     switched_on = re.compile(r'weights_only\s*=\s*(False|0)|FORCE_NO_WEIGHTS_ONLY')
     assert not [p for p in sources if switched_on.search(p.read_text())]

@@ -25,7 +25,8 @@ def random_input(seed, n=200):
 def test_nms(seed, offset):
     boxes, scores = random_input(seed)
     kwargs = dict(iou_threshold=0.5, offset=offset)
-    assert ours.nms(boxes, scores, **kwargs).tolist() == theirs.nms(boxes, scores, **kwargs).tolist()
+    kept = [ops.nms(boxes, scores, **kwargs).tolist() for ops in (ours, theirs)]
+    assert kept[0] == kept[1]
 
 
 @pytest.mark.parametrize('offset', [0, 1])
@@ -57,5 +58,6 @@ def test_roi_align_to_the_last_bit(sampling_ratio, aligned):
     rois = torch.cat([torch.zeros(200, 1), random_input(0)[0]], 1)
     kwargs = dict(aligned_height=7, aligned_width=7, spatial_scale=0.5,
                   sampling_ratio=sampling_ratio, pool_mode=1, aligned=aligned)
-    for a, b in zip(*(roi_align(ops, feats, rois, **kwargs) for ops in (ours, theirs)), strict=True):
+    results = [roi_align(ops, feats, rois, **kwargs) for ops in (ours, theirs)]
+    for a, b in zip(*results, strict=True):
         assert torch.equal(a, b)

@@ -86,7 +86,8 @@ def test_roi_align_of_a_plane_is_the_plane(dtype, through_mmcv):
     from mmcv.ops import RoIAlign
     y, x = torch.meshgrid(torch.arange(16.), torch.arange(16.), indexing='ij')
     feats = (2 * x + 3 * y)[None, None].to(dtype).requires_grad_()
-    out = through_mmcv(RoIAlign(2, 1.0, 2), feats, torch.tensor([[0, 2., 4., 10., 8.]], dtype=dtype))
+    rois = torch.tensor([[0, 2., 4., 10., 8.]], dtype=dtype)
+    out = through_mmcv(RoIAlign(2, 1.0, 2), feats, rois)
     # aligned=True puts pixel centres at .5: bins of 4 x 2, centres (4, 5) ... less .5
     expected = [[2 * (cx - .5) + 3 * (cy - .5) for cx in (4, 8)] for cy in (5, 7)]
     torch.testing.assert_close(out[0, 0], torch.tensor(expected, dtype=dtype))

@@ -45,7 +45,7 @@ def test_boxes_enclose_what_stays_visible():
         image, objects = draw(config, i)
         for obj in objects:
             x, y, w, h = obj['bbox']
-            assert 0 <= x and 0 <= y and x + w <= 96 and y + h <= 96
+            assert x >= 0 and y >= 0 and x + w <= 96 and y + h <= 96
             assert 16 <= obj['area'] <= w * h
 
 

@@ -110,9 +110,9 @@ def test_resume_continues_lambda_theta_and_momentum(tmp_path, by_epoch):
     first, _ = train(tmp_path / 'parts', CurriculumHook(end=4), 2, by_epoch)
     second, resumed = train(tmp_path / 'parts', CurriculumHook(end=4), 4, by_epoch, resume=True)
     assert first + second == whole
-    for (name, a), b in zip(expected.model.state_dict().items(),
-                            resumed.model.state_dict().values()):
-        assert torch.equal(a, b), name
+    weights = resumed.model.state_dict()
+    for name, value in expected.model.state_dict().items():
+        assert torch.equal(value, weights[name]), name
     momentum = [runner.optim_wrapper.state_dict()['state'] for runner in (expected, resumed)]
     for key in momentum[0]:
         assert torch.equal(*(m[key]['momentum_buffer'] for m in momentum))

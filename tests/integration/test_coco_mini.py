@@ -5,12 +5,12 @@ import sys
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ctkd_det.visualization.scalars import read_scalars
 from helpers import CONFIGS, ROOT
-from mmdet.registry import MODELS
 
 # the recipe's networks, thin and at 160 pixels: the file formats are what is tested
 THIN = {'backbone.base_channels': 8, 'backbone.init_cfg': None, 'backbone.frozen_stages': -1,

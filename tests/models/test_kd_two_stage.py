@@ -3,9 +3,9 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 
 from helpers import GLOBAL, batch, build, distill, student_config
-from mmdet.registry import MODELS
 
 
 def distilled(teacher, **losses):
@@ -36,7 +36,7 @@ def test_same_seed_same_student_as_plain_mmdet(teacher):
 def test_weight_zero_is_plain_mmdet_to_the_last_bit(teacher):
     plain, plain_weights = trained(build(student_config()).train())
     ours, weights = trained(distilled(teacher, loss_ctkd=dict(GLOBAL, loss_weight=0.0)))
-    for expected, found in zip(plain, ours):
+    for expected, found in zip(plain, ours, strict=True):
         assert found.pop('loss_ctkd') == 0
         assert found == expected
     assert all(torch.equal(v, weights[k]) for k, v in plain_weights.items())

@@ -1,13 +1,14 @@
 """A teacher that is not what the config says stops the program, with a reason."""
 import copy
+from pathlib import Path
 
 import pytest
 import torch
+from mmdet.models.data_preprocessors import DetDataPreprocessor
 
 from ctkd_det.models.teachers import TeacherError
 from ctkd_det.models.teachers.inputs import InputConverter
 from helpers import CLASSES, batch, build, distill, make_teacher, student_config
-from mmdet.models.data_preprocessors import DetDataPreprocessor
 
 
 def build_with(teacher: dict):
@@ -55,7 +56,7 @@ def test_failed_download(teacher):
 
 
 def test_truncated_file(teacher, tmp_path):
-    content = open(teacher['teacher_ckpt'], 'rb').read()
+    content = Path(teacher['teacher_ckpt']).read_bytes()
     (tmp_path / 'half.pth').write_bytes(content[:len(content) // 2])
     with pytest.raises(TeacherError, match=r'half\.pth'):
         build_with(dict(teacher, teacher_ckpt=str(tmp_path / 'half.pth')))

@@ -6,6 +6,9 @@ distill_losses = dict(
         temperature=dict(
             type='GlobalTemperature', tau_min=0.5, tau_range=1.5, initial_temperature=1.0),
         foreground_weight=0.5))
-custom_hooks = [dict(type='CurriculumHook', end=2)]
-# weight decay would pull theta to 0, that is tau to the middle of its range
-temperature_paramwise = dict(custom_keys={'distill_losses': dict(decay_mult=0.0)})
+# lambda grows over the whole training
+custom_hooks = [dict(type='CurriculumHook')]
+# Weight decay would pull theta to 0, that is tau to the middle of its range; at the detector's
+# own learning rate tau would be at its upper bound within two epochs.
+temperature_paramwise = dict(
+    custom_keys={'distill_losses': dict(lr_mult=0.05, decay_mult=0.0)})

@@ -3,13 +3,13 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Union
 
 import torch
-from mmengine.logging import MessageHub
-from torch import Tensor, nn
-
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType
+from mmengine.logging import MessageHub
+from torch import Tensor, nn
+
 from ..taps import RoILogits, RoITap
 from ..teachers import FrozenTeacher
 
@@ -52,8 +52,7 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
         _check_names(distill_losses)
         # The student's initial weights must not depend on what is distilled.
         with torch.random.fork_rng(devices=[]):
-            self.distill_losses = nn.ModuleDict(
-                {name: MODELS.build(cfg) for name, cfg in distill_losses.items()})
+            self.distill_losses = _build_losses(distill_losses)
             self.teacher = FrozenTeacher(teacher_config, teacher_ckpt, student=self)
         RoITap(self.roi_head)  # says now, not in training, if the head cannot be tapped
         self._classes_checked = False
@@ -80,7 +79,7 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
             contain ``loss``, so that mmengine logs them and adds them to
             nothing.
         """
-        self._check_classes()
+        self._follow_the_runner()
         with RoITap(self.roi_head) as record:
             losses = super().loss(batch_inputs, batch_data_samples)
         losses.update(self._distill(batch_inputs, batch_data_samples, record))
@@ -108,7 +107,8 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
         So every rank still has every parameter in its graph.
         """
         if record.cls_score is None:
-            num_logits = self.roi_head.bbox_head.num_classes + 1
+            head = self.roi_head.bbox_head
+            num_logits = head.num_classes + (not getattr(head.loss_cls, 'use_sigmoid', False))
             record.cls_score = like.new_zeros((0, num_logits))
             record.labels = like.new_zeros((0, ), dtype=torch.long)
             record.label_weights, record.avg_factor = like.new_zeros((0, )), 1.0
@@ -120,10 +120,14 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
             return record.cls_score.detach()
         return self.teacher.roi_logits(batch_inputs, batch_data_samples, record.rois)
 
-    def _check_classes(self) -> None:
-        """In a Runner's first step, hold the data set's classes against the teacher's."""
+    def _follow_the_runner(self) -> None:
+        """In a Runner's training: move the losses' windows, and check the classes once."""
         hub = MessageHub.get_current_instance()
-        if not self._classes_checked and hub.get_info('loop_stage') == 'train':
+        if hub.get_info('loop_stage') != 'train':
+            return
+        for loss in self.distill_losses.values():
+            loss.window.move_to(hub.get_info('iter'), hub.get_info('epoch'))
+        if not self._classes_checked:
             self.teacher.check_classes(hub.get_info('dataset_meta', {}).get('classes'))
             self._classes_checked = True
 
@@ -133,6 +137,20 @@ def _check_names(distill_losses: Dict[str, ConfigType]) -> None:
         if not name.startswith('loss_') or 'loss' in name[len('loss_'):] or '.' in name:
             raise ValueError(f'distill_losses: the name {name!r} must be "loss_" and a word '
                              'without "loss" or a dot, as in "loss_ctkd"')
+
+
+def _build_losses(configs: Dict[str, ConfigType]) -> nn.ModuleDict:
+    """Build the losses; one whose temperature is another's name shares that one's."""
+    losses = {name: MODELS.build(cfg) for name, cfg in configs.items()
+              if not isinstance(cfg.get('temperature'), str)}
+    for name, cfg in configs.items():
+        owner = cfg.get('temperature')
+        if isinstance(owner, str):
+            if owner not in losses:
+                raise ValueError(f'{name}: temperature={owner!r} must name a loss that has a '
+                                 f'temperature of its own, one of {sorted(losses)}')
+            losses[name] = MODELS.build({**cfg, 'temperature': losses[owner].temperature})
+    return nn.ModuleDict({name: losses[name] for name in configs})
 
 
 def _zero(loss: nn.Module, like: Tensor) -> Tensor:

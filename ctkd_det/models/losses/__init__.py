@@ -1,4 +1,8 @@
 from .base import LogitLoss
+from .binary_kd_loss import BinaryKDLoss
+from .dist_loss import DISTLoss
+from .dkd_loss import DKDLoss
 from .kd_loss import KDLoss
+from .window import Window
 
-__all__ = ['KDLoss', 'LogitLoss']
+__all__ = ['BinaryKDLoss', 'DISTLoss', 'DKDLoss', 'KDLoss', 'LogitLoss', 'Window']

@@ -6,52 +6,78 @@ Symbols: N sampled RoIs, C classes, s and t the logits of student and teacher
 from typing import Dict, Optional, Union
 
 import torch
+from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from mmdet.registry import MODELS
 from ..temperatures import BaseTemperature, FixedTemperature
+from .weights import balance_foreground, teacher_confidence, weighted_mean
+from .window import Window
 
 
 class LogitLoss(nn.Module):
-    """Base of the logit losses: temperature, weights and reduction.
+    """Base of the logit losses: temperature, weights, window and reduction.
 
     Subclasses implement :meth:`divergence`, the loss of each RoI.
 
     Args:
-        temperature (float | dict): A number for a fixed tau, or the config of
-            a registered temperature. A learnable one makes the loss CTKD.
+        temperature (float | dict | nn.Module): A number for a fixed tau, or
+            the config of a registered temperature; a learnable one makes the
+            loss CTKD. In a detector's ``distill_losses`` also the name of
+            another loss, whose temperature is then shared.
         loss_weight (float): Factor of the whole loss, at least 0. With 0 the
             loss is inactive: it costs nothing. Defaults to 1.
         foreground_weight (float, optional): Share, from 0 to 1, that the
-            foreground RoIs have in the loss: it becomes
-            ``share * mean(foreground) + (1 - share) * mean(background)``,
-            and a group without RoIs contributes 0. With None each RoI counts
-            alike, so about three quarters of the loss come from the
-            background. Defaults to None.
+            foreground RoIs have in the loss, see :func:`balance_foreground`.
+            With None each RoI counts alike, so about three quarters of the
+            loss come from the background. Defaults to None.
+        confidence_power (float): Each RoI is weighted by the teacher's
+            largest class probability to this power. Defaults to 0, no weight.
+        standardize (bool): Whether each RoI's logits are brought to mean 0
+            and deviation 1 first: "Logit Standardization in Knowledge
+            Distillation" (CVPR 2024), eq. 10. Defaults to False.
+        window (dict, optional): When the loss is active, the arguments of
+            :class:`Window`. Defaults to None, always.
 
     Raises:
         ValueError: if a weight is out of its range.
     """
 
     def __init__(self,
-                 temperature: Union[float, dict],
+                 temperature: Union[float, dict, nn.Module],
                  loss_weight: float = 1.0,
-                 foreground_weight: Optional[float] = None) -> None:
+                 foreground_weight: Optional[float] = None,
+                 confidence_power: float = 0.0,
+                 standardize: bool = False,
+                 window: Optional[dict] = None) -> None:
         super().__init__()
         if not loss_weight >= 0:
             raise ValueError(f'loss_weight must be >= 0, got {loss_weight}')
         if foreground_weight is not None and not 0 <= foreground_weight <= 1:
             raise ValueError(f'foreground_weight must be from 0 to 1, got {foreground_weight}')
-        self.temperature = build_temperature(temperature)
+        if not confidence_power >= 0:
+            raise ValueError(f'confidence_power must be >= 0, got {confidence_power}')
+        self._set_temperature(temperature)
         self.loss_weight = loss_weight
         self.foreground_weight = foreground_weight
+        self.confidence_power = confidence_power
+        self.standardize = standardize
+        self.window = Window(**(window or {}))
         # scalars for the log, from the latest forward
         self.statistics: Dict[str, Tensor] = {}
+
+    def _set_temperature(self, temperature: Union[float, dict, nn.Module]) -> None:
+        if isinstance(temperature, nn.Module):
+            # another loss's: used here, registered (saved, optimised) there alone
+            object.__setattr__(self, 'temperature', temperature)
+        elif isinstance(temperature, dict):
+            self.temperature: BaseTemperature = MODELS.build(temperature)
+        else:
+            self.temperature = FixedTemperature(temperature)
 
     @property
     def active(self) -> bool:
         """bool: Whether the loss contributes anything at present."""
-        return self.loss_weight > 0
+        return self.loss_weight * self.window.factor > 0
 
     def forward(self,
                 student_logits: Tensor,
@@ -81,44 +107,33 @@ class LogitLoss(nn.Module):
                 f'{tuple(teacher_logits.shape)} differ in shape: do both detectors have '
                 'the same classes?')
         with torch.autocast(student_logits.device.type, enabled=False):
-            s = _at_least_float32(student_logits)
-            t = _at_least_float32(teacher_logits.detach())
+            s, t = self._prepare(student_logits), self._prepare(teacher_logits.detach())
             tau = self.temperature(s, t, labels)
             self.statistics = self.temperature.statistics(tau)
             loss = self.divergence(s, t, labels, tau)
-            return self.loss_weight * self._reduce(loss, labels, s.size(1) - 1, weight, avg_factor)
+            weight = torch.ones_like(loss) if weight is None else weight.to(loss)
+            weight = weight * teacher_confidence(t, self.confidence_power)
+            if avg_factor is None:
+                avg_factor = weight.sum()
+            if self.foreground_weight is not None:
+                foreground = labels != self.background(s)
+                weight = balance_foreground(weight, foreground, self.foreground_weight)
+            return self.loss_weight * self.window.factor * weighted_mean(loss, weight, avg_factor)
 
     def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:
         """Loss of each RoI, shape (N,), from logits in full precision."""
         raise NotImplementedError
 
-    def _reduce(self, loss: Tensor, labels: Tensor, background: int,
-                weight: Optional[Tensor], avg_factor: Optional[float]) -> Tensor:
-        weight = torch.ones_like(loss) if weight is None else weight.to(loss)
-        total = weight.sum()
-        if self.foreground_weight is not None:
-            weight = self._balance(weight, labels != background)
-        if avg_factor is None:
-            avg_factor = total
-        # no RoI has any weight: the sum is 0, and so is the loss
-        avg_factor = torch.as_tensor(avg_factor).to(loss).clamp(min=1e-6)
-        return (weight * loss).sum() / avg_factor
+    @staticmethod
+    def background(s: Tensor) -> int:
+        """Label of the background: the last logit's index."""
+        return s.size(1) - 1
 
-    def _balance(self, weight: Tensor, foreground: Tensor) -> Tensor:
-        """Rescale the weights so that both groups have their share of the sum."""
-        total = weight.sum()
-        groups = ((foreground.to(weight), self.foreground_weight),
-                  ((~foreground).to(weight), 1 - self.foreground_weight))
-        return sum(weight * group * share * total / (weight * group).sum().clamp(min=1e-6)
-                   for group, share in groups)
-
-
-def build_temperature(temperature: Union[float, dict]) -> BaseTemperature:
-    """A number becomes a :class:`FixedTemperature`, a dict is built."""
-    if isinstance(temperature, dict):
-        return MODELS.build(temperature)
-    return FixedTemperature(temperature)
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    def _prepare(self, logits: Tensor) -> Tensor:
+        if logits.dtype in (torch.float16, torch.bfloat16):
+            logits = logits.float()
+        if self.standardize:
+            logits = logits - logits.mean(1, keepdim=True)
+            # below the smallest deviation that says anything about the classes
+            logits = logits / logits.square().mean(1, keepdim=True).add(1e-12).sqrt()
+        return logits

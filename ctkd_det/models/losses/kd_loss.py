@@ -1,8 +1,8 @@
 """Knowledge distillation by the Kullback-Leibler divergence."""
 import torch.nn.functional as F
+from mmdet.registry import MODELS
 from torch import Tensor
 
-from mmdet.registry import MODELS
 from .base import LogitLoss
 
 

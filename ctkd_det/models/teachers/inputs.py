@@ -18,7 +18,7 @@ class InputConverter:
         self.swap_channels = _channel_order(student) != _channel_order(teacher)
         self.student, self.teacher = _mean_std(student), _mean_std(teacher)
         self.identical = not self.swap_channels and all(
-            torch.equal(a, b) for a, b in zip(self.student, self.teacher))
+            torch.equal(a, b) for a, b in zip(self.student, self.teacher, strict=True))
 
     def __call__(self, images: Tensor, batch_data_samples: Sequence) -> Tensor:
         """Convert a batch.

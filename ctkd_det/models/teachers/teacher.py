@@ -3,12 +3,12 @@ from pathlib import Path
 from typing import Callable, Optional, Sequence, Tuple, Union
 
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from mmdet.registry import MODELS
 from .checkpoint import TeacherError, load_strictly
 from .inputs import InputConverter
 
@@ -95,7 +95,8 @@ def _model_config(config: Union[str, Path, dict]) -> dict:
 
 
 def _different_classes(name: str, teacher: Tuple[str, ...], student: Sequence[str]) -> str:
-    differing = [f'{i}: {a!r} / {b!r}' for i, (a, b) in enumerate(zip(teacher, student)) if a != b]
+    differing = [f'{i}: {a!r} / {b!r}'
+                 for i, (a, b) in enumerate(zip(teacher, student, strict=False)) if a != b]
     return (f'teacher {name} was trained with other classes than the student, or in another '
             f'order. Different (index: teacher / student): {", ".join(differing)}\n'
             f'teacher: {tuple(teacher)}\nstudent: {tuple(student)}')

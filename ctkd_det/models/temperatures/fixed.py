@@ -2,9 +2,9 @@
 import math
 
 import torch
+from mmdet.registry import MODELS
 from torch import Tensor
 
-from mmdet.registry import MODELS
 from .base import BaseTemperature
 
 

@@ -2,16 +2,14 @@
 from typing import Optional
 
 import torch
+from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from mmdet.registry import MODELS
-from .base import BaseTemperature
-from .bounds import TemperatureBounds
-from .gradient_reversal import GradientReversal
+from .learned import LearnedTemperature
 
 
 @MODELS.register_module()
-class GlobalTemperature(BaseTemperature):
+class GlobalTemperature(LearnedTemperature):
     """The global temperature of CTKD (AAAI 2023), eq. 4.
 
     ``tau = tau_min + tau_range * sigmoid(GRL(theta))`` with one scalar
@@ -36,25 +34,15 @@ class GlobalTemperature(BaseTemperature):
                  tau_range: float = 20.0,
                  init: Optional[float] = None,
                  initial_temperature: Optional[float] = None) -> None:
-        super().__init__()
+        super().__init__(tau_min, tau_range)
         if init is not None and initial_temperature is not None:
             raise ValueError('init (theta) and initial_temperature (tau) say the same '
                              'thing; give one of them')
-        self.bounds = TemperatureBounds(tau_min, tau_range)
         if initial_temperature is not None:
             init = self.bounds.theta(initial_temperature)
         self.theta = nn.Parameter(torch.tensor(1.0 if init is None else float(init)))
-        self.grl = GradientReversal()
-
-    @property
-    def lambda_(self) -> float:
-        """float: Strength of the adversary."""
-        return self.grl.lambda_
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor,
                 labels: Tensor) -> Tensor:
         """Return tau, shape (1,)."""
-        return self.bounds.tau(self.grl(self.theta)).reshape(1)
-
-    def extra_repr(self) -> str:
-        return repr(self.bounds)
+        return self.tau(self.theta).reshape(1)

@@ -4,9 +4,8 @@ import warnings
 from typing import Any, Tuple
 
 import torch
-from torch import Tensor, nn
-
 from mmdet.registry import MODELS
+from torch import Tensor, nn
 
 
 class _ReverseGradient(torch.autograd.Function):

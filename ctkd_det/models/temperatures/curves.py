@@ -2,7 +2,7 @@
 import math
 from typing import Callable, Dict
 
-SCHEDULES: Dict[str, Callable[[float], float]] = {
+CURVES: Dict[str, Callable[[float], float]] = {
     # CTKD (AAAI 2023), eq. 6: slow at both ends
     'cosine': lambda progress: (1 - math.cos(math.pi * progress)) / 2,
     'linear': lambda progress: progress,

@@ -1,0 +1,30 @@
+"""Knowledge distillation for classifiers that end in sigmoids."""
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from .base import LogitLoss
+
+
+@MODELS.register_module()
+class BinaryKDLoss(LogitLoss):
+    r"""KL divergence of C independent yes-or-no answers.
+
+    .. math::
+        L_i = \tau_i^2 \sum_c KL(\sigma(t_{ic} / \tau_i) \| \sigma(s_{ic} / \tau_i))
+
+    For heads with ``use_sigmoid=True``, whose logits are (N, C) without a
+    background; labels are C there. Source: eq. 1 of CTKD (AAAI 2023) for
+    Bernoulli distributions. Arguments: see :class:`LogitLoss`.
+    """
+
+    @staticmethod
+    def background(s: Tensor) -> int:
+        """Label of the background: one after the last logit's index."""
+        return s.size(1)
+
+    def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:
+        s, t = s / tau, t / tau
+        kl = sum(F.kl_div(F.logsigmoid(sign * s), F.logsigmoid(sign * t), reduction='none',
+                          log_target=True) for sign in (1, -1))
+        return kl.sum(1) * tau.reshape(-1)**2

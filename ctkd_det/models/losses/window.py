@@ -1,0 +1,35 @@
+"""The part of the training in which a loss is active."""
+from typing import Optional
+
+
+class Window:
+    """Active from ``begin`` to ``end``, growing over the first ``warmup`` steps.
+
+    The detector moves it with the runner's progress, so a resumed run is
+    where it was. ``begin`` and ``end`` mean what they mean in mmengine's
+    schedulers: ``begin`` is the first active step, ``end`` the first after.
+
+    Args:
+        begin (int): First active epoch or iteration. Defaults to 0.
+        end (int, optional): First one that is not. Defaults to None, never.
+        warmup (int): Over so many steps the factor grows linearly to 1;
+            the first has 1 / (warmup + 1). Defaults to 0.
+        by_epoch (bool): Whether these are epochs. Defaults to False.
+
+    Raises:
+        ValueError: if not 0 <= begin < end, or ``warmup`` is negative.
+    """
+
+    def __init__(self, begin: int = 0, end: Optional[int] = None, warmup: int = 0,
+                 by_epoch: bool = False) -> None:
+        if begin < 0 or warmup < 0 or (end is not None and end <= begin):
+            raise ValueError('need 0 <= begin < end and warmup >= 0, got '
+                             f'begin={begin}, end={end}, warmup={warmup}')
+        self.begin, self.end, self.warmup, self.by_epoch = begin, end, warmup, by_epoch
+        self.move_to(iteration=0, epoch=0)
+
+    def move_to(self, iteration: int, epoch: int) -> None:
+        """Set ``factor`` for 0-based progress."""
+        step = epoch if self.by_epoch else iteration
+        outside = step < self.begin or (self.end is not None and step >= self.end)
+        self.factor = 0.0 if outside else min((step - self.begin + 1) / (self.warmup + 1), 1.0)

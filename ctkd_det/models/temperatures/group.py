@@ -1,0 +1,68 @@
+"""One learned temperature for each group of RoIs."""
+from typing import Dict
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from .learned import LearnedTemperature
+
+
+@MODELS.register_module()
+class GroupTemperature(LearnedTemperature):
+    """One tau for objects and one for the background, or one for each class.
+
+    Three quarters of the RoIs that a detector samples are background, and
+    need not share a temperature with the objects. Not in the CTKD paper; each
+    group's tau is its global temperature (eq. 4).
+
+    Args:
+        by (str): 'foreground' or 'class'.
+        num_classes (int): C, without the background.
+        labels_from (str): Who says which group a RoI is in, 'ground_truth' or
+            'teacher' (its most likely class). Defaults to 'ground_truth'.
+        tau_min (float): Lower bound of tau. Defaults to 1.
+        tau_range (float): Width of the interval. Defaults to 20, the paper's.
+        initial_temperature (float, optional): Initial tau of every group.
+            Defaults to None, the middle of the interval.
+
+    Raises:
+        ValueError: if ``by`` or ``labels_from`` is unknown, a bound is not
+            above 0, or ``initial_temperature`` is outside the bounds.
+    """
+
+    def __init__(self,
+                 by: str,
+                 num_classes: int,
+                 labels_from: str = 'ground_truth',
+                 tau_min: float = 1.0,
+                 tau_range: float = 20.0,
+                 initial_temperature: float = None) -> None:
+        super().__init__(tau_min, tau_range)
+        if by not in ('foreground', 'class'):
+            raise ValueError(f"by must be 'foreground' or 'class', got {by!r}")
+        if labels_from not in ('ground_truth', 'teacher'):
+            raise ValueError("labels_from must be 'ground_truth' or 'teacher', "
+                             f'got {labels_from!r}')
+        if initial_temperature is None:
+            initial_temperature = tau_min + tau_range / 2
+        self.by, self.labels_from, self.num_classes = by, labels_from, num_classes
+        num_groups = 2 if by == 'foreground' else num_classes + 1
+        self.theta = nn.Parameter(
+            torch.full((num_groups, ), self.bounds.theta(initial_temperature)))
+
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor,
+                labels: Tensor) -> Tensor:
+        """Return tau, shape (N, 1)."""
+        if self.labels_from == 'teacher':
+            labels = teacher_logits.argmax(1)
+        groups = (labels == self.num_classes).long() if self.by == 'foreground' else labels
+        return self.tau(self.theta)[groups, None]
+
+    def statistics(self, tau: Tensor) -> Dict[str, Tensor]:
+        """Also the tau of each group, ``tau_foreground`` or ``tau_class_0``."""
+        names = ('foreground', 'background') if self.by == 'foreground' else [
+            f'class_{i}' for i in range(self.num_classes)] + ['background']
+        taus = self.bounds.tau(self.theta.detach())
+        return {**super().statistics(tau),
+                **{f'tau_{name}': value for name, value in zip(names, taus, strict=True)}}

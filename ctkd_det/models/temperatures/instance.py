@@ -1,0 +1,55 @@
+"""One learned temperature for each RoI."""
+import torch
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from .learned import LearnedTemperature
+
+
+@MODELS.register_module()
+class InstanceTemperature(LearnedTemperature):
+    """The instance-wise temperature of CTKD (AAAI 2023), section 3.3.
+
+    A two-layer perceptron looks at the logits of student and teacher, through
+    which no gradient flows, and gives every RoI its own tau. Its output layer
+    starts at zero weights, so every RoI starts at ``initial_temperature``.
+
+    Without BatchNorm: three quarters of the RoIs are background, whose
+    statistics would be everyone's. Instead each RoI's logits are brought to
+    mean 0 and deviation 1 together, which keeps how confident student and
+    teacher are relative to each other.
+
+    Args:
+        num_classes (int): C, without the background.
+        hidden_channels (int): Width of the hidden layer. Defaults to 64.
+        tau_min (float): Lower bound of tau. Defaults to 1.
+        tau_range (float): Width of the interval. Defaults to 20, the paper's.
+        initial_temperature (float, optional): Initial tau of every RoI.
+            Defaults to None, the middle of the interval.
+
+    Raises:
+        ValueError: if a bound is not above 0, or ``initial_temperature`` is
+            outside the bounds.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 hidden_channels: int = 64,
+                 tau_min: float = 1.0,
+                 tau_range: float = 20.0,
+                 initial_temperature: float = None) -> None:
+        super().__init__(tau_min, tau_range)
+        if initial_temperature is None:
+            initial_temperature = tau_min + tau_range / 2
+        self.hidden = nn.Linear(2 * (num_classes + 1), hidden_channels)
+        self.out = nn.Linear(hidden_channels, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.constant_(self.out.bias, self.bounds.theta(initial_temperature))
+
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor,
+                labels: Tensor) -> Tensor:
+        """Return tau, shape (N, 1)."""
+        logits = torch.cat([student_logits, teacher_logits], dim=1).detach()
+        logits = F.layer_norm(logits, logits.shape[1:]).to(self.out.weight.dtype)
+        return self.tau(self.out(F.relu(self.hidden(logits))))

@@ -1,0 +1,205 @@
+"""Every logit loss against a float64 formula written from its paper with numpy loops."""
+import numpy as np
+import pytest
+import torch
+
+from ctkd_det.models import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss
+from ctkd_det.models.losses import Window
+from ctkd_det.models.temperatures import BaseTemperature
+from helpers import GLOBAL
+
+SIZES = [(0, 8), (1, 8), (7, 1), (7, 80), (5, 1203)]
+LOSSES = {'kd': KDLoss, 'dkd': lambda tau, **kw: DKDLoss(tau, alpha=0.7, beta=3.0, **kw),
+          'dist': lambda tau, **kw: DISTLoss(tau, beta=1.5, gamma=0.5, **kw),
+          'binary': BinaryKDLoss}
+
+
+class Given(BaseTemperature):
+    """Hands out tau as it is told, one for each RoI."""
+
+    def __init__(self, tau):
+        super().__init__()
+        self.tau = tau
+
+    def forward(self, student_logits, teacher_logits, labels):
+        return self.tau
+
+
+def sample(name, n, c, scale=3.0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    width = c if name == 'binary' else c + 1
+    s, t = (scale * torch.randn(n, width, dtype=torch.float64, generator=generator)
+            for _ in range(2))
+    labels = torch.randint(c + 1, (n, ), generator=generator)
+    tau = 0.5 + 4 * torch.rand(n, 1, dtype=torch.float64, generator=generator)
+    weight = torch.rand(n, dtype=torch.float64, generator=generator)
+    return s, t, labels, tau, weight
+
+
+def softmax(z):
+    e = np.exp(z - z.max())
+    return e / e.sum()
+
+
+def kl(p, q):
+    return sum(a * np.log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
+
+
+def pearson(a, b):
+    a, b = a - a.mean(), b - b.mean()
+    return (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
+
+
+def kd(s, t, y, tau):
+    return [k**2 * kl(softmax(b / k), softmax(a / k)) for a, b, k in zip(s, t, tau, strict=True)]
+
+
+def dkd(s, t, y, tau):
+    out = []
+    for a, b, target, k in zip(s, t, y, tau, strict=True):
+        p_s, p_t = softmax(a / k), softmax(b / k)
+        binary = kl([p_t[target], 1 - p_t[target]], [p_s[target], 1 - p_s[target]])
+        others = kl(softmax(np.delete(b, target) / k), softmax(np.delete(a, target) / k))
+        out.append(k**2 * (0.7 * binary + 3.0 * others))
+    return out
+
+
+def dist(s, t, y, tau):
+    p_s, p_t = (np.stack([softmax(a / k) for a, k in zip(z, tau, strict=True)])
+                if len(z) else z for z in (s, t))
+    intra = np.mean([1 - pearson(p_s[:, c], p_t[:, c]) for c in range(s.shape[1])]) if len(
+        s) > 1 else 0.0
+    return [k**2 * (1.5 * (1 - pearson(a, b)) + 0.5 * intra)
+            for a, b, k in zip(p_s, p_t, tau, strict=True)]
+
+
+def binary(s, t, y, tau):
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    def kl_of_sigmoids(v, u):
+        return kl([sigmoid(v), sigmoid(-v)], [sigmoid(u), sigmoid(-u)])
+
+    return [k**2 * sum(kl_of_sigmoids(v / k, u / k)
+                       for u, v in zip(a, b, strict=True)) for a, b, k in zip(s, t, tau, strict=True)]
+
+
+FORMULAS = dict(kd=kd, dkd=dkd, dist=dist, binary=binary)
+
+
+def expected(name, s, t, labels, tau, weight, avg_factor):
+    per_roi = FORMULAS[name](s.detach().numpy(), t.numpy(), labels.numpy(),
+                             tau.detach().numpy().ravel())
+    return (np.array(per_roi) * weight.numpy()).sum() / avg_factor
+
+
+@pytest.mark.parametrize('n, c', SIZES)
+@pytest.mark.parametrize('name', LOSSES)
+def test_value_with_a_temperature_for_each_roi(name, n, c):
+    s, t, labels, tau, weight = sample(name, n, c)
+    loss = LOSSES[name](Given(tau))
+    found = loss(s, t, labels, weight, 4.0)
+    assert found.item() == pytest.approx(expected(name, s, t, labels, tau, weight, 4.0), rel=1e-9)
+
+
+@pytest.mark.parametrize('n, c', SIZES[:3])
+@pytest.mark.parametrize('name', LOSSES)
+def test_gradients_of_student_and_temperature(name, n, c):
+    s, t, labels, tau, weight = sample(name, n, c, scale=1.0)
+
+    def of(s, tau):
+        return LOSSES[name](Given(tau))(s, t, labels, weight, 4.0)
+
+    assert torch.autograd.gradcheck(of, (s.requires_grad_(), tau.requires_grad_()))
+
+
+@pytest.mark.parametrize('name', LOSSES)
+def test_nothing_flows_into_the_teacher(name):
+    s, t, labels, tau, _ = sample(name, 6, 8)
+    LOSSES[name](Given(tau))(s.requires_grad_(), t.requires_grad_(), labels).backward()
+    assert t.grad is None and s.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize('n', [1, 6])
+@pytest.mark.parametrize('name', LOSSES)
+def test_equal_logits_give_zero(name, n):
+    s, _, labels, tau, _ = sample(name, n, 8)
+    assert LOSSES[name](Given(tau))(s, s, labels).item() == pytest.approx(0, abs=1e-14)
+
+
+@pytest.mark.parametrize('name', LOSSES)
+def test_logits_of_ten_thousand_stay_finite_in_float32(name):
+    s, t, labels, tau, _ = (x.float() if x.is_floating_point() else x
+                            for x in sample(name, 6, 8, scale=1e4))
+    value = LOSSES[name](Given(tau))(s.requires_grad_(), t, labels)
+    value.backward()
+    assert value.isfinite() and s.grad.isfinite().all() and value > 1
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('name', LOSSES)
+def test_autocast_gives_the_value_of_float32(name, dtype):
+    s, t, labels, tau, _ = sample(name, 6, 8)
+    s, t, tau = s.to(dtype), t.to(dtype), tau.float()
+    exact = LOSSES[name](Given(tau))(s.float(), t.float(), labels)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        value = LOSSES[name](Given(tau))(s.requires_grad_(), t, labels)
+    value.backward()
+    assert value.item() == pytest.approx(exact.item(), rel=1e-6) and s.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('name', LOSSES)
+def test_standardized_logits_do_not_care_for_shift_and_scale(name):
+    s, t, labels, tau, _ = sample(name, 6, 8)
+    loss = LOSSES[name](Given(tau), standardize=True)
+    value = loss(s, t, labels)
+    torch.testing.assert_close(loss(3 * s + 1, 0.2 * t - 5, labels), value)
+    by_hand = [(z - z.mean(1, keepdim=True)) / z.std(1, keepdim=True, correction=0)
+               for z in (s, t)]
+    torch.testing.assert_close(LOSSES[name](Given(tau))(*by_hand, labels), value)
+
+
+def test_confidence_weighs_by_the_teachers_largest_probability():
+    s, t, labels, tau, weight = sample('kd', 6, 8)
+    confident = weight * t.softmax(1).max(1).values**2
+    found = KDLoss(Given(tau), confidence_power=2.0)(s, t, labels, weight, 6.0)
+    torch.testing.assert_close(found, KDLoss(Given(tau))(s, t, labels, confident, 6.0))
+
+
+def test_background_of_a_sigmoid_head_is_one_past_the_last_logit():
+    s, t, _, tau, _ = sample('binary', 4, 8)
+    labels = torch.tensor([7, 8, 8, 8])
+    only_foreground = BinaryKDLoss(Given(tau), foreground_weight=1.0)(s, t, labels)
+    assert only_foreground.item() == pytest.approx(
+        binary(s[:1].numpy(), t[:1].numpy(), None, tau[:1].numpy().ravel())[0])
+
+
+@pytest.mark.parametrize('options', [dict(confidence_power=-1), dict(window=dict(begin=-1)),
+                                     dict(window=dict(begin=3, end=3)),
+                                     dict(window=dict(warmup=-1))])
+def test_bad_options(options):
+    with pytest.raises(ValueError):
+        KDLoss(1.0, **options)
+
+
+@pytest.mark.parametrize('options, factors', [
+    (dict(), [1, 1, 1, 1, 1, 1]),
+    (dict(begin=2, end=4), [0, 0, 1, 1, 0, 0]),
+    (dict(begin=1, warmup=3), [0, .25, .5, .75, 1, 1]),
+    (dict(begin=1, by_epoch=True), [0, 0, 0, 1, 1, 1]),
+])
+def test_window(options, factors):
+    window, found = Window(**options), []
+    for step in range(6):
+        window.move_to(step, step // 3)
+        found.append(window.factor)
+    assert found == pytest.approx(factors)
+
+
+def test_window_scales_the_loss():
+    s, t, labels, tau, _ = sample('kd', 6, 8)
+    loss = KDLoss(Given(tau), window=dict(begin=0, warmup=3))
+    full = KDLoss(Given(tau))(s, t, labels)
+    torch.testing.assert_close(loss(s, t, labels), full / 4)
+    assert GLOBAL and loss.active
