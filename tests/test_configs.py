@@ -15,8 +15,9 @@ from helpers import CONFIGS
 
 FILES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob('*.py'))
 RECIPES = [name for name in FILES if not name.startswith('_base_')]
-DISTILLED = [name for name in RECIPES if name.split('/')[0] in ('kd', 'ctkd')
-             or Path(name).stem in ('kd', 'ctkd')]
+ALONE = [name for name in RECIPES if name.startswith('students/')
+         or Path(name).name in ('student.py', 'teacher.py')]
+DISTILLED = [name for name in RECIPES if name not in ALONE]
 
 
 @pytest.fixture(scope='session')
@@ -63,7 +64,8 @@ def test_builds(name, weights_of):
         if any(id(p) in theta for p in group['params']):
             assert group['weight_decay'] == 0
     hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks', [])]
-    assert any(isinstance(hook, CurriculumHook) for hook in hooks) == bool(learned)
+    driven = bool(learned) or 'scheduled' in stem
+    assert any(isinstance(hook, CurriculumHook) for hook in hooks) == driven
 
 
 def _plain(model: dict) -> dict:

@@ -32,6 +32,7 @@ class Toy(BaseModel):
 
     def __init__(self, temperature=None):
         super().__init__()
+        torch.manual_seed(0)
         self.student = nn.Linear(4, 3)
         self.distill_losses = nn.ModuleDict(dict(loss_ctkd=KDLoss(
             temperature or dict(type='GlobalTemperature'))))
@@ -40,8 +41,9 @@ class Toy(BaseModel):
         x = torch.stack(inputs)
         s = self.student(x)
         loss = self.distill_losses['loss_ctkd'](
-            s, s.detach().flip(1) + 1, torch.zeros(len(x), dtype=torch.long))
-        return dict(loss=loss)
+            s, torch.tensor([[3., 0., -3.]]).expand_as(s), torch.zeros(len(x), dtype=torch.long))
+        taus = self.distill_losses['loss_ctkd'].statistics
+        return dict(loss=loss, **{f'ctkd.{key}': value for key, value in taus.items()})
 
 
 class Recorder(Hook):
@@ -120,10 +122,12 @@ def test_resume_continues_lambda_theta_and_momentum(tmp_path, by_epoch):
 
 def test_logs_the_gradient_that_reaches_the_optimizer(tmp_path):
     _, runner = train(tmp_path, CurriculumHook(schedule='constant'), 1,
-                      clip_grad=dict(max_norm=1e-3))
+                      optimizer=dict(type='SGD', lr=0.1), clip_grad=dict(max_norm=0.1))
     logged = runner.message_hub.get_scalar('train/ctkd.theta_grad').data[0]
-    assert len(logged) == ITERS and (logged < 0).all()  # descent on it raises theta
-    assert (abs(logged) <= 1e-3).all()  # after clipping
+    assert len(logged) == ITERS and (abs(logged) > 0).all()
+    assert (abs(logged) <= 0.1).all()  # after clipping
+    taus = runner.message_hub.get_scalar('train/ctkd.tau_mean').data[0]
+    assert (taus[1] - taus[0]) * logged[0] < 0  # the optimizer goes against it
 
 
 def test_warns_of_weight_decay_and_of_nothing_to_drive(tmp_path):
@@ -143,3 +147,44 @@ def test_warns_of_weight_decay_and_of_nothing_to_drive(tmp_path):
 def test_bad_options(options):
     with pytest.raises(ValueError):
         CurriculumHook(**options)
+
+
+def test_drives_a_scheduled_temperature_by_progress(tmp_path):
+    model = Toy(dict(type='ScheduledTemperature', start=4.0, end=1.0))
+    seen = []
+    model.register_forward_pre_hook(
+        lambda m, _: seen.append(m.distill_losses['loss_ctkd'].temperature(
+            torch.zeros(1, 3), None, None).item()))
+    train(tmp_path, CurriculumHook(begin=1, end=3), epochs=4, model=model)
+    expected = [4.0] * ITERS + [4 - 3 * (i + 1) / (2 * ITERS) for i in range(2 * ITERS)] + [1.] * 3
+    assert seen == pytest.approx(expected)
+
+
+def log_of(tmp_path):
+    return ''.join(p.read_text() for p in tmp_path.glob('*/*.log'))
+
+
+def test_guard_reports_a_bound_once_and_names_the_loss(tmp_path):
+    # theta = 6: tau is 20 / (1 + e^6) = 0.05 below its upper bound, 0.25 % of the range
+    train(tmp_path, CurriculumHook(patience=4), epochs=4,
+          model=Toy(dict(type='GlobalTemperature', init=6.0)))
+    assert log_of(tmp_path).count('The temperature of loss_ctkd has been at 21, within 2 %') == 1
+
+
+def test_guard_reports_rest_only_once_lambda_asks_for_movement(tmp_path):
+    slow = dict(optimizer=dict(type='SGD', lr=1e-9))
+    for lambda_max, expected in ((0.1, 0), (1.0, 1)):
+        folder = tmp_path / str(lambda_max)
+        train(folder, CurriculumHook(schedule='constant', lambda_max=lambda_max, patience=4),
+              epochs=4, **slow)
+        assert log_of(folder).count('has not moved by 1 % from 15.6 for 4') == expected
+
+
+def test_guard_is_silent_when_all_is_well(tmp_path):
+    _, runner = train(
+        tmp_path, CurriculumHook(schedule='constant', patience=4), epochs=4,
+        model=Toy(dict(type='GlobalTemperature', init=-1.0)),
+        optimizer=dict(type='SGD', lr=0.5),
+        paramwise_cfg=dict(custom_keys=dict(student=dict(lr_mult=0))))
+    taus = runner.message_hub.get_scalar('train/ctkd.tau_mean').data[0]
+    assert abs(taus[-1] / taus[0] - 1) > 0.1 and 'The temperature of' not in log_of(tmp_path)

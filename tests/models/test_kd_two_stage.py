@@ -1,11 +1,13 @@
 """The detector: what it adds to plain mmdet, and what it leaves alone."""
+import copy
 from unittest.mock import patch
 
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.logging import MessageHub
 
-from helpers import GLOBAL, batch, build, distill, student_config
+from helpers import GLOBAL, batch, build, distill, make_teacher, student_config
 
 
 def distilled(teacher, **losses):
@@ -146,3 +148,74 @@ def test_bf16_autocast_trains(teacher):
     total.backward()
     assert losses['loss_ctkd'].dtype == torch.float32
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def in_training(iteration, epoch=0):
+    """What mmengine's Runner tells everyone while it trains."""
+    hub = MessageHub.get_instance(f'in_training_{iteration}_{epoch}')
+    for key, value in dict(loop_stage='train', iter=iteration, epoch=epoch).items():
+        hub.update_info(key, value)
+    return patch.object(MessageHub, 'get_current_instance', return_value=hub)
+
+
+def test_outside_its_window_a_loss_costs_nothing(teacher):
+    model = distilled(teacher, loss_a=dict(GLOBAL, window=dict(begin=2, end=4)),
+                      loss_b=dict(GLOBAL, window=dict(begin=3)))
+    runs = []
+    for iteration in range(5):
+        with in_training(iteration), patch.object(model.teacher, 'roi_logits',
+                                                  wraps=model.teacher.roi_logits) as roi_logits:
+            losses = model(**batch(model), mode='loss')
+        runs.append((losses['loss_a'].item() > 0, losses['loss_b'].item() > 0,
+                     roi_logits.call_count))
+    assert runs == [(False, False, 0), (False, False, 0), (True, False, 1), (True, True, 1),
+                    (False, True, 1)]
+
+
+def test_each_loss_has_its_own_temperature_unless_it_names_anothers(teacher):
+    model = distilled(teacher, loss_kd=GLOBAL, loss_own=GLOBAL,
+                      loss_dkd=dict(type='DKDLoss', temperature='loss_kd'))
+    losses = model.distill_losses
+    assert losses['loss_dkd'].temperature is losses['loss_kd'].temperature
+    assert losses['loss_own'].temperature is not losses['loss_kd'].temperature
+    # saved and optimised once, and still one after a copy
+    assert [n for n, _ in model.named_parameters() if 'theta' in n] == [
+        f'distill_losses.{name}.temperature.theta' for name in ('loss_kd', 'loss_own')]
+    copied = copy.deepcopy(model).distill_losses
+    assert copied['loss_dkd'].temperature is copied['loss_kd'].temperature
+    losses['loss_kd'].temperature.grl.lambda_ = 1.0
+    model(**batch(model), mode='loss')['loss_dkd'].backward()
+    assert losses['loss_kd'].temperature.theta.grad != 0
+    assert losses['loss_own'].temperature.theta.grad is None
+
+
+def test_a_shared_temperature_must_exist(teacher):
+    with pytest.raises(ValueError, match=r"'loss_x' must name a loss.*\['loss_kd'\]"):
+        distilled(teacher, loss_kd=GLOBAL, loss_dkd=dict(type='DKDLoss', temperature='loss_x'))
+
+
+@pytest.mark.parametrize('loss', [
+    dict(type='KDLoss', temperature=dict(type='InstanceTemperature', num_classes=8)),
+    dict(type='KDLoss', temperature=dict(type='GroupTemperature', by='class', num_classes=8)),
+    dict(type='DKDLoss', temperature=dict(type='GroupTemperature', by='foreground', num_classes=8)),
+    dict(type='DISTLoss', temperature=dict(type='GlobalTemperature')),
+], ids=['instance', 'class', 'dkd', 'dist'])
+@pytest.mark.parametrize('objects', [3, 0])
+def test_every_plug_gets_gradients_with_and_without_objects(loss, objects, teacher):
+    model = distilled(teacher, loss_x=dict(loss, foreground_weight=0.5))
+    temperature = model.distill_losses['loss_x'].temperature
+    temperature.grl.lambda_ = 1.0
+    total, _ = model.parse_losses(model(**batch(model, num_objects=objects), mode='loss'))
+    total.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in temperature.parameters())
+    assert sum(p.grad.abs().sum() for p in temperature.parameters()) > 0
+
+
+def test_sigmoid_heads(tmp_path):
+    sigmoid = dict(bbox_head=dict(loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True)))
+    cfg = distill(student_config(), make_teacher(tmp_path, roi_head=sigmoid),
+                  dict(loss_kd=dict(type='BinaryKDLoss', temperature=2.0, foreground_weight=0.5)))
+    cfg.model.roi_head.merge(sigmoid)
+    model = build(cfg).train()
+    data = batch(model)
+    assert model(**data, mode='loss')['loss_kd'] > 0

@@ -81,8 +81,8 @@ def binary(s, t, y, tau):
     def kl_of_sigmoids(v, u):
         return kl([sigmoid(v), sigmoid(-v)], [sigmoid(u), sigmoid(-u)])
 
-    return [k**2 * sum(kl_of_sigmoids(v / k, u / k)
-                       for u, v in zip(a, b, strict=True)) for a, b, k in zip(s, t, tau, strict=True)]
+    return [k**2 * sum(kl_of_sigmoids(v / k, u / k) for u, v in zip(a, b, strict=True))
+            for a, b, k in zip(s, t, tau, strict=True)]
 
 
 FORMULAS = dict(kd=kd, dkd=dkd, dist=dist, binary=binary)
