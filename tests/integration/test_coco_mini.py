@@ -1,5 +1,6 @@
 """The shipped COCO recipe on real COCO files: crowds, images without boxes, 80 classes."""
 import json
+import math
 import subprocess
 import sys
 
@@ -48,11 +49,12 @@ def config(coco_mini, tmp_path):
     # images without a single box take part, in batches of their own among them
     cfg.train_dataloader.dataset.filter_cfg = dict(filter_empty_gt=False, min_size=0)
     cfg.train_dataloader.batch_size = 1
+    cfg.model.test_cfg.rcnn.score_thr = 0.0  # so little training leaves every score low
     cfg.merge_from_dict(dict(
-        train_cfg=dict(max_epochs=1), param_scheduler=None, randomness=dict(seed=0),
+        train_cfg=dict(max_epochs=2, val_interval=1), param_scheduler=None, randomness=dict(seed=0),
         log_processor=dict(window_size=1),  # losses as they are, no running mean
-        default_hooks=dict(logger=dict(interval=1),
-                           checkpoint=dict(interval=40, by_epoch=False))))
+        default_hooks=dict(logger=dict(interval=1)),
+        custom_hooks=[dict(type='CurriculumHook', end=2)]))
     cfg.dump(tmp_path / 'config.py')
     return tmp_path / 'config.py'
 
@@ -70,7 +72,7 @@ def test_train_save_resume_evaluate(config, coco_mini, tmp_path):
         result = subprocess.run([*command, *options], capture_output=True, text=True)
         assert result.returncode == 0, result.stderr[-3000:]
 
-    train()  # one image a step: 78 steps, a checkpoint after 40
+    train('--cfg-options', 'train_cfg.max_epochs=1')  # one image a step
     curves = read_scalars(tmp_path / 'work')
     losses = torch.tensor(curves['loss_ctkd'][1])
     assert len(losses) == len(annotations['images']) and losses.isfinite().all()
@@ -78,10 +80,10 @@ def test_train_save_resume_evaluate(config, coco_mini, tmp_path):
     # no foreground RoI: nothing to regress, and still something to distil
     backgrounds = [i for i, v in enumerate(curves['loss_bbox'][1]) if v == 0]
     assert len(backgrounds) >= len(without) and (losses[backgrounds] > 0).all()
-    assert 'coco/bbox_mAP' in curves  # by pycocotools
+    assert curves['coco/bbox_mAP'][1][0] >= 0  # by pycocotools
 
-    (tmp_path / 'work' / 'last_checkpoint').write_text(str(tmp_path / 'work' / 'iter_40.pth'))
     train('--resume')
-    again = read_scalars(tmp_path / 'work')
-    assert again['ctkd.lambda'] == curves['ctkd.lambda']
-    assert len(list((tmp_path / 'work').glob('*/vis_data'))) == 2
+    steps, lambdas = read_scalars(tmp_path / 'work')['ctkd.lambda']
+    total = 2 * len(annotations['images'])
+    assert steps == list(range(1, total + 1))
+    assert lambdas == pytest.approx([math.sin(math.pi * i / (2 * total))**2 for i in steps])
