@@ -101,17 +101,18 @@ def train(runs: Sequence[Run], interval: float = 2.0) -> None:
         RunFailed: if one fails; the others are stopped.
     """
     runs = [run for run in runs if not run.finished]
-    for run in runs:
-        run.start(threads=max(1, (os.cpu_count() or 1) // len(runs)))
     columns = (TextColumn('{task.description:15}'), BarColumn(), TextColumn('{task.fields[news]}'),
                TimeElapsedColumn())
     try:
+        for run in runs:
+            run.start(threads=max(1, (os.cpu_count() or 1) // len(runs)))
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             _watch(runs, progress, interval)
     finally:
         for run in runs:
-            run.process.terminate()
-            run.process.wait()
+            if run.process:
+                run.process.terminate()
+                run.process.wait()
 
 
 def _watch(runs: List[Run], progress: Progress, interval: float) -> None:

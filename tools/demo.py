@@ -40,7 +40,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    folder = args.out / f'{"quick" if args.quick else "full"}_{args.images}_seed{args.seed}'
+    folder = args.out / '_'.join([
+        'quick' if args.quick else 'full', str(args.images), f'seed{args.seed}',
+        *(['own_teacher'] if args.train_teacher else [])])
     try:
         console.rule('Data')
         data = make_data(args.images)

@@ -5,8 +5,10 @@ refuses mmengine's own checkpoints because of the ``HistoryBuffer`` objects
 (curves of the log) and numpy values in them. The few classes concerned are
 allowed here by name; everything else, code above all, stays refused.
 """
+import functools
 import pickle
 
+import mmengine.runner.checkpoint
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
@@ -24,6 +26,9 @@ def allow_mmengine_checkpoints() -> None:
     """
     if torch.__version__ >= torch.torch_version.TorchVersion('2.6'):
         torch.serialization.add_safe_globals(_safe_globals())
+        # torch.load restricts by default; what fetches from a URL still has to be told
+        mmengine.runner.checkpoint.load_url = functools.partial(
+            torch.hub.load_state_dict_from_url, weights_only=True)
 
 
 def _safe_globals() -> list:

@@ -1,5 +1,9 @@
 """A teacher that is not what the config says stops the program, with a reason."""
 import copy
+import functools
+import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -73,6 +77,34 @@ def test_code_is_refused_and_does_not_run(teacher, tmp_path, capsys):
     bad = resave(teacher, tmp_path, lambda c: c['meta'].update(payload=RunsCode()))
     with pytest.raises(TeacherError, match=r'changed\.pth is refused.*print'):
         build_with(bad)
+    assert 'this ran' not in capsys.readouterr().out
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A folder behind a web server on this machine; its URL."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    (tmp_path / 'www').mkdir()
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'www'))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield tmp_path / 'www', f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+def test_download(teacher, served):
+    folder, url = served
+    shutil.copy(teacher['teacher_ckpt'], folder)
+    assert build_with(dict(teacher, teacher_ckpt=f'{url}/teacher.pth')).teacher.classes == CLASSES
+    with pytest.raises(TeacherError, match=r'absent\.pth could not be downloaded.*404'):
+        build_with(dict(teacher, teacher_ckpt=f'{url}/absent.pth'))
+
+
+def test_downloaded_code_is_refused_too(teacher, served, capsys):
+    folder, url = served
+    resave(teacher, folder, lambda c: c['meta'].update(payload=RunsCode()))
+    with pytest.raises(TeacherError, match=r'changed\.pth is refused'):
+        build_with(dict(teacher, teacher_ckpt=f'{url}/changed.pth'))
     assert 'this ran' not in capsys.readouterr().out
 
 
