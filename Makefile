@@ -2,7 +2,7 @@
 #             (make demo ARGS=--quick for a short one)
 # make test   set up .venv, run the test suite
 # make lint   check style
-# make clean  remove what the others made, but not .venv
+# make clean  remove what the others made, but not .venv nor your own data and runs
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
@@ -20,7 +20,7 @@ lint: $(READY)
 	$(VENV)/bin/ruff check .
 
 clean:
-	rm -rf build *.egg-info work_dirs data .pytest_cache .ruff_cache
+	rm -rf build *.egg-info work_dirs/demo data/shapes data/shapes_* .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -exec rm -rf {} +
 
 # Complete only when the last line has run, so an interrupted set-up starts again.

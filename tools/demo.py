@@ -80,7 +80,7 @@ def find_teacher(args: argparse.Namespace, data: Path) -> Path:
                       'was made.\nTo train it anew, half an hour more: make demo '
                       'ARGS=--train-teacher', soft_wrap=True)
         return shipped
-    run = Run('teacher', CONFIGS / 'teacher.py', args.out / 'teacher', 16,
+    run = Run('teacher', CONFIGS / 'teacher.py', args.out / f'teacher_{args.images}', 16,
               ['randomness.seed=0', *data_options(data)])
     train([run])
     return run.checkpoint

@@ -108,7 +108,8 @@ def draw(config: ShapesConfig, index: int) -> Tuple[np.ndarray, List[dict]]:
             objects.append(dict(label=label, mask=mask, full=mask.sum()))
             _paint(rng, image, mask)
     image = image + rng.normal(0, 8, image.shape)
-    return image.clip(0, 255).astype(np.uint8), [_annotation(obj) for obj in objects]
+    return image.clip(0, 255).astype(np.uint8), [
+        _annotation(obj) for obj in objects if obj['mask'].any()]
 
 
 def _background(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -185,6 +186,7 @@ def generate(out_dir: str, name: str, config: ShapesConfig) -> Path:
     info = dict(description='ctkd_det shapes', version=1, **asdict(config))
     if ann_file.is_file() and json.loads(ann_file.read_text())['info'] == info:
         return ann_file
+    ann_file.unlink(missing_ok=True)  # it must not describe images of another configuration
     (Path(out_dir) / name).mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
     for i in track_iter_progress((range(config.num_images), config.num_images)):

@@ -1,5 +1,5 @@
 """Says so when a temperature sticks."""
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 from ..models.temperatures import LearnedTemperature
 from .temperature_log import learned_temperatures
@@ -15,9 +15,9 @@ _MOVED = 0.01
 class TemperatureGuard:
     """Warns, once for each temperature, of one at a bound or at rest.
 
-    At a bound: the mean tau of ``patience`` iterations in a row was within
-    2 % of the interval's width. At rest: since lambda exceeded 0.1, tau has
-    not moved by 1 % in ``patience`` iterations.
+    At a bound: tau (of each group, or the mean of a batch) was within 2 % of
+    the interval's width for ``patience`` iterations in a row. At rest: since
+    lambda exceeded 0.1, for ``patience`` iterations, it has not moved by 1 %.
 
     Args:
         runner (Runner): Whose model is watched and whose logger warns.
@@ -26,45 +26,53 @@ class TemperatureGuard:
 
     def __init__(self, runner, patience: int) -> None:
         self.logger, self.patience = runner.logger, patience
-        self.watched: Dict[str, _Watch] = {
-            name: _Watch(temperature) for name, temperature in learned_temperatures(runner.model)}
+        self.temperatures = dict(learned_temperatures(runner.model))
+        self.watched: Dict[str, _Watch] = {}
 
     def look(self, outputs: Optional[dict]) -> None:
         """Look at the values that the model has logged in this iteration."""
-        for name, watch in self.watched.items():
-            tau = (outputs or {}).get(f'{name}.tau_mean')
-            if tau is None or watch.reported:
-                continue
-            watch.see(float(tau))
-            if watch.at_bound >= self.patience:
-                self._warn(name, watch, f'has been at {float(tau):.3g}, within 2 % of a bound '
-                           f'({watch.temperature.bounds})', 'widen tau_min/tau_range, lower the '
-                           'learning rate (custom_keys) or lambda_max')
-            elif watch.at_rest >= self.patience:
-                self._warn(name, watch, f'has not moved by 1 % from {watch.start:.3g}',
-                           'raise its learning rate (custom_keys) or lambda_max')
+        for name, temperature in self.temperatures.items():
+            for key in _watched_keys(name, outputs or {}):
+                watch = self.watched.setdefault(key, _Watch(temperature))
+                complaint = watch.see(float(outputs[key]), self.patience)
+                if complaint:
+                    self.logger.warning(f'The temperature of loss_{name} ({key}) {complaint}.')
 
-    def _warn(self, name: str, watch: '_Watch', what: str, advice: str) -> None:
-        watch.reported = True
-        self.logger.warning(f'The temperature of loss_{name} {what} for {self.patience} '
-                            f'iterations: {advice}.')
+
+def _watched_keys(name: str, outputs: dict) -> List[str]:
+    """Keys of the groups' temperatures if there are groups, else of the mean."""
+    keys = [key for key in outputs if key.startswith(f'{name}.tau_')]
+    groups = [key for key in keys if not key.endswith(('.tau_mean', '.tau_min', '.tau_max'))]
+    return groups or [key for key in keys if key.endswith('.tau_mean')]
 
 
 class _Watch:
-    """What one temperature has done lately."""
+    """What one temperature has done so far."""
 
     def __init__(self, temperature: LearnedTemperature) -> None:
         self.temperature = temperature
-        self.reported = False
+        self.silent = self.moved = False
         self.at_bound = self.at_rest = 0
         self.start: Optional[float] = None
 
-    def see(self, tau: float) -> None:
+    def see(self, tau: float, patience: int) -> Optional[str]:
+        """What there is to complain of, the first time that there is."""
+        if self.silent:
+            return None
         bounds = self.temperature.bounds
         distance = min(tau - bounds.tau_min, bounds.tau_max - tau)
         self.at_bound = self.at_bound + 1 if distance <= _NEAR * bounds.tau_range else 0
-        if self.temperature.lambda_ <= _LAMBDA:
-            return
-        if self.start is None or abs(tau - self.start) > _MOVED * self.start:
-            self.start, self.at_rest = tau, 0
-        self.at_rest += 1
+        if self.temperature.lambda_ > _LAMBDA and not self.moved:
+            self.start = tau if self.start is None else self.start
+            self.moved = abs(tau - self.start) > _MOVED * self.start
+            self.at_rest += 1
+        complaint = None
+        if self.at_bound >= patience:
+            complaint = (f'has been at {tau:.3g}, within 2 % of a bound ({bounds}), for {patience} '
+                         'iterations: widen tau_min and tau_range, or lower its learning rate '
+                         '(custom_keys) or lambda_max')
+        elif not self.moved and self.at_rest >= patience:
+            complaint = (f'has not moved by 1 % from {self.start:.3g} for {patience} iterations: '
+                         'raise its learning rate (custom_keys) or lambda_max')
+        self.silent = complaint is not None
+        return complaint

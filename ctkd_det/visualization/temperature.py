@@ -1,4 +1,5 @@
 """Draws how the temperature went."""
+import os
 from pathlib import Path
 from typing import Dict, List, Sequence
 
@@ -29,7 +30,7 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
         FileNotFoundError: if a directory holds no curves.
         ValueError: if no run has logged a temperature.
     """
-    runs = {Path(work_dir).name: read_scalars(work_dir) for work_dir in work_dirs}
+    runs = dict(zip(_names(work_dirs), map(read_scalars, work_dirs), strict=True))
     lines = [(run, name[:-len(SUFFIX)]) for run, series in runs.items()
              for name in series if name.endswith(SUFFIX)]
     if not lines:
@@ -43,6 +44,14 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
     figure.savefig(out, dpi=130)
     plt.close(figure)
     return Path(out)
+
+
+def _names(work_dirs: Sequence[str]) -> List[str]:
+    """The folders' names, from where their paths part."""
+    paths = [os.path.abspath(work_dir) for work_dir in work_dirs]
+    if len(paths) == 1:
+        return [os.path.basename(paths[0])]
+    return [os.path.relpath(path, os.path.commonpath(paths)) for path in paths]
 
 
 def _draw(axes: Sequence, series: Dict[str, Series], loss: str, label: str, colour: str) -> None:

@@ -55,6 +55,11 @@ def test_occlusion_is_limited():
         assert all(o['area'] >= 16 for o in draw(config, i)[1])
 
 
+def test_an_object_that_is_hidden_altogether_is_no_object():
+    config = ShapesConfig(100, max_objects=10, occlusion=1.0, seed=1)
+    assert all(o['area'] > 0 for i in range(100) for o in draw(config, i)[1])
+
+
 def test_all_classes_occur_about_equally():
     config = ShapesConfig(300, clutter=0, seed=2)
     labels = [o['label'] for i in range(300) for o in draw(config, i)[1]]

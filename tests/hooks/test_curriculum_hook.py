@@ -1,5 +1,6 @@
 """lambda over whole runs of mmengine's loops, and after a resume."""
 import math
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ctkd_det.hooks import CurriculumHook
+from ctkd_det.hooks.temperature_guard import _Watch
 from ctkd_det.models import GradientReversal, KDLoss
+from ctkd_det.models.temperatures.bounds import TemperatureBounds
 
 # CTKD's code, epochs 1 to 10 of its cosine
 OFFICIAL = [.024, .095, .206, .345, .5, .655, .794, .905, .976, 1.0]
@@ -168,7 +171,7 @@ def test_guard_reports_a_bound_once_and_names_the_loss(tmp_path):
     # theta = 6: tau is 20 / (1 + e^6) = 0.05 below its upper bound, 0.25 % of the range
     train(tmp_path, CurriculumHook(patience=4), epochs=4,
           model=Toy(dict(type='GlobalTemperature', init=6.0)))
-    assert log_of(tmp_path).count('The temperature of loss_ctkd has been at 21, within 2 %') == 1
+    assert log_of(tmp_path).count('loss_ctkd (ctkd.tau_mean) has been at 21, within 2 %') == 1
 
 
 def test_guard_reports_rest_only_once_lambda_asks_for_movement(tmp_path):
@@ -188,3 +191,35 @@ def test_guard_is_silent_when_all_is_well(tmp_path):
         paramwise_cfg=dict(custom_keys=dict(student=dict(lr_mult=0))))
     taus = runner.message_hub.get_scalar('train/ctkd.tau_mean').data[0]
     assert abs(taus[-1] / taus[0] - 1) > 0.1 and 'The temperature of' not in log_of(tmp_path)
+
+
+def test_guard_names_the_one_group_that_sticks(tmp_path):
+    model = Toy(dict(type='GroupTemperature', by='foreground', num_classes=2))
+    model.distill_losses['loss_ctkd'].temperature.theta.data = torch.tensor([0.0, -7.0])
+    train(tmp_path, CurriculumHook(patience=4), epochs=2, model=model)
+    log = log_of(tmp_path)
+    assert log.count('within 2 %') == 1 and '(ctkd.tau_background) has been at 1.0' in log
+
+
+def test_guard_does_not_complain_of_a_temperature_that_has_moved_and_settled():
+    class Settled:
+        lambda_, bounds = 1.0, TemperatureBounds(1.0, 20.0)
+
+    watch = _Watch(Settled())
+    complaints = [watch.see(tau, patience=5) for tau in [4.0, 5.0, *[6.0] * 50]]
+    assert complaints == [None] * 52
+
+
+def test_a_window_in_epochs_is_refused_where_nobody_counts_them(teacher):
+    from mmengine.logging import MessageHub
+
+    from helpers import GLOBAL, batch, build, distill, student_config
+    cfg = distill(student_config(), teacher,
+                  dict(loss_a=dict(GLOBAL, window=dict(begin=1, by_epoch=True))))
+    model = build(cfg).train()
+    hub = MessageHub.get_instance('nobody_counts_epochs')
+    for key, value in dict(loop_stage='train', iter=5, epoch=0, max_epochs=1).items():
+        hub.update_info(key, value)
+    with patch.object(MessageHub, 'get_current_instance', return_value=hub), \
+            pytest.raises(ValueError, match='loss_a.*window in iterations'):
+        model(**batch(model), mode='loss')

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.logging import MessageHub
+from mmengine.model import ExponentialMovingAverage
 
 from helpers import GLOBAL, batch, build, distill, make_teacher, student_config
 
@@ -219,3 +220,29 @@ def test_sigmoid_heads(tmp_path):
     model = build(cfg).train()
     data = batch(model)
     assert model(**data, mode='loss')['loss_kd'] > 0
+
+
+def test_a_loss_must_not_take_a_name_of_the_students(teacher):
+    model = distilled(teacher, loss_cls=GLOBAL)
+    with pytest.raises(ValueError, match=r"already: \['loss_cls'\]"):
+        model(**batch(model), mode='loss')
+
+
+def test_loss_and_classifier_must_agree_on_sigmoids(teacher):
+    with pytest.raises(ValueError, match='BinaryKDLoss is for heads with use_sigmoid=True'):
+        distilled(teacher, loss_kd=dict(type='BinaryKDLoss', temperature=1.0))
+
+
+def test_a_temperature_for_other_classes_is_refused(teacher):
+    model = distilled(teacher, loss_x=dict(type='KDLoss', temperature=dict(
+        type='GroupTemperature', by='foreground', num_classes=80)))
+    with pytest.raises(ValueError, match='num_classes=80, but the logits are of 8'):
+        model(**batch(model), mode='loss')
+
+
+def test_moving_a_copy_leaves_the_shared_teacher_where_it_is(teacher):
+    model = distilled(teacher)
+    ExponentialMovingAverage(model, device=torch.device('meta'))
+    assert {p.device.type for p in model.teacher_model.parameters()} == {'cpu'}
+    model.double()  # the original still takes it along
+    assert {p.dtype for p in model.teacher_model.parameters()} == {torch.float64}

@@ -2,7 +2,13 @@
 import pytest
 import torch
 
-from ctkd_det.models import GroupTemperature, InstanceTemperature, KDLoss, ScheduledTemperature
+from ctkd_det.models import (
+    BinaryKDLoss,
+    GroupTemperature,
+    InstanceTemperature,
+    KDLoss,
+    ScheduledTemperature,
+)
 
 N, C = 6, 8
 LABELS = torch.tensor([0, 3, 8, 8, 8, 3])
@@ -106,3 +112,24 @@ def test_scheduled_follows_its_curve(curve, progress, expected, logits):
 def test_impossible_temperatures_are_refused(make):
     with pytest.raises(ValueError):
         make()
+
+
+def test_scheduled_says_so_when_nobody_moves_it(logits):
+    temperature = ScheduledTemperature(4.0, 1.0)
+    with pytest.warns(UserWarning, match='CurriculumHook'):
+        assert temperature(*logits, LABELS).item() == 4.0
+
+
+@pytest.mark.parametrize('temperature', [
+    2.0, dict(type='GlobalTemperature'),
+    dict(type='InstanceTemperature', num_classes=C, use_sigmoid=True),
+    dict(type='GroupTemperature', by='class', num_classes=C)])
+def test_every_temperature_serves_sigmoid_heads(temperature, logits):
+    s, t = (z[:, :C] for z in logits)
+    assert BinaryKDLoss(temperature)(s, t, LABELS) > 0
+
+
+def test_the_teacher_of_a_sigmoid_head_never_says_background(logits):
+    temperature = GroupTemperature('class', C, labels_from='teacher')
+    with pytest.raises(ValueError, match='use_sigmoid=True'):
+        temperature(*(z[:, :C] for z in logits), LABELS)

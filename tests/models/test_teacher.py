@@ -126,6 +126,12 @@ def test_missing_and_superfluous_keys(teacher, tmp_path):
     assert 'backbone.layer9.0.weight' in str(error.value)
 
 
+def test_a_distillation_config_is_no_teachers_config(teacher, tmp_path):
+    distill(student_config(), teacher).dump(tmp_path / 'distilled.py')
+    with pytest.raises(TeacherError, match='plain config'):
+        build_with(dict(teacher, teacher_config=str(tmp_path / 'distilled.py')))
+
+
 def test_other_number_of_classes(tmp_path):
     teacher = make_teacher(tmp_path, classes=('a', 'b', 'c'),
                            roi_head=dict(bbox_head=dict(num_classes=3)))

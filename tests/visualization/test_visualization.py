@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ctkd_det.visualization.scalars import read_scalars
-from ctkd_det.visualization.temperature import plot_temperatures
+from ctkd_det.visualization.temperature import _names, plot_temperatures
 
 
 def write(work_dir, part, records, end=''):
@@ -37,6 +37,11 @@ def test_picture_shows_every_run(tmp_path):
     two = plot_temperatures([tmp_path / 'first', tmp_path / 'second'], tmp_path / 'two.png')
     colours = [len(set(Image.open(p).convert('RGB').getdata())) for p in (one, two)]
     assert colours[1] > colours[0] > 50
+
+
+def test_runs_of_the_same_name_stay_apart(tmp_path):
+    assert _names([tmp_path / 'a' / 'ctkd', tmp_path / 'b' / 'ctkd']) == ['a/ctkd', 'b/ctkd']
+    assert _names([tmp_path / 'ctkd']) == ['ctkd']
 
 
 def test_a_run_without_temperature_is_refused(tmp_path):

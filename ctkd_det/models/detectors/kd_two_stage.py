@@ -34,7 +34,8 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
             ``KnowledgeDistillationSingleStageDetector``; must be True.
 
     Raises:
-        ValueError: if a loss is badly named, or ``eval_teacher`` is False.
+        ValueError: if a loss is badly named or does not suit the student's
+            classifier, or ``eval_teacher`` is False.
         FileNotFoundError, TeacherError, TypeError: see :class:`FrozenTeacher`.
     """
 
@@ -55,6 +56,12 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
             self.distill_losses = _build_losses(distill_losses)
             self.teacher = FrozenTeacher(teacher_config, teacher_ckpt, student=self)
         RoITap(self.roi_head)  # says now, not in training, if the head cannot be tapped
+        for name, loss in self.distill_losses.items():
+            if loss.for_sigmoids != _has_sigmoids(self.roi_head):
+                raise ValueError(
+                    f"{name}: {type(loss).__name__} is {'' if loss.for_sigmoids else 'not '}for "
+                    f"heads with use_sigmoid=True; the student's has "
+                    f'use_sigmoid={_has_sigmoids(self.roi_head)}')
         self._classes_checked = False
 
     @property
@@ -82,8 +89,11 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
         self._follow_the_runner()
         with RoITap(self.roi_head) as record:
             losses = super().loss(batch_inputs, batch_data_samples)
-        losses.update(self._distill(batch_inputs, batch_data_samples, record))
-        return losses
+        results = self._distill(batch_inputs, batch_data_samples, record)
+        if losses.keys() & results.keys():
+            raise ValueError('distill_losses: the student has losses of these names already: '
+                             f'{sorted(losses.keys() & results.keys())}')
+        return {**losses, **results}
 
     def _distill(self, batch_inputs: Tensor, batch_data_samples: SampleList,
                  record: RoILogits) -> dict:
@@ -107,8 +117,7 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
         So every rank still has every parameter in its graph.
         """
         if record.cls_score is None:
-            head = self.roi_head.bbox_head
-            num_logits = head.num_classes + (not getattr(head.loss_cls, 'use_sigmoid', False))
+            num_logits = self.roi_head.bbox_head.num_classes + (not _has_sigmoids(self.roi_head))
             record.cls_score = like.new_zeros((0, num_logits))
             record.labels = like.new_zeros((0, ), dtype=torch.long)
             record.label_weights, record.avg_factor = like.new_zeros((0, )), 1.0
@@ -125,7 +134,10 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
         hub = MessageHub.get_current_instance()
         if hub.get_info('loop_stage') != 'train':
             return
-        for loss in self.distill_losses.values():
+        for name, loss in self.distill_losses.items():
+            if loss.window.by_epoch and hub.get_info('max_epochs') == 1:
+                raise ValueError(f'{name}: this training has but one epoch, as every '
+                                 'iteration-based one; give its window in iterations')
             loss.window.move_to(hub.get_info('iter'), hub.get_info('epoch'))
         if not self._classes_checked:
             self.teacher.check_classes(hub.get_info('dataset_meta', {}).get('classes'))
@@ -149,8 +161,14 @@ def _build_losses(configs: Dict[str, ConfigType]) -> nn.ModuleDict:
             if owner not in losses:
                 raise ValueError(f'{name}: temperature={owner!r} must name a loss that has a '
                                  f'temperature of its own, one of {sorted(losses)}')
-            losses[name] = MODELS.build({**cfg, 'temperature': losses[owner].temperature})
+            losses[name] = MODELS.build({**cfg, 'temperature': 1.0})
+            losses[name].share_temperature(losses[owner])
     return nn.ModuleDict({name: losses[name] for name in configs})
+
+
+def _has_sigmoids(roi_head: nn.Module) -> bool:
+    """Whether the classifier ends in sigmoids, without a logit for the background."""
+    return bool(getattr(roi_head.bbox_head.loss_cls, 'use_sigmoid', False))
 
 
 def _zero(loss: nn.Module, like: Tensor) -> Tensor:

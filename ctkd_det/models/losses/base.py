@@ -9,8 +9,8 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..temperatures import BaseTemperature, FixedTemperature
-from .weights import balance_foreground, teacher_confidence, weighted_mean
+from ..temperatures import FixedTemperature
+from .weights import balance_foreground, weighted_mean
 from .window import Window
 
 
@@ -41,6 +41,8 @@ class LogitLoss(nn.Module):
     Raises:
         ValueError: if a weight is out of its range.
     """
+    # whether the logits are those of a head with use_sigmoid=True
+    for_sigmoids = False
 
     def __init__(self,
                  temperature: Union[float, dict, nn.Module],
@@ -56,7 +58,7 @@ class LogitLoss(nn.Module):
             raise ValueError(f'foreground_weight must be from 0 to 1, got {foreground_weight}')
         if not confidence_power >= 0:
             raise ValueError(f'confidence_power must be >= 0, got {confidence_power}')
-        self._set_temperature(temperature)
+        self.temperature = build_temperature(temperature)
         self.loss_weight = loss_weight
         self.foreground_weight = foreground_weight
         self.confidence_power = confidence_power
@@ -65,14 +67,10 @@ class LogitLoss(nn.Module):
         # scalars for the log, from the latest forward
         self.statistics: Dict[str, Tensor] = {}
 
-    def _set_temperature(self, temperature: Union[float, dict, nn.Module]) -> None:
-        if isinstance(temperature, nn.Module):
-            # another loss's: used here, registered (saved, optimised) there alone
-            object.__setattr__(self, 'temperature', temperature)
-        elif isinstance(temperature, dict):
-            self.temperature: BaseTemperature = MODELS.build(temperature)
-        else:
-            self.temperature = FixedTemperature(temperature)
+    def share_temperature(self, owner: 'LogitLoss') -> None:
+        """Use another loss's temperature; it stays registered (saved, optimised) there alone."""
+        del self.temperature
+        object.__setattr__(self, 'temperature', owner.temperature)
 
     @property
     def active(self) -> bool:
@@ -107,12 +105,15 @@ class LogitLoss(nn.Module):
                 f'{tuple(teacher_logits.shape)} differ in shape: do both detectors have '
                 'the same classes?')
         with torch.autocast(student_logits.device.type, enabled=False):
-            s, t = self._prepare(student_logits), self._prepare(teacher_logits.detach())
+            s, t = (_at_least_float32(z) for z in (student_logits, teacher_logits.detach()))
+            confidence = self.confidence(t)**self.confidence_power
+            if self.standardize:
+                s, t = _standardize(s), _standardize(t)
             tau = self.temperature(s, t, labels)
             self.statistics = self.temperature.statistics(tau)
             loss = self.divergence(s, t, labels, tau)
             weight = torch.ones_like(loss) if weight is None else weight.to(loss)
-            weight = weight * teacher_confidence(t, self.confidence_power)
+            weight = weight * confidence
             if avg_factor is None:
                 avg_factor = weight.sum()
             if self.foreground_weight is not None:
@@ -129,11 +130,27 @@ class LogitLoss(nn.Module):
         """Label of the background: the last logit's index."""
         return s.size(1) - 1
 
-    def _prepare(self, logits: Tensor) -> Tensor:
-        if logits.dtype in (torch.float16, torch.bfloat16):
-            logits = logits.float()
-        if self.standardize:
-            logits = logits - logits.mean(1, keepdim=True)
-            # below the smallest deviation that says anything about the classes
-            logits = logits / logits.square().mean(1, keepdim=True).add(1e-12).sqrt()
-        return logits
+    @staticmethod
+    def confidence(t: Tensor) -> Tensor:
+        """The teacher's largest class probability at temperature 1, (N,)."""
+        return t.softmax(1).amax(1)
+
+
+def build_temperature(temperature: Union[float, dict, nn.Module]) -> nn.Module:
+    """A number becomes a :class:`FixedTemperature`, a dict is built, a module stays."""
+    if isinstance(temperature, nn.Module):
+        return temperature
+    if isinstance(temperature, dict):
+        return MODELS.build(temperature)
+    return FixedTemperature(temperature)
+
+
+def _at_least_float32(z: Tensor) -> Tensor:
+    return z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
+
+
+def _standardize(z: Tensor) -> Tensor:
+    """Each row at mean 0 and deviation 1."""
+    z = z - z.mean(1, keepdim=True)
+    # below the smallest deviation that says anything about the classes
+    return z / z.square().mean(1, keepdim=True).add(1e-12).sqrt()

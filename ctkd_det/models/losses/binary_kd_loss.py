@@ -1,4 +1,5 @@
 """Knowledge distillation for classifiers that end in sigmoids."""
+import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -17,6 +18,14 @@ class BinaryKDLoss(LogitLoss):
     background; labels are C there. Source: eq. 1 of CTKD (AAAI 2023) for
     Bernoulli distributions. Arguments: see :class:`LogitLoss`.
     """
+
+    for_sigmoids = True
+
+    @staticmethod
+    def confidence(t: Tensor) -> Tensor:
+        """How sure the teacher is of its most likely class, or of there being none, (N,)."""
+        p = t.sigmoid().amax(1)
+        return torch.maximum(p, 1 - p)
 
     @staticmethod
     def background(s: Tensor) -> int:

@@ -45,11 +45,19 @@ class DISTLoss(LogitLoss):
 
 def _decorrelation(a: Tensor, b: Tensor) -> Tensor:
     """1 - Pearson's correlation of the rows of two matrices, 0 where it is undefined."""
-    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
-    square_a, square_b = a.square().sum(1), b.square().sum(1)
-    defined = (square_a > 0) & (square_b > 0)
-    # ones where undefined: their gradient must stay finite although it is not used
-    norm = (square_a.where(defined, 1) * square_b.where(defined, 1)).sqrt()
-    # the smallest normal number, for squares whose product underflows
-    correlation = (a * b).sum(1) / norm.clamp(min=1e-30)
-    return (1 - correlation).where(defined, 0)
+    (a, a_varies), (b, b_varies) = _direction(a), _direction(b)
+    return (1 - (a * b).sum(1)).where(a_varies & b_varies, 0)
+
+
+def _direction(x: Tensor) -> tuple:
+    """Rows without their mean, at length 1, and which of them vary at all.
+
+    A row is brought to the scale of its largest entry first: the squares of
+    probabilities below 1e-19 would be 0 in float32.
+    """
+    x = x - x.mean(1, keepdim=True)
+    largest = x.detach().abs().amax(1, keepdim=True)
+    varies = largest > 0
+    x = x / largest.where(varies, 1)
+    square = x.square().sum(1, keepdim=True).where(varies, 1)
+    return x / square.sqrt(), varies.squeeze(1)

@@ -8,11 +8,6 @@ from torch import Tensor
 _TINY = 1e-6
 
 
-def teacher_confidence(t: Tensor, power: float) -> Union[Tensor, float]:
-    """The teacher's largest class probability to ``power``, (N,); 1 for power 0."""
-    return t.softmax(1).amax(1)**power if power else 1.0
-
-
 def balance_foreground(weight: Tensor, foreground: Tensor, share: float) -> Tensor:
     """Rescale weights so that the foreground has ``share`` of their sum.
 

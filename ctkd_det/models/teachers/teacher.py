@@ -1,4 +1,5 @@
 """The frozen teacher: held, checked, fed."""
+import copy
 from pathlib import Path
 from typing import Callable, Optional, Sequence, Tuple, Union
 
@@ -46,14 +47,19 @@ class FrozenTeacher:
         self.name = checkpoint
         self._check_num_classes(student.roi_head.bbox_head.num_classes)
         self.model.requires_grad_(False).eval()
+        self.follows = True
         self.convert = InputConverter(student.data_preprocessor, self.model.data_preprocessor)
 
     def __deepcopy__(self, memo: dict) -> 'FrozenTeacher':
-        return self
+        """The same detector for a copy of the student, which must not move it."""
+        shared = copy.copy(self)
+        shared.follows = False
+        return shared
 
     def apply(self, fn: Callable) -> None:
         """Follow the student's ``to``, ``cuda``, ``half`` ..."""
-        self.model._apply(fn)
+        if self.follows:
+            self.model._apply(fn)
 
     @torch.no_grad()
     def roi_logits(self, images: Tensor, batch_data_samples: Sequence, rois: Tensor) -> Tensor:
@@ -91,6 +97,9 @@ def _model_config(config: Union[str, Path, dict]) -> dict:
     if isinstance(config, (str, Path)):
         config = str(config)
         config = get_config(config) if '::' in config else Config.fromfile(config)
+    if 'distill_losses' in config['model']:
+        raise TeacherError('teacher_config is itself a distillation config; to let its student '
+                           "teach, give that student's plain config")
     return config['model']
 
 

@@ -1,5 +1,5 @@
 """One learned temperature for each group of RoIs."""
-from typing import Dict
+from typing import Dict, Optional
 
 import torch
 from mmdet.registry import MODELS
@@ -28,7 +28,8 @@ class GroupTemperature(LearnedTemperature):
 
     Raises:
         ValueError: if ``by`` or ``labels_from`` is unknown, a bound is not
-            above 0, or ``initial_temperature`` is outside the bounds.
+            above 0, or ``initial_temperature`` is outside the bounds; in
+            ``forward``, if the logits are of another number of classes.
     """
 
     def __init__(self,
@@ -37,7 +38,7 @@ class GroupTemperature(LearnedTemperature):
                  labels_from: str = 'ground_truth',
                  tau_min: float = 1.0,
                  tau_range: float = 20.0,
-                 initial_temperature: float = None) -> None:
+                 initial_temperature: Optional[float] = None) -> None:
         super().__init__(tau_min, tau_range)
         if by not in ('foreground', 'class'):
             raise ValueError(f"by must be 'foreground' or 'class', got {by!r}")
@@ -54,7 +55,14 @@ class GroupTemperature(LearnedTemperature):
     def forward(self, student_logits: Tensor, teacher_logits: Tensor,
                 labels: Tensor) -> Tensor:
         """Return tau, shape (N, 1)."""
+        width = student_logits.size(1)
+        if not 0 <= width - self.num_classes <= 1:
+            raise ValueError(f'GroupTemperature has num_classes={self.num_classes}, but the logits '
+                             f'are of {width - 1} classes and the background')
         if self.labels_from == 'teacher':
+            if width == self.num_classes:
+                raise ValueError("labels_from='teacher' needs a logit for the background, which "
+                                 'heads with use_sigmoid=True do not have')
             labels = teacher_logits.argmax(1)
         groups = (labels == self.num_classes).long() if self.by == 'foreground' else labels
         return self.tau(self.theta)[groups, None]

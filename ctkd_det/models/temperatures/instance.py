@@ -1,4 +1,6 @@
 """One learned temperature for each RoI."""
+from typing import Optional
+
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
@@ -27,6 +29,8 @@ class InstanceTemperature(LearnedTemperature):
         tau_range (float): Width of the interval. Defaults to 20, the paper's.
         initial_temperature (float, optional): Initial tau of every RoI.
             Defaults to None, the middle of the interval.
+        use_sigmoid (bool): Whether the logits are those of a head with
+            ``use_sigmoid=True``, (N, C). Defaults to False.
 
     Raises:
         ValueError: if a bound is not above 0, or ``initial_temperature`` is
@@ -38,11 +42,13 @@ class InstanceTemperature(LearnedTemperature):
                  hidden_channels: int = 64,
                  tau_min: float = 1.0,
                  tau_range: float = 20.0,
-                 initial_temperature: float = None) -> None:
+                 initial_temperature: Optional[float] = None,
+                 use_sigmoid: bool = False) -> None:
         super().__init__(tau_min, tau_range)
         if initial_temperature is None:
             initial_temperature = tau_min + tau_range / 2
-        self.hidden = nn.Linear(2 * (num_classes + 1), hidden_channels)
+        num_logits = num_classes + (not use_sigmoid)
+        self.hidden = nn.Linear(2 * num_logits, hidden_channels)
         self.out = nn.Linear(hidden_channels, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.constant_(self.out.bias, self.bounds.theta(initial_temperature))

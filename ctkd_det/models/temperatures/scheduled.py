@@ -1,4 +1,7 @@
 """A temperature that follows a curve, without an adversary."""
+import warnings
+from typing import Optional
+
 import torch
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -30,11 +33,16 @@ class ScheduledTemperature(BaseTemperature):
         if curve not in ('linear', 'cosine'):
             raise ValueError(f"curve must be 'linear' or 'cosine', got {curve!r}")
         self.start, self.end, self.curve = float(start), float(end), curve
-        self.progress = 0.0
+        self.progress: Optional[float] = None
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor,
                 labels: Tensor) -> Tensor:
         """Return tau, shape (1,)."""
+        if self.progress is None:
+            warnings.warn('progress was never set, so this temperature stays at its start. Add '
+                          "custom_hooks=[dict(type='CurriculumHook')] to the config.",
+                          stacklevel=2)
+            self.progress = 0.0
         tau = self.start + (self.end - self.start) * CURVES[self.curve](self.progress)
         return torch.tensor([tau], device=student_logits.device)
 
