@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Callable, Dict, List, Tuple
 
 import numpy as np
-from mmengine.utils import track_iter_progress
 from PIL import Image
+from rich.progress import track
 
 
 def _polygon(n: int) -> Callable:
@@ -189,7 +189,7 @@ def generate(out_dir: str, name: str, config: ShapesConfig) -> Path:
     ann_file.unlink(missing_ok=True)  # it must not describe images of another configuration
     (Path(out_dir) / name).mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
-    for i in track_iter_progress((range(config.num_images), config.num_images)):
+    for i in track(range(config.num_images), f'drawing {name}'):
         image, objects = draw(config, i)
         file_name = f'{i:06d}.png'
         Image.fromarray(image).save(Path(out_dir) / name / file_name)
