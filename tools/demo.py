@@ -52,8 +52,10 @@ def main() -> None:
         runs = make_runs(args, folder, data, teacher)
         train(list(runs.values()))
         console.rule('Results')
+        pictures = draw(runs, teacher, data, folder)
         report(runs, teacher, data, folder)
-        draw(runs, teacher, data, folder)
+        for title, path in pictures.items():
+            print(f'{title}: {path}')
     except KeyboardInterrupt:
         console.print('\nStopped. The same command goes on from the last finished epoch.')
         sys.exit(130)
@@ -121,7 +123,8 @@ def report(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> Non
         '| ' + ' | '.join(line) + ' |' for line in (header, ['---'] * len(header), *rows)) + '\n')
 
 
-def draw(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> None:
+def draw(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> Dict[str, Path]:
+    """Draw the temperature, and the same images as each detector sees them."""
     detectors = {'teacher': (CONFIGS / 'teacher.py', teacher)}
     detectors.update({run.title: (CONFIGS / 'student.py', run.checkpoint)
                       for run in runs.values()})
@@ -129,9 +132,7 @@ def draw(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> None:
     detectors = {title: tuple(map(str, files)) for title, files in detectors.items()}
     images = compare_detectors(detectors, COCO(data / 'val.json'), data / 'val',
                                folder / 'detections.png')
-    for title, path in (('Temperature and lambda', curve), ('Detections', images),
-                        ('Table', folder / 'results.md')):
-        print(f'{title}: {path}')
+    return {'Temperature and lambda': curve, 'Detections': images}
 
 
 if __name__ == '__main__':
