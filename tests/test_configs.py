@@ -96,3 +96,9 @@ def test_the_model_index_lists_every_recipe():
     listed = [model['Config'].partition('/')[2] for file in index['Import']
               for model in load(CONFIGS.parent / file)['Models']]
     assert sorted(listed) == RECIPES
+
+
+def test_recipes_have_names_that_mim_can_find():
+    """mim looks for a config by its bare file name, anywhere in the tree."""
+    names = [Path(name).name for name in FILES]
+    assert [name for name in RECIPES if names.count(Path(name).name) > 1] == []

@@ -1,6 +1,6 @@
 _base_ = [
     '../students/faster-rcnn_r18_fpn_1x_coco.py',
-    '../_base_/teachers/faster-rcnn_r101_fpn_2x_coco.py', '../_base_/distill/ctkd_paper.py'
+    '../_base_/teachers/r101_fpn_2x.py', '../_base_/distill/ctkd_paper.py'
 ]
 model = dict(
     type='KnowledgeDistillationTwoStageDetector',

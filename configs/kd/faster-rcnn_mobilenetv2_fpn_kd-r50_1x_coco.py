@@ -1,6 +1,6 @@
 _base_ = [
     '../students/faster-rcnn_mobilenetv2_fpn_1x_coco.py',
-    '../_base_/teachers/faster-rcnn_r50_fpn_2x_coco.py', '../_base_/distill/kd.py'
+    '../_base_/teachers/r50_fpn_2x.py', '../_base_/distill/kd_fixed.py'
 ]
 model = dict(
     type='KnowledgeDistillationTwoStageDetector',

@@ -1,4 +1,4 @@
-_base_ = ['./student.py', '../_base_/distill/ctkd.py']
+_base_ = ['./student.py', '../_base_/distill/ctkd_global.py']
 model = dict(
     type='KnowledgeDistillationTwoStageDetector',
     teacher_config='{{ fileDirname }}/teacher.py',

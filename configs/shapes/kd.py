@@ -1,4 +1,4 @@
-_base_ = ['./student.py', '../_base_/distill/kd.py']
+_base_ = ['./student.py', '../_base_/distill/kd_fixed.py']
 model = dict(
     type='KnowledgeDistillationTwoStageDetector',
     teacher_config='{{ fileDirname }}/teacher.py',
