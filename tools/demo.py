@@ -110,9 +110,9 @@ def report(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> Non
     rows = []
     for name, values in metrics.items():
         run = runs.get(name)
-        gain = 100 * (values[METRICS['mAP']] - metrics['student'][METRICS['mAP']])
+        gain = percent(values, 'mAP') - percent(metrics['student'], 'mAP')
         tau = run.scalars.get(f'{name}.tau_mean') if run else None
-        rows.append([METHODS.get(name, name), *(f'{100 * values[k]:.1f}' for k in METRICS.values()),
+        rows.append([METHODS.get(name, name), *(f'{percent(values, k):.1f}' for k in METRICS),
                      f'{gain:+.1f}', f'{run.seconds / 60:.1f}' if run else '',
                      f'{tau[1][-1]:.2f}' if tau else ''])
     table = Table(*header, title=f'COCO metrics in %, {folder.name}')
@@ -121,6 +121,11 @@ def report(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> Non
     console.print(table)
     (folder / 'results.md').write_text('\n'.join(
         '| ' + ' | '.join(line) + ' |' for line in (header, ['---'] * len(header), *rows)) + '\n')
+
+
+def percent(metrics: dict, name: str) -> float:
+    """A metric in %; a detector that finds nothing at all gets none from mmdet, that is 0."""
+    return 100 * metrics.get(METRICS[name], 0.0)
 
 
 def draw(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> Dict[str, Path]:
