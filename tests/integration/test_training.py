@@ -159,6 +159,22 @@ def test_checkpoint_holds_no_teacher_and_plain_mmdet_detects_the_same(config, tr
     assert torch.equal(ours.bboxes, theirs.bboxes) and torch.equal(ours.scores, theirs.scores)
 
 
+def test_load_from_a_plain_students_checkpoint(config, trained, tmp_path):
+    """A learning rate of 0 leaves what was loaded; theta has its initial value."""
+    checkpoint = torch.load(trained)
+    theta = 'distill_losses.loss_ctkd.temperature.theta'
+    plain = {k: v for k, v in checkpoint['state_dict'].items() if k != theta}
+    torch.save(dict(state_dict=plain), tmp_path / 'plain.pth')
+    tool(OUR_TRAIN, config, '--work-dir', tmp_path / 'work', '--cfg-options',
+         f'load_from={tmp_path}/plain.pth', 'train_cfg.max_epochs=1',
+         'optim_wrapper.optimizer.lr=0.0', 'optim_wrapper.optimizer.weight_decay=0.0')
+    found = last_checkpoint(tmp_path / 'work')['state_dict']
+    assert found[theta] == 1.0
+    batch_statistics = ('running_mean', 'running_var', 'num_batches_tracked')
+    assert all(torch.equal(v, found[k]) for k, v in plain.items()
+               if not k.endswith(batch_statistics))
+
+
 def test_our_test_tool_reports_the_same_map_as_training(config, trained, tmp_path):
     during = read_scalars(trained.parent)['coco/bbox_mAP'][1][-1]
     tool(OUR_TEST, config, trained, '--work-dir', tmp_path, '--out', tmp_path / 'found.pkl')
