@@ -18,7 +18,7 @@ def inheritable_weights(student: nn.Module, teacher: nn.Module, prefixes: Sequen
     theirs = teacher.state_dict()
     copied, others = [], []
     for prefix in prefixes:
-        names = [name for name in student.state_dict() if name.startswith(f'{prefix}.')]
+        names = [name for name in student.state_dict() if f'{name}.'.startswith(f'{prefix}.')]
         fitting = [name for name in names
                    if name in theirs and theirs[name].shape == student.state_dict()[name].shape]
         if not fitting:
