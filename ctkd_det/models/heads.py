@@ -2,6 +2,8 @@
 import inspect
 from typing import List, NamedTuple
 
+import torch
+from mmdet.models.dense_heads import AnchorHead, ATSSHead, FCOSHead, GFLHead
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmdet.models.roi_heads.multi_instance_roi_head import MultiInstanceRoIHead
 from mmdet.models.roi_heads.trident_roi_head import TridentRoIHead
@@ -50,6 +52,42 @@ def roi_stages(roi_head: nn.Module) -> List[RoIStage]:
                             f'{type(stage.bbox_head.loss_cls).__name__} are not one for each '
                             'class and one for the background')
     return stages
+
+
+def dense_head(detector: nn.Module) -> nn.Module:
+    """The head of a single-stage detector, one that classifies fixed locations.
+
+    Supported are the heads that compute their losses as ``RetinaHead`` (any
+    ``AnchorHead``), ``FCOSHead``, ``ATSSHead`` or ``GFLHead`` do: they hand
+    the logits of every location to ``loss_cls``, level by level.
+
+    Raises:
+        TypeError: for any other head or detector, naming it.
+    """
+    head = getattr(detector, 'bbox_head', None)
+    for kind in (AnchorHead, FCOSHead, ATSSHead, GFLHead):
+        if all(getattr(type(head), name, None) is getattr(kind, name, None)
+               for name in ('loss_by_feat', 'loss_by_feat_single')):
+            return head
+    raise TypeError(f'{type(detector if head is None else head).__name__} cannot be distilled: its '
+                    'losses are not computed as those of RetinaHead, FCOSHead, ATSSHead or '
+                    'GFLHead, so its logits and weights are not known for each location')
+
+
+def different_priors(a: nn.Module, b: nn.Module) -> str:
+    """How the anchors or points of two dense heads differ; '' if they do not.
+
+    Points and anchors, one at each location, count as alike: both stand for
+    their location.
+    """
+    a, b = a.prior_generator, b.prior_generator
+    for name in ('strides', 'num_base_priors'):
+        if getattr(a, name) != getattr(b, name):
+            return f'{name} {getattr(a, name)} and {getattr(b, name)}'
+    if hasattr(a, 'base_anchors') and hasattr(b, 'base_anchors') and not all(
+            torch.equal(x, y) for x, y in zip(a.base_anchors, b.base_anchors, strict=True)):
+        return f'anchors {a.base_anchors[0].tolist()} and {b.base_anchors[0].tolist()}'
+    return ''
 
 
 def has_sigmoids(head: nn.Module) -> bool:
