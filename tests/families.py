@@ -19,7 +19,10 @@ TWO_STAGE = dict(
     double_head='double_heads/dh-faster-rcnn_r50_fpn_1x_coco.py',
     pisa='pisa/faster-rcnn_r50_fpn_pisa_1x_coco.py',
     grid='grid_rcnn/grid-rcnn_r50_fpn_gn-head_2x_coco.py',
-    groie='groie/faste-rcnn_r50_fpn_groie_1x_coco.py')
+    groie='groie/faste-rcnn_r50_fpn_groie_1x_coco.py',
+    sabl='sabl/sabl-faster-rcnn_r50_fpn_1x_coco.py',
+    mask_scoring='ms_rcnn/ms-rcnn_r50_fpn_1x_coco.py',
+    point_rend='point_rend/point-rend_r50-caffe_fpn_ms-1x_coco.py')
 DENSE = dict(
     retinanet='retinanet/retinanet_r50_fpn_1x_coco.py',
     fcos='fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py',
@@ -30,6 +33,8 @@ SMALLER = {
     ('depth', 50): 18, ('init_cfg', ...): None, ('in_channels', 256): 16, ('out_channels', 256): 16,
     ('feat_channels', 256): 16, ('conv_out_channels', 256): 16, ('conv_out_channels', 1024): 32,
     ('fc_out_channels', 1024): 32, ('num_classes', 80): 8, ('stacked_convs', 4): 1,
+    ('cls_in_channels', 256): 16, ('reg_in_channels', 256): 16, ('cls_out_channels', 1024): 32,
+    ('reg_offset_out_channels', 256): 16, ('reg_cls_out_channels', 256): 16,
     ('point_feat_channels', 64): 4, ('nms_pre', ...): 100, ('max_per_img', 2000): 40,
     ('max_per_img', 1000): 40, ('num_convs', 8): 1}
 
