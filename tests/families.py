@@ -74,7 +74,9 @@ def _shrink(node: Any) -> None:
 def save_teacher(folder: Path, cfg: Config, classes: tuple = helpers.CLASSES,
                  weights: Union[dict, None] = None) -> dict:
     """Save ``cfg`` and weights, random ones if none are given; the detector's arguments."""
-    cfg.dump(folder / 'teacher.py')
+    # as Config.dump would, which spends seconds on the layout
+    (folder / 'teacher.py').write_text(
+        ''.join(f'{key} = {value!r}\n' for key, value in cfg.to_dict().items()))
     if weights is None:
         weights = make_opinionated(helpers.build(cfg), seed=1).state_dict()
     torch.save(dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=classes))),
