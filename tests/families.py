@@ -105,3 +105,16 @@ def batch(model: torch.nn.Module, **kwargs) -> dict:
             mask[box[1]:box[3] + 1, box[0]:box[2] + 1] = 1
         sample.gt_instances.masks = BitmapMasks(masks, height, width)
     return data
+
+
+def trained(model: torch.nn.Module, steps: int = 3) -> dict:
+    """Its weights after some steps of SGD with seeded samplers."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+    data = batch(model)
+    torch.manual_seed(3)
+    for _ in range(steps):
+        total, _ = model.parse_losses(model(**data, mode='loss'))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    return model.state_dict()

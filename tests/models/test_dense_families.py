@@ -104,6 +104,13 @@ def test_a_teacher_with_the_students_weights_gives_exactly_zero(family, tmp_path
     assert model(**helpers.batch(model), mode='loss')['loss_kd'].item() == 0.0
 
 
+def test_with_weight_zero_it_trains_as_plain_mmdet_to_the_last_bit(teacher_of):
+    plain = families.trained(build('retinanet'))
+    ours = families.trained(build('retinanet', teacher_of('retinanet'), dict(KD, loss_weight=0.0)))
+    assert all(value.isfinite().all() for value in plain.values())
+    assert all(torch.equal(value, ours[key]) for key, value in plain.items())
+
+
 def test_retinanet_ignores_what_its_assigner_ignores(teacher_of):
     model = build('retinanet', teacher_of('retinanet'))
     weights, labels, _ = targets_by_hand(model, helpers.batch(model))

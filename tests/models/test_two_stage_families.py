@@ -207,6 +207,14 @@ def test_a_cascade_without_any_roi_keeps_its_parameters_in_the_graph(teacher_of)
     assert model.distill_losses['loss_ctkd'].temperature.theta.grad.item() == 0
 
 
+def test_with_weight_zero_it_trains_as_plain_mmdet_to_the_last_bit(teacher_of):
+    plain = families.trained(build('cascade_mask'))
+    off = dict(loss_kd=dict(KD, loss_weight=0.0))
+    ours = families.trained(build('cascade_mask', teacher_of('faster'), off))
+    assert all(value.isfinite().all() for value in plain.values())
+    assert all(torch.equal(value, ours[key]) for key, value in plain.items())
+
+
 @pytest.mark.parametrize('stage', [3, -1, 'last'])
 def test_a_stage_that_the_teacher_does_not_have(stage, teacher_of):
     with pytest.raises(ValueError, match=f"'mean' or from 0 to 2.*got {stage!r}"):
