@@ -1,4 +1,4 @@
-from .detectors import KnowledgeDistillationTwoStageDetector
+from .detectors import KnowledgeDistillationDenseDetector, KnowledgeDistillationTwoStageDetector
 from .losses import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss, LogitLoss
 from .temperatures import (
                            FixedTemperature,
@@ -12,5 +12,6 @@ from .temperatures import (
 __all__ = [
     'BinaryKDLoss', 'DISTLoss', 'DKDLoss', 'FixedTemperature', 'GlobalTemperature',
     'GradientReversal', 'GroupTemperature', 'InstanceTemperature', 'KDLoss',
-    'KnowledgeDistillationTwoStageDetector', 'LogitLoss', 'ScheduledTemperature'
+    'KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector', 'LogitLoss',
+    'ScheduledTemperature'
 ]

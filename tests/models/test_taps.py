@@ -19,7 +19,7 @@ def test_records_what_the_loss_saw(model):
         seen.update(score=args[0], labels=args[1], weights=args[2], loss=output, **kwargs)
 
     model.roi_head.bbox_head.loss_cls.register_forward_hook(spy, with_kwargs=True)
-    with RoITap(model.roi_head) as record:
+    with RoITap(model.roi_head) as (record, ):
         losses = model(**data, mode='loss')
     assert record.cls_score is seen['score'] and record.labels is seen['labels']
     assert record.avg_factor == seen['avg_factor'] == len(record.rois)

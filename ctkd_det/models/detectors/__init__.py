@@ -1,3 +1,4 @@
+from .kd_dense import KnowledgeDistillationDenseDetector
 from .kd_two_stage import KnowledgeDistillationTwoStageDetector
 
-__all__ = ['KnowledgeDistillationTwoStageDetector']
+__all__ = ['KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector']

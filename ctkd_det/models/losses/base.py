@@ -91,7 +91,8 @@ class LogitLoss(nn.Module):
             labels (Tensor): (N,), ground-truth classes, C for the background.
             weight (Tensor, optional): (N,), a weight for each RoI.
             avg_factor (float, optional): What the weighted sum over RoIs is
-                divided by. Defaults to the sum of the weights.
+                divided by. Defaults to the sum of the weights, which
+                ``foreground_weight`` always takes.
 
         Returns:
             Tensor: A scalar; 0 with a graph if N is 0.
@@ -113,6 +114,9 @@ class LogitLoss(nn.Module):
             self.statistics = self.temperature.statistics(tau)
             loss = self.divergence(s, t, labels, tau)
             weight = torch.ones_like(loss) if weight is None else weight.to(loss)
+            if self.foreground_weight is not None:
+                # shares of a mean: single-stage heads' avg_factor counts objects only
+                avg_factor = weight.sum()
             weight = weight * confidence
             if avg_factor is None:
                 avg_factor = weight.sum()

@@ -1,7 +1,9 @@
 """Shows the teacher the student's images as the teacher was trained to see them."""
-from typing import Sequence
+import math
+from typing import List, Sequence
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
@@ -45,6 +47,53 @@ class InputConverter:
             height, width = sample.metainfo['img_shape'][:2]
             out[i, :, :height, :width] = converted[i, :, :height, :width]
         return out
+
+
+class InputScale:
+    """Resizes each image, and the RoIs on it, to the size at which the teacher looks.
+
+    As ``mmdet.Resize`` does it: image by image, bilinear, sizes rounded, the
+    boxes scaled by the ratios of the rounded sizes; then padded anew.
+
+    Args:
+        factor (float): From the student's size to the teacher's, above 0.
+        teacher (ImgDataPreprocessor): Whose ``pad_size_divisor`` applies.
+
+    Raises:
+        ValueError: if ``factor`` is not a finite number above 0.
+    """
+
+    def __init__(self, factor: float, teacher: ImgDataPreprocessor) -> None:
+        if not math.isfinite(factor) or factor <= 0:
+            raise ValueError(f'teacher_scale must be a finite number > 0, got {factor}')
+        self.factor, self.divisor = factor, getattr(teacher, 'pad_size_divisor', 1)
+
+    def images(self, images: Tensor, batch_data_samples: Sequence) -> Tensor:
+        """(B, 3, H, W) at the teacher's size, zero in the padding."""
+        if self.factor == 1:
+            return images
+        sizes = [self._size(sample) for sample in batch_data_samples]
+        height, width = (-(-max(side) // self.divisor) * self.divisor
+                         for side in zip(*sizes, strict=True))
+        out = images.new_zeros((*images.shape[:2], height, width))
+        for i, (sample, (h, w)) in enumerate(zip(batch_data_samples, sizes, strict=True)):
+            old_h, old_w = sample.metainfo['img_shape'][:2]
+            out[i, :, :h, :w] = F.interpolate(
+                images[i:i + 1, :, :old_h, :old_w], size=(h, w), mode='bilinear')[0]
+        return out
+
+    def rois(self, rois: Tensor, batch_data_samples: Sequence) -> Tensor:
+        """(N, 5) on the resized images."""
+        if self.factor == 1:
+            return rois
+        ratios = []
+        for sample in batch_data_samples:
+            (h, w), (old_h, old_w) = self._size(sample), sample.metainfo['img_shape'][:2]
+            ratios.append([1, w / old_w, h / old_h, w / old_w, h / old_h])
+        return rois * rois.new_tensor(ratios)[rois[:, 0].long()]
+
+    def _size(self, sample) -> List[int]:
+        return [max(1, int(side * self.factor + 0.5)) for side in sample.metainfo['img_shape'][:2]]
 
 
 def _channel_order(preprocessor: ImgDataPreprocessor) -> bool:

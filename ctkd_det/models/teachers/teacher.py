@@ -1,54 +1,74 @@
-"""The frozen teacher: held, checked, fed."""
+"""The frozen teacher: held, checked, shown the student's images."""
 import copy
 from pathlib import Path
-from typing import Callable, Optional, Sequence, Tuple, Union
+from typing import Callable, Optional, Sequence, Union
 
-import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..heads import has_sigmoids
 from .checkpoint import TeacherError, load_strictly
+from .classes import ClassMapping, classes_of_config
 from .inputs import InputConverter
 
 
 class FrozenTeacher:
-    """A trained two-stage detector that answers for the student's RoIs.
+    """A trained detector that classifies what the student classifies.
 
     Not an ``nn.Module``: so its weights are in nobody's ``parameters()``,
     ``state_dict()``, optimizer or DDP buckets, and ``train()`` does not reach
-    it. Copies of the student (EMA) share it.
+    it. Copies of the student (EMA) share it. Subclasses say which heads they
+    ask.
 
     Args:
         config (str | Path | dict): The teacher's config: a path, an
             ``mmdet::`` name, or the config itself.
         checkpoint (str): Its weights, loaded strictly.
         student (BaseModel): The detector that will learn from it.
+        class_mapping (str, optional): None, both have the same classes in the
+            same order, or 'by_name', see :class:`ClassMapping`.
 
     Raises:
         FileNotFoundError, TeacherError: see :func:`load_strictly`; also if
-            teacher and student have different numbers of classes.
-        TypeError: if the teacher has no RoI head with one classifier.
+            the classes of teacher and student cannot be brought together, or
+            only one of them ends in sigmoids.
+        TypeError: if the teacher has no head that can be asked.
     """
 
-    def __init__(self, config: Union[str, Path, dict], checkpoint: str,
-                 student: BaseModel) -> None:
+    def __init__(self, config: Union[str, Path, dict], checkpoint: str, student: BaseModel,
+                 class_mapping: Optional[str] = None) -> None:
         if not checkpoint:
             raise TeacherError('teacher_ckpt is missing: a teacher without trained weights '
                                'would teach noise')
-        self.model = MODELS.build(_model_config(config))
-        roi_head = getattr(self.model, 'roi_head', None)
-        if not hasattr(getattr(roi_head, 'bbox_head', None), 'num_classes'):
-            raise TypeError(f'{type(roi_head or self.model).__name__} cannot teach: it has no '
-                            'RoI head with one bbox_head')
-        self.classes = load_strictly(self.model, checkpoint)
+        config = _read(config)
+        self.model = MODELS.build(config['model'])
+        head, students_head = self.heads(self.model)[0], self.heads(student)[0]
         self.name = checkpoint
-        self._check_num_classes(student.roi_head.bbox_head.num_classes)
+        names = load_strictly(self.model, checkpoint)
+        self.classes = names or classes_of_config(config, head.num_classes)
+        self.map_classes = ClassMapping(
+            class_mapping, checkpoint, self.classes, head.num_classes, students_head.num_classes,
+            has_sigmoids(head))
+        if has_sigmoids(head) != has_sigmoids(students_head):
+            raise TeacherError(
+                f'teacher {checkpoint} has use_sigmoid={has_sigmoids(head)} in its classifier, the '
+                f'student use_sigmoid={has_sigmoids(students_head)}: their logits say different '
+                'things')
         self.model.requires_grad_(False).eval()
         self.follows = True
         self.convert = InputConverter(student.data_preprocessor, self.model.data_preprocessor)
+
+    @staticmethod
+    def heads(detector: nn.Module) -> Sequence[nn.Module]:
+        """The classifying heads of a detector, student or teacher.
+
+        Raises:
+            TypeError: if they cannot be distilled.
+        """
+        raise NotImplementedError
 
     def __deepcopy__(self, memo: dict) -> 'FrozenTeacher':
         """The same detector for a copy of the student, which must not move it."""
@@ -61,51 +81,24 @@ class FrozenTeacher:
         if self.follows:
             self.model._apply(fn)
 
-    @torch.no_grad()
-    def roi_logits(self, images: Tensor, batch_data_samples: Sequence, rois: Tensor) -> Tensor:
-        """Classify the student's RoIs: backbone, neck and RoI head only.
-
-        Args:
-            images (Tensor): (B, 3, H, W), normalised for the student.
-            batch_data_samples (Sequence[DetDataSample]): Of length B.
-            rois (Tensor): (N, 5), the image's index and x1, y1, x2, y2.
-
-        Returns:
-            Tensor: (N, C+1) logits without a graph.
-        """
-        feats = self.model.extract_feat(self.convert(images, batch_data_samples))
-        return self.model.roi_head._bbox_forward(feats, rois)['cls_score']
+    def features(self, images: Tensor, batch_data_samples: Sequence) -> Sequence[Tensor]:
+        """Its neck's features of images that are normalised for the student."""
+        return self.model.extract_feat(self.convert(images, batch_data_samples))
 
     def check_classes(self, student_classes: Optional[Sequence[str]]) -> None:
-        """Compare the class names, where both sides state theirs.
+        """Compare, or map, the class names, where both sides state theirs.
 
         Raises:
-            TeacherError: if they differ in name or order.
+            TeacherError: see :meth:`ClassMapping.settle`.
         """
-        if self.classes and student_classes and self.classes != tuple(student_classes):
-            raise TeacherError(_different_classes(self.name, self.classes, student_classes))
-
-    def _check_num_classes(self, expected: int) -> None:
-        found = self.model.roi_head.bbox_head.num_classes
-        if found != expected:
-            raise TeacherError(
-                f'teacher {self.name} has {found} classes, the student {expected}. '
-                f"Teacher's: {self.classes or 'not stated in its checkpoint'}")
+        self.map_classes.settle(student_classes)
 
 
-def _model_config(config: Union[str, Path, dict]) -> dict:
+def _read(config: Union[str, Path, dict]) -> dict:
     if isinstance(config, (str, Path)):
         config = str(config)
         config = get_config(config) if '::' in config else Config.fromfile(config)
     if 'distill_losses' in config['model']:
         raise TeacherError('teacher_config is itself a distillation config; to let its student '
                            "teach, give that student's plain config")
-    return config['model']
-
-
-def _different_classes(name: str, teacher: Tuple[str, ...], student: Sequence[str]) -> str:
-    differing = [f'{i}: {a!r} / {b!r}'
-                 for i, (a, b) in enumerate(zip(teacher, student, strict=False)) if a != b]
-    return (f'teacher {name} was trained with other classes than the student, or in another '
-            f'order. Different (index: teacher / student): {", ".join(differing)}\n'
-            f'teacher: {tuple(teacher)}\nstudent: {tuple(student)}')
+    return config

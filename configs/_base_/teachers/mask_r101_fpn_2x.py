@@ -1,0 +1,6 @@
+"""Mask R-CNN R101, 40.8 box mAP by MMDetection's model zoo; downloaded when first used."""
+teacher_config = 'mmdet::mask_rcnn/mask-rcnn_r101_fpn_2x_coco.py'
+teacher_ckpt = (
+    'https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/'
+    'mask_rcnn_r101_fpn_2x_coco/'
+    'mask_rcnn_r101_fpn_2x_coco_bbox_mAP-0.408__segm_mAP-0.366_20200505_071027-14b391c7.pth')

@@ -1,0 +1,100 @@
+"""Which heads can be distilled, and where their logits come from."""
+import inspect
+from typing import List, NamedTuple
+
+import torch
+from mmdet.models.dense_heads import AnchorHead, ATSSHead, FCOSHead, GFLHead
+from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
+from mmdet.models.roi_heads.multi_instance_roi_head import MultiInstanceRoIHead
+from mmdet.models.roi_heads.trident_roi_head import TridentRoIHead
+from torch import nn
+
+# they look standard, but one RoI has several sets of logits, or one image several branches
+_SEVERAL_ANSWERS = (MultiInstanceRoIHead, TridentRoIHead)
+
+
+class RoIStage(NamedTuple):
+    """One classification of RoIs: what pools their features, and what classifies them."""
+    extractor: nn.Module
+    bbox_head: nn.Module
+
+
+def roi_stages(roi_head: nn.Module) -> List[RoIStage]:
+    """The stages of a RoI head: one, or several of a cascade.
+
+    Supported are ``StandardRoIHead``, ``CascadeRoIHead`` and what derives from
+    them, as long as logits are a function of the features and the RoIs alone:
+    Faster, Mask, Cascade, Dynamic, Double-Head, PISA, Grid, Mask Scoring
+    R-CNN, PointRend, with any RoI extractor, any neck, SABL's box head.
+
+    Raises:
+        TypeError: for any other head, naming it and saying why.
+    """
+    name = type(roi_head).__name__
+    if not isinstance(roi_head, (StandardRoIHead, CascadeRoIHead)) or isinstance(
+            roi_head, _SEVERAL_ANSWERS):
+        raise TypeError(f'{name} cannot be distilled: it is no RoI head with one row of '
+                        'bbox_head logits for each sampled RoI, as those of Faster, Mask and '
+                        'Cascade R-CNN are')
+    cascade = isinstance(roi_head, CascadeRoIHead)
+    expected = ['self', 'stage', 'x', 'rois'] if cascade else ['self', 'x', 'rois']
+    found = list(inspect.signature(type(roi_head)._bbox_forward).parameters)
+    if found != expected:
+        raise TypeError(f'{name} cannot be distilled: its RoI logits depend on '
+                        f'{", ".join(sorted(set(found) - set(expected)))} beside the features '
+                        'and the RoIs, so a teacher could not classify the same RoIs')
+    stages = ([RoIStage(*pair) for pair in zip(
+        roi_head.bbox_roi_extractor, roi_head.bbox_head, strict=True)] if cascade else
+        [RoIStage(roi_head.bbox_roi_extractor, roi_head.bbox_head)])
+    for stage in stages:
+        if getattr(stage.bbox_head.loss_cls, 'custom_cls_channels', False):
+            raise TypeError(f'{name} cannot be distilled: the logits of '
+                            f'{type(stage.bbox_head.loss_cls).__name__} are not one for each '
+                            'class and one for the background')
+    return stages
+
+
+def dense_head(detector: nn.Module) -> nn.Module:
+    """The head of a single-stage detector, one that classifies fixed locations.
+
+    Supported are the heads that compute their losses as ``RetinaHead`` (any
+    ``AnchorHead``), ``FCOSHead``, ``ATSSHead`` or ``GFLHead`` do: they hand
+    the logits of every location to ``loss_cls``, level by level.
+
+    Raises:
+        TypeError: for any other head or detector, naming it.
+    """
+    head = getattr(detector, 'bbox_head', None)
+    for kind in (AnchorHead, FCOSHead, ATSSHead, GFLHead):
+        if all(getattr(type(head), name, None) is getattr(kind, name, None)
+               for name in ('loss_by_feat', 'loss_by_feat_single')):
+            return head
+    raise TypeError(f'{type(detector if head is None else head).__name__} cannot be distilled: its '
+                    'losses are not computed as those of RetinaHead, FCOSHead, ATSSHead or '
+                    'GFLHead, so its logits and weights are not known for each location')
+
+
+def different_priors(a: nn.Module, b: nn.Module) -> str:
+    """How the anchors or points of two dense heads differ; '' if they do not.
+
+    Points and anchors, one at each location, count as alike: both stand for
+    their location.
+    """
+    a, b = a.prior_generator, b.prior_generator
+    for name in ('strides', 'num_base_priors'):
+        if getattr(a, name) != getattr(b, name):
+            return f'{name} {getattr(a, name)} and {getattr(b, name)}'
+    if hasattr(a, 'base_anchors') and hasattr(b, 'base_anchors') and not all(
+            torch.equal(x, y) for x, y in zip(a.base_anchors, b.base_anchors, strict=True)):
+        return f'anchors {a.base_anchors[0].tolist()} and {b.base_anchors[0].tolist()}'
+    return ''
+
+
+def has_sigmoids(head: nn.Module) -> bool:
+    """Whether a classifier ends in sigmoids, without a logit for the background."""
+    return bool(getattr(head.loss_cls, 'use_sigmoid', False))
+
+
+def num_logits(head: nn.Module) -> int:
+    """Logits for each RoI or anchor: C, and one for the background of a softmax."""
+    return head.num_classes + (not has_sigmoids(head))

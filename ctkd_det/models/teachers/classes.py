@@ -1,0 +1,122 @@
+"""Whose classes are whose."""
+from typing import Optional, Sequence, Tuple
+
+import torch
+from mmdet.registry import DATASETS
+from torch import Tensor
+
+from .checkpoint import TeacherError
+
+Names = Optional[Tuple[str, ...]]
+
+
+class ClassMapping:
+    """Brings the teacher's logits into the student's order of classes.
+
+    By default both must have the same classes in the same order. With
+    ``how='by_name'`` the teacher may know more classes, in any order: the
+    student's are gathered by name, and a softmax head's background with them,
+    so a softmax over what was gathered is the teacher's belief given that it
+    is one of these.
+
+    Args:
+        how (str, optional): None or 'by_name'.
+        teacher (str): What to call the teacher in messages.
+        names (tuple[str], optional): Its classes, if known.
+        num_teacher (int): Their number.
+        num_student (int): The number of the student's.
+        sigmoids (bool): Whether the heads end in sigmoids, without a logit
+            for the background.
+
+    Raises:
+        ValueError: if ``how`` is unknown.
+        TeacherError: if the numbers cannot be brought together, or
+            'by_name' without the teacher's names.
+    """
+
+    def __init__(self, how: Optional[str], teacher: str, names: Names, num_teacher: int,
+                 num_student: int, sigmoids: bool) -> None:
+        if how not in (None, 'by_name'):
+            raise ValueError(f"class_mapping must be None or 'by_name', got {how!r}")
+        self.how, self.teacher, self.names, self.sigmoids = how, teacher, names, sigmoids
+        self.num_teacher, self.num_student = num_teacher, num_student
+        self.columns: Optional[Tensor] = None
+        if how is None and num_teacher != num_student:
+            hint = ("\nIf it knows the student's classes among others: class_mapping='by_name'"
+                    if num_teacher > num_student else '')
+            raise TeacherError(
+                f'teacher {teacher} has {num_teacher} classes, the student {num_student}. '
+                f"Teacher's: {names or 'not stated in its checkpoint'}{hint}")
+        if how == 'by_name' and (names is None or len(names) != num_teacher):
+            raise TeacherError(
+                f"class_mapping='by_name': the names of teacher {teacher}'s {num_teacher} classes "
+                f'are not known. Its checkpoint states {names or "none"}; they may also stand in '
+                "teacher_config as train_dataloader.dataset.metainfo=dict(classes=(...))")
+
+    def settle(self, student: Optional[Sequence[str]]) -> None:
+        """Compare with, or map to, the student's class names once they are known.
+
+        Raises:
+            TeacherError: if they differ in name or order, or, by name, if the
+                teacher lacks some or they are not as many as the student's
+                head has classes.
+        """
+        if not student or not self.names:
+            return
+        if self.how is None:
+            if self.names != tuple(student):
+                raise TeacherError(_different(self.teacher, self.names, student))
+            return
+        missing = [name for name in student if name not in self.names]
+        if missing:
+            raise TeacherError(
+                f"class_mapping='by_name': teacher {self.teacher} does not know {missing}.\n"
+                f'teacher: {self.names}\nstudent: {tuple(student)}')
+        if len(student) != self.num_student:
+            raise TeacherError(
+                f"class_mapping='by_name': the student's data set has {len(student)} classes, its "
+                f'head {self.num_student}: {tuple(student)}')
+        columns = [self.names.index(name) for name in student]
+        self.columns = torch.tensor(columns + ([] if self.sigmoids else [self.num_teacher]))
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """The student's columns of the teacher's (N, C_t [+1]) logits.
+
+        Raises:
+            TeacherError: by name, if the student's names are not known.
+        """
+        if self.how is None:
+            return logits
+        if self.columns is None:
+            raise TeacherError(
+                "class_mapping='by_name': the student's class names are not known. In a Runner's "
+                'training they are the metainfo of the data set; elsewhere call '
+                'detector.teacher.check_classes(names)')
+        return logits[:, self.columns.to(logits.device)]
+
+
+def classes_of_config(config: dict, num_classes: int) -> Names:
+    """Class names of the data set in a config: its ``metainfo``, or its type's own.
+
+    None where it states none, or not as many as the head has.
+    """
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataset = (config.get(loader) or {}).get('dataset')
+        while dataset and ('dataset' in dataset or 'datasets' in dataset):
+            dataset = dataset.get('dataset') or dataset['datasets'][0]
+        if not dataset:
+            continue
+        known = getattr(DATASETS.get(dataset['type']), 'METAINFO', {})
+        names = (dataset.get('metainfo') or {}).get('classes') or known.get('classes')
+        if names and len(names) == num_classes:
+            return tuple(names)
+    return None
+
+
+def _different(name: str, teacher: Tuple[str, ...], student: Sequence[str]) -> str:
+    differing = [f'{i}: {a!r} / {b!r}'
+                 for i, (a, b) in enumerate(zip(teacher, student, strict=False)) if a != b]
+    return (f'teacher {name} was trained with other classes than the student, or in another '
+            f'order. Different (index: teacher / student): {", ".join(differing)}\n'
+            f'teacher: {tuple(teacher)}\nstudent: {tuple(student)}\n'
+            "If it has the same ones in another order: class_mapping='by_name'")

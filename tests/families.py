@@ -1,0 +1,120 @@
+"""The detectors of mmdet's own configs, shrunk until a step takes a moment."""
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.hub import get_config
+
+import helpers
+
+TWO_STAGE = dict(
+    faster='faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py',
+    mask='mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
+    cascade='cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py',
+    cascade_mask='cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py',
+    dynamic='dynamic_rcnn/dynamic-rcnn_r50_fpn_1x_coco.py',
+    libra='libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco.py',
+    double_head='double_heads/dh-faster-rcnn_r50_fpn_1x_coco.py',
+    pisa='pisa/faster-rcnn_r50_fpn_pisa_1x_coco.py',
+    grid='grid_rcnn/grid-rcnn_r50_fpn_gn-head_2x_coco.py',
+    groie='groie/faste-rcnn_r50_fpn_groie_1x_coco.py',
+    sabl='sabl/sabl-faster-rcnn_r50_fpn_1x_coco.py',
+    mask_scoring='ms_rcnn/ms-rcnn_r50_fpn_1x_coco.py',
+    point_rend='point_rend/point-rend_r50-caffe_fpn_ms-1x_coco.py')
+DENSE = dict(
+    retinanet='retinanet/retinanet_r50_fpn_1x_coco.py',
+    fcos='fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py',
+    atss='atss/atss_r50_fpn_1x_coco.py',
+    gfl='gfl/gfl_r50_fpn_1x_coco.py')
+# value by key and value in the original
+SMALLER = {
+    ('depth', 50): 18, ('init_cfg', ...): None, ('in_channels', 256): 16, ('out_channels', 256): 16,
+    ('feat_channels', 256): 16, ('conv_out_channels', 256): 16, ('conv_out_channels', 1024): 32,
+    ('fc_out_channels', 1024): 32, ('num_classes', 80): 8, ('stacked_convs', 4): 1,
+    ('cls_in_channels', 256): 16, ('reg_in_channels', 256): 16, ('cls_out_channels', 1024): 32,
+    ('reg_offset_out_channels', 256): 16, ('reg_cls_out_channels', 256): 16,
+    ('point_feat_channels', 64): 4, ('nms_pre', ...): 100, ('max_per_img', 2000): 40,
+    ('max_per_img', 1000): 40, ('num_convs', 8): 1}
+
+
+def tiny(family: str) -> Config:
+    """The config of a family, with a thin R18; all else is mmdet's."""
+    name = {**TWO_STAGE, **DENSE}[family]
+    model = get_config(f'mmdet::{name}').model
+    _shrink(model)
+    model.backbone.update(base_channels=8, frozen_stages=-1, norm_eval=True)
+    for neck in model.neck if isinstance(model.neck, list) else [model.neck]:
+        if neck.type == 'FPN':
+            neck.in_channels = [8, 16, 32, 64]
+    if 'roi_head' in model:
+        for rcnn in (model.train_cfg.rcnn if isinstance(model.train_cfg.rcnn, list) else [
+                model.train_cfg.rcnn]):
+            rcnn.sampler.num = 32
+    elif family != 'retinanet':
+        model.bbox_head.norm_cfg = dict(type='GN', num_groups=4)
+    if family == 'pisa':  # no score is above 1, so no nms_match, an operator of full mmcv
+        model.train_cfg.rcnn.sampler.score_thr = 1.0
+    return Config(dict(model=model))
+
+
+def _shrink(node: Any) -> None:
+    items = node.items() if isinstance(node, ConfigDict) else enumerate(node)
+    for key, value in list(items):
+        if isinstance(value, (dict, list)) and (key, ...) not in SMALLER:
+            _shrink(value)
+            continue
+        smaller = SMALLER.get((key, ...), value)
+        if not isinstance(value, (dict, list)):
+            smaller = SMALLER.get((key, value), smaller)
+        node[key] = smaller
+
+
+def save_teacher(folder: Path, cfg: Config, classes: tuple = helpers.CLASSES,
+                 weights: Union[dict, None] = None) -> dict:
+    """Save ``cfg`` and weights, random ones if none are given; the detector's arguments."""
+    # as Config.dump would, which spends seconds on the layout
+    (folder / 'teacher.py').write_text(
+        ''.join(f'{key} = {value!r}\n' for key, value in cfg.to_dict().items()))
+    if weights is None:
+        weights = make_opinionated(helpers.build(cfg), seed=1).state_dict()
+    torch.save(dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=classes))),
+               folder / 'teacher.pth')
+    return dict(teacher_config=str(folder / 'teacher.py'),
+                teacher_ckpt=str(folder / 'teacher.pth'))
+
+
+def make_opinionated(model: torch.nn.Module, seed: int) -> torch.nn.Module:
+    """Give its classifiers weights that make different logits for different RoIs."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if 'fc_cls' in name or name.startswith('bbox_head') and 'cls' in name:
+            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
+    return model
+
+
+def batch(model: torch.nn.Module, **kwargs) -> dict:
+    """Like ``helpers.batch``, with a mask for each object: its box."""
+    from mmdet.structures.mask import BitmapMasks  # needs mmcv's operators, as ctkd_det gives them
+    data = helpers.batch(model, **kwargs)
+    for sample in data['data_samples']:
+        height, width = sample.img_shape
+        masks = np.zeros((len(sample.gt_instances), height, width), dtype=np.uint8)
+        for mask, box in zip(masks, sample.gt_instances.bboxes.int().tolist(), strict=True):
+            mask[box[1]:box[3] + 1, box[0]:box[2] + 1] = 1
+        sample.gt_instances.masks = BitmapMasks(masks, height, width)
+    return data
+
+
+def trained(model: torch.nn.Module, steps: int = 3) -> dict:
+    """Its weights after some steps of SGD with seeded samplers."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+    data = batch(model)
+    torch.manual_seed(3)
+    for _ in range(steps):
+        total, _ = model.parse_losses(model(**data, mode='loss'))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    return model.state_dict()

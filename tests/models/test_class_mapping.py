@@ -1,0 +1,132 @@
+"""A teacher that knows the student's classes among others."""
+import pytest
+import torch
+from mmengine.config import Config
+
+import families
+import helpers
+from ctkd_det.models.teachers import TeacherError
+from ctkd_det.models.teachers.classes import ClassMapping, classes_of_config
+
+KNOWN = ('cat', 'dog', 'bird', 'fish')
+
+
+def mapping(how='by_name', names=KNOWN, num_teacher=4, num_student=2, sigmoids=False):
+    return ClassMapping(how, 't.pth', names, num_teacher, num_student, sigmoids)
+
+
+def test_gathers_in_the_students_order_and_renormalises():
+    mapped = mapping()
+    mapped.settle(('fish', 'dog'))
+    logits = torch.tensor([[1., 2, 3, 4, 5], [0, -1, 0, -1, 2]])
+    assert mapped(logits).tolist() == [[4, 2, 5], [-1, -1, 2]]  # fish, dog, background
+    # a softmax over them is the teacher's, given that it is one of them
+    p = logits.softmax(1)[:, [3, 1, 4]]
+    torch.testing.assert_close(mapped(logits).softmax(1), p / p.sum(1, keepdim=True))
+
+
+def test_sigmoid_heads_have_no_background():
+    mapped = mapping(sigmoids=True)
+    mapped.settle(['bird', 'cat'])
+    assert mapped(torch.tensor([[1., 2, 3, 4]])).tolist() == [[3, 1]]
+
+
+def test_missing_names_are_listed():
+    with pytest.raises(TeacherError, match=r"does not know \['cow', 'Dog'\]"):
+        mapping(num_student=3).settle(('cow', 'cat', 'Dog'))
+
+
+def test_the_head_must_have_as_many_classes_as_the_data():
+    with pytest.raises(TeacherError, match='data set has 2 classes, its head 3'):
+        mapping(num_student=3).settle(('cat', 'dog'))
+
+
+@pytest.mark.parametrize('names', [None, KNOWN[:2]])
+def test_names_must_be_known(names):
+    with pytest.raises(TeacherError, match=r'4 classes are not known.*metainfo'):
+        mapping(names=names)
+    with pytest.raises(TeacherError, match=r"student's class names are not known.*check_classes"):
+        mapping()(torch.zeros(1, 5))
+
+
+def test_without_a_mapping_the_error_says_that_there_is_one():
+    with pytest.raises(TeacherError, match="4 classes, the student 2.*\n.*class_mapping='by_name'"):
+        mapping(how=None)
+    with pytest.raises(TeacherError, match="class_mapping='by_name'"):
+        mapping(how=None, num_student=4).settle(KNOWN[::-1])
+    with pytest.raises(ValueError, match="None or 'by_name', got 'index'"):
+        mapping(how='index')
+
+
+@pytest.mark.parametrize('loader', ['train_dataloader', 'test_dataloader'])
+def test_names_from_the_teachers_config(loader):
+    dataset = dict(type='CocoDataset', metainfo=dict(classes=KNOWN))
+    wrapped = dict(type='RepeatDataset', times=2, dataset=dict(type='ConcatDataset',
+                                                               datasets=[dataset]))
+    for found in (dataset, wrapped):
+        assert classes_of_config(Config({loader: dict(dataset=found)}), 4) == KNOWN
+    assert classes_of_config(Config({loader: dict(dataset=dataset)}), 3) is None
+    assert classes_of_config(Config({}), 4) is None
+    coco = classes_of_config(Config({loader: dict(dataset=dict(type='CocoDataset'))}), 80)
+    assert coco[0] == 'person' and len(coco) == 80
+
+
+@pytest.fixture
+def coco_teacher(tmp_path):
+    """80 classes, stated by nobody but the type of the data set in its config."""
+    cfg = families.tiny('faster')
+    cfg.model.roi_head.bbox_head.num_classes = 80
+    cfg.train_dataloader = dict(dataset=dict(type='CocoDataset'))
+    return families.save_teacher(tmp_path, cfg, classes=())
+
+
+def student(coco_teacher, temperature=2.0):
+    cfg = helpers.distill(families.tiny('cascade'), dict(coco_teacher, class_mapping='by_name'),
+                          dict(loss_kd=dict(type='KDLoss', temperature=temperature)))
+    for head in cfg.model.roi_head.bbox_head:
+        head.num_classes = 3
+    return helpers.build(cfg).train()
+
+
+def test_an_80_class_teacher_for_3_classes(coco_teacher):
+    model = student(coco_teacher)
+    model.teacher.check_classes(('dog', 'person', 'zebra'))
+    data, asked, answers = helpers.batch(model), [], []
+    for sample in data['data_samples']:
+        sample.gt_instances.labels %= 3
+    head = model.teacher_model.roi_head.bbox_head
+    head.register_forward_hook(lambda module, args, out: asked.append(out[0]))
+    model.distill_losses['loss_kd'].register_forward_pre_hook(
+        lambda module, args: answers.append(args[1]))
+    losses = model(**data, mode='loss')
+    assert len(asked) == len(answers) == 3 and losses['s2.loss_kd'] > 0
+    for raw, given in zip(asked, answers, strict=True):
+        # COCO: person 0, dog 16, zebra 22
+        assert torch.equal(given, torch.stack([raw[:, i] for i in (16, 0, 22, 80)], 1))
+
+
+def test_the_runner_tells_the_names(coco_teacher, shapes, tmp_path):
+    """The student's data set has other names than COCO: the run stops and lists them."""
+    cfg = helpers.use_data(helpers.student_config(), shapes)
+    helpers.distill(cfg, dict(coco_teacher, class_mapping='by_name'))
+    with pytest.raises(TeacherError, match=r"does not know \['triangle', 'square'"):
+        helpers.run(cfg, tmp_path / 'run')
+
+
+def test_the_same_classes_in_another_order_give_the_same_loss(tmp_path):
+    order = list(reversed(range(len(helpers.CLASSES))))
+    plain = helpers.make_teacher(tmp_path)
+    weights = torch.load(plain['teacher_ckpt'])
+    for key in ('roi_head.bbox_head.fc_cls.weight', 'roi_head.bbox_head.fc_cls.bias'):
+        weights['state_dict'][key] = weights['state_dict'][key][[*order, len(order)]]
+    weights['meta']['dataset_meta']['classes'] = tuple(helpers.CLASSES[i] for i in order)
+    torch.save(weights, tmp_path / 'turned.pth')
+    turned = dict(plain, teacher_ckpt=str(tmp_path / 'turned.pth'), class_mapping='by_name')
+    losses = []
+    for teacher in (plain, turned):
+        model = helpers.build(helpers.distill(helpers.student_config(), teacher)).train()
+        model.teacher.check_classes(helpers.CLASSES)
+        torch.manual_seed(0)
+        losses.append(model(**helpers.batch(model), mode='loss')['loss_ctkd'].item())
+    # the same numbers, summed over the classes in the same order
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6) and losses[0] > 0

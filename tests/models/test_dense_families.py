@@ -1,0 +1,228 @@
+"""Single-stage detectors, as student and as teacher."""
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+import families
+import helpers
+from ctkd_det.models.heads import dense_head, different_priors
+from ctkd_det.models.teachers import TeacherError
+
+TAU = 2.0
+KD = dict(type='BinaryKDLoss', temperature=TAU)
+
+
+@pytest.fixture(scope='module')
+def teacher_of(tmp_path_factory):
+    made = {}
+
+    def make(family: str) -> dict:
+        if family not in made:
+            made[family] = families.save_teacher(
+                tmp_path_factory.mktemp(family), families.tiny(family))
+        return dict(made[family])
+
+    return make
+
+
+def build(family: str, teacher: dict = None, loss: dict = KD, **options):
+    cfg = families.tiny(family)
+    if teacher is not None:
+        cfg.model.update(type='KnowledgeDistillationDenseDetector',
+                         distill_losses=dict(loss_kd=loss), **teacher, **options)
+    return families.make_opinionated(helpers.build(cfg), seed=2).train()
+
+
+def flat(levels, num_classes=8):
+    """(B, A * C, H, W) of each level to (N, C): level, image, row, column, anchor."""
+    return torch.cat([x.permute(0, 2, 3, 1).reshape(-1, num_classes) for x in levels])
+
+
+def targets_by_hand(model, data):
+    """Weights and labels of all locations, and the divisor, from the head's own assigner."""
+    head = model.bbox_head
+    instances = [sample.gt_instances for sample in data['data_samples']]
+    metas = [sample.metainfo for sample in data['data_samples']]
+    with torch.no_grad():
+        scores = head(model.extract_feat(data['inputs']))[0]
+    sizes = [x.shape[-2:] for x in scores]
+    if head.__class__.__name__ == 'FCOSHead':
+        points = head.prior_generator.grid_priors(sizes, device='cpu')
+        labels = torch.cat(head.get_targets(points, instances)[0])
+        return torch.ones(len(labels)), labels, (labels < 8).sum().item()
+    anchors, valid = head.get_anchors(sizes, metas, device='cpu')
+    targets = head.get_targets(anchors, valid, instances, metas)
+    # AnchorHead leaves the anchors out of its answer
+    labels, weights = targets[:2] if head.__class__.__name__ == 'RetinaHead' else targets[1:3]
+    return (torch.cat([w.reshape(-1) for w in weights]),
+            torch.cat([x.reshape(-1) for x in labels]), targets[-1])
+
+
+def kd_by_hand(student, teacher, weights, avg_factor):
+    """Sum over classes of the KL between two Bernoullis, times tau squared, in float64."""
+    p, q = (1 / (1 + (-z.detach().double() / TAU).exp()) for z in (teacher, student))
+    kl = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).sum(1) * TAU**2
+    return ((kl * weights.double()).sum() / avg_factor).item()
+
+
+PAIRS = [(family, family) for family in families.DENSE] + [
+    ('atss', 'gfl'), ('gfl', 'atss'), ('fcos', 'gfl'), ('atss', 'fcos')]
+
+
+@pytest.mark.parametrize('student,teacher', PAIRS)
+def test_every_location_is_distilled_and_the_rest_is_plain_mmdet(student, teacher, teacher_of):
+    model = build(student, teacher_of(teacher))
+    data = helpers.batch(model)
+    plain = build(student)(**data, mode='loss')
+    scores = []
+    handle = model.bbox_head.register_forward_hook(lambda m, args, out: scores.append(out[0]))
+    losses = model(**data, mode='loss')
+    handle.remove()
+    assert losses.keys() - plain.keys() == {
+        'loss_kd', 'kd.tau_mean', 'kd.tau_min', 'kd.tau_max'}
+    for name, value in plain.items():  # to the last bit
+        for a, b in zip(*[v if isinstance(v, list) else [v] for v in (value, losses[name])],
+                        strict=True):
+            assert torch.equal(a, b), name
+    assert len(scores) == 1, "the student's head runs once"
+    with torch.no_grad():
+        images = model.teacher.convert(data['inputs'], data['data_samples'])
+        theirs = model.teacher_model.bbox_head(model.teacher_model.extract_feat(images))[0]
+    weights, labels, avg_factor = targets_by_hand(model, data)
+    assert (labels < 8).sum() > 0 and len(labels) == len(flat(theirs))
+    expected = kd_by_hand(flat(scores[0]), flat(theirs), weights, avg_factor)
+    # a sum of some hundred float32 values in another order
+    assert losses['loss_kd'].item() == pytest.approx(expected, rel=2e-5) and expected > 1e-3
+
+
+@pytest.mark.parametrize('family', families.DENSE)
+def test_a_teacher_with_the_students_weights_gives_exactly_zero(family, tmp_path):
+    weights = build(family).state_dict()
+    model = build(family, families.save_teacher(tmp_path, families.tiny(family), weights=weights))
+    assert model(**helpers.batch(model), mode='loss')['loss_kd'].item() == 0.0
+
+
+def test_with_weight_zero_it_trains_as_plain_mmdet_to_the_last_bit(teacher_of):
+    plain = families.trained(build('retinanet'))
+    ours = families.trained(build('retinanet', teacher_of('retinanet'), dict(KD, loss_weight=0.0)))
+    assert all(value.isfinite().all() for value in plain.values())
+    assert all(torch.equal(value, ours[key]) for key, value in plain.items())
+
+
+def test_retinanet_ignores_what_its_assigner_ignores(teacher_of):
+    model = build('retinanet', teacher_of('retinanet'))
+    weights, labels, _ = targets_by_hand(model, helpers.batch(model))
+    assert set(weights.tolist()) == {0.0, 1.0}, 'some anchors are neither object nor background'
+
+
+@pytest.mark.parametrize('foreground_weight', [0.0, 1.0])
+def test_foreground_is_what_the_student_was_assigned(foreground_weight, teacher_of):
+    loss = dict(KD, foreground_weight=foreground_weight)
+    model = build('atss', teacher_of('atss'), loss)
+    data, logits = helpers.batch(model), []
+    model.distill_losses['loss_kd'].register_forward_pre_hook(
+        lambda module, args: logits.append(args[:2]))
+    found = model(**data, mode='loss')['loss_kd'].item()
+    weights, labels, _ = targets_by_hand(model, data)
+    chosen = (labels < 8) == bool(foreground_weight)
+    # the mean over the group, not its sum over the number of objects
+    group = kd_by_hand(*logits[0], weights * chosen, (weights * chosen).sum())
+    assert found == pytest.approx(group, rel=2e-5)
+
+
+def test_learned_temperature_moves_and_everything_gets_gradients(teacher_of):
+    loss = dict(type='BinaryKDLoss', temperature=dict(type='GlobalTemperature'))
+    model = build('gfl', teacher_of('gfl'), loss)
+    temperature = model.distill_losses['loss_kd'].temperature
+    temperature.grl.lambda_ = 1.0
+    model.parse_losses(model(**helpers.batch(model), mode='loss'))[0].backward()
+    assert temperature.theta.grad != 0
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize('num_objects', [0, 3])
+def test_images_without_objects(num_objects, teacher_of):
+    for family in families.DENSE:
+        model = build(family, teacher_of(family))
+        total, _ = model.parse_losses(model(**helpers.batch(model, num_objects=num_objects),
+                                            mode='loss'))
+        assert total.isfinite()
+
+
+def test_softmax_losses_are_refused(teacher_of):
+    with pytest.raises(ValueError, match='KDLoss is not for heads with use_sigmoid=True'):
+        build('retinanet', teacher_of('retinanet'), dict(type='KDLoss', temperature=1.0))
+
+
+@pytest.mark.parametrize('student,teacher,reason', [
+    ('retinanet', 'atss', r'num_base_priors \[1, 1, 1, 1, 1\] and \[9, 9, 9, 9, 9\]'),
+    ('fcos', 'retinanet', 'num_base_priors')])
+def test_other_anchors_are_refused(student, teacher, reason, teacher_of):
+    with pytest.raises(TeacherError, match=f'other anchors or points than the student.*{reason}'):
+        build(student, teacher_of(teacher))
+
+
+def test_anchors_of_another_size_are_different():
+    a, b = (helpers.build(families.tiny('atss')).bbox_head for _ in range(2))
+    assert different_priors(a, b) == ''
+    b.prior_generator.base_anchors[3] *= 2
+    assert different_priors(a, b).startswith('anchors ')
+    b.prior_generator.strides[0] = (4, 4)
+    assert different_priors(a, b).startswith('strides ')
+
+
+def test_levels_of_another_size_are_named(teacher_of):
+    model = build('fcos', teacher_of('fcos'))
+    data = helpers.batch(model)
+    shapes = [torch.Size((2, 8, 8 - i, 8)) for i in range(5)]
+    with pytest.raises(TeacherError, match=r"\[\(8, 8\).*the student's \[\(8, 8\), \(7, 8\)"):
+        model.teacher.dense_logits(data['inputs'], data['data_samples'], shapes)
+
+
+@pytest.mark.parametrize('name,head', [('paa/paa_r50_fpn_1x_coco.py', 'PAAHead'),
+                                       ('ssd/ssd300_coco.py', 'SSDHead'),
+                                       ('vfnet/vfnet_r50_fpn_1x_coco.py', 'VFNetHead')])
+def test_other_heads_are_named(name, head):
+    from mmengine.hub import get_config
+    init_default_scope('mmdet')
+    cfg = get_config(f'mmdet::{name}').model
+    detector = torch.nn.Module()
+    detector.bbox_head = MODELS.build(dict(
+        cfg.bbox_head, train_cfg=cfg.train_cfg, test_cfg=cfg.test_cfg))
+    with pytest.raises(TypeError, match=f'{head} cannot be distilled'):
+        dense_head(detector)
+
+
+def test_two_stage_and_single_stage_do_not_mix(teacher_of, teacher):
+    with pytest.raises(TypeError, match='FasterRCNN cannot be distilled'):
+        build('retinanet', teacher)
+    cfg = helpers.distill(helpers.student_config(), teacher_of('retinanet'))
+    with pytest.raises(TypeError, match='RetinaNet cannot be distilled'):
+        helpers.build(cfg)
+
+
+def test_classes_by_name_and_inheritance(tmp_path):
+    cfg = families.tiny('gfl')
+    cfg.model.bbox_head.num_classes = 80
+    cfg.train_dataloader = dict(dataset=dict(type='CocoDataset'))
+    made = families.save_teacher(tmp_path, cfg, classes=())
+    config = Config(dict(model=families.tiny('gfl').model))
+    config.model.update(
+        type='KnowledgeDistillationDenseDetector', distill_losses=dict(loss_kd=KD),
+        class_mapping='by_name', inherit=['neck', 'bbox_head'], **made)
+    config.model.bbox_head.num_classes = 2
+    model = helpers.build(config).train()
+    assert torch.equal(model.bbox_head.gfl_reg.weight, model.teacher_model.bbox_head.gfl_reg.weight)
+    model.teacher.check_classes(('zebra', 'person'))
+    data, seen = helpers.batch(model), []
+    for sample in data['data_samples']:
+        sample.gt_instances.labels %= 2
+    model.distill_losses['loss_kd'].register_forward_pre_hook(
+        lambda module, args: seen.append(args[1]))
+    with torch.no_grad():
+        theirs = model.teacher_model.bbox_head(
+            model.teacher_model.extract_feat(data['inputs']))[0]
+    assert model(**data, mode='loss')['loss_kd'] > 0
+    assert torch.equal(seen[0], flat(theirs, 80)[:, [22, 0]])
