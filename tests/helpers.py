@@ -82,11 +82,11 @@ def distill(cfg: Config, teacher: dict, distill_losses: Optional[dict] = None) -
 
 
 def batch(model: torch.nn.Module, num_images: int = 2, size: int = 64,
-          num_objects: int = 3, training: bool = True) -> dict:
+          num_objects: int = 3, training: bool = True, seed: int = 0) -> dict:
     """Random images with random boxes, through the model's preprocessor."""
     from mmdet.structures import DetDataSample
     from mmengine.structures import InstanceData
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     images: List[torch.Tensor] = []
     samples = []
     for _ in range(num_images):

@@ -114,13 +114,15 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
     def _complete(self, record: RoILogits, like: Tensor) -> RoILogits:
         """Without any RoI mmdet skips the loss: stand in with empty tensors.
 
-        So every rank still has every parameter in its graph.
+        So every rank still has every parameter in its graph, the classifier's
+        among them, and counts no RoI in the mean over all ranks.
         """
         if record.cls_score is None:
             num_logits = self.roi_head.bbox_head.num_classes + (not _has_sigmoids(self.roi_head))
-            record.cls_score = like.new_zeros((0, num_logits))
+            nothing = sum(p.sum() * 0 for p in self.roi_head.bbox_head.parameters())
+            record.cls_score = like.new_zeros((0, num_logits)) + nothing
             record.labels = like.new_zeros((0, ), dtype=torch.long)
-            record.label_weights, record.avg_factor = like.new_zeros((0, )), 1.0
+            record.label_weights, record.avg_factor = like.new_zeros((0, )), 0.0
         return record
 
     def _teacher_logits(self, batch_inputs: Tensor, batch_data_samples: SampleList,
