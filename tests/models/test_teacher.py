@@ -156,7 +156,7 @@ def test_classes_of_mmdet_2_checkpoints_are_read(teacher, tmp_path):
 def test_weights_saved_by_ddp_or_by_a_distilled_student_load(teacher, tmp_path):
     def rename(checkpoint):
         weights = {f'module.{k}': v for k, v in checkpoint['state_dict'].items()}
-        weights['module.distill_losses.loss_ctkd.temperature.theta'] = torch.ones(())
+        weights['module.distill_losses.loss_ctkd.temperature.theta'] = torch.ones(1)
         checkpoint['state_dict'] = weights
 
     assert build_with(resave(teacher, tmp_path, rename)).teacher.classes == CLASSES

@@ -43,6 +43,9 @@ class FrozenTeacher:
         if not hasattr(getattr(roi_head, 'bbox_head', None), 'num_classes'):
             raise TypeError(f'{type(roi_head or self.model).__name__} cannot teach: it has no '
                             'RoI head with one bbox_head')
+        if any(p.is_meta for p in self.model.parameters()):
+            raise TeacherError('the detector is built without memory for its weights '
+                               '(skip_init_weights=True?), so the teacher cannot load its own')
         self.classes = load_strictly(self.model, checkpoint)
         self.name = checkpoint
         self._check_num_classes(student.roi_head.bbox_head.num_classes)
@@ -73,8 +76,18 @@ class FrozenTeacher:
         Returns:
             Tensor: (N, C+1) logits without a graph.
         """
-        feats = self.model.extract_feat(self.convert(images, batch_data_samples))
+        images, rois = self._adapt(self.convert(images, batch_data_samples), rois)
+        feats = self.model.extract_feat(images)
         return self.model.roi_head._bbox_forward(feats, rois)['cls_score']
+
+    def _adapt(self, images: Tensor, rois: Tensor) -> Tuple[Tensor, Tensor]:
+        """FSDP moves and casts parameters behind ``_apply``: meet the student where it is."""
+        weight = next(self.model.parameters())
+        if weight.device != images.device:
+            self.model.to(images.device)
+        if weight.dtype != images.dtype:
+            images, rois = images.to(weight.dtype), rois.to(weight.dtype)
+        return images, rois
 
     def check_classes(self, student_classes: Optional[Sequence[str]]) -> None:
         """Compare the class names, where both sides state theirs.
