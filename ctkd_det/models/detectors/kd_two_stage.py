@@ -32,6 +32,8 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
             name is its key in the log and starts with ``loss_``.
         eval_teacher (bool): Taken for the sake of mmdet's
             ``KnowledgeDistillationSingleStageDetector``; must be True.
+        teacher_compile (bool | dict): Whether the teacher's backbone and neck
+            are compiled, see :class:`FrozenTeacher`. Defaults to False.
 
     Raises:
         ValueError: if a loss is badly named or does not suit the student's
@@ -45,6 +47,7 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
                  teacher_ckpt: str,
                  distill_losses: Dict[str, ConfigType],
                  eval_teacher: bool = True,
+                 teacher_compile: Union[bool, ConfigType] = False,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if not eval_teacher:
@@ -54,7 +57,8 @@ class KnowledgeDistillationTwoStageDetector(TwoStageDetector):
         # The student's initial weights must not depend on what is distilled.
         with torch.random.fork_rng(devices=[]):
             self.distill_losses = _build_losses(distill_losses)
-            self.teacher = FrozenTeacher(teacher_config, teacher_ckpt, student=self)
+            self.teacher = FrozenTeacher(teacher_config, teacher_ckpt, student=self,
+                                         compile=teacher_compile)
         RoITap(self.roi_head)  # says now, not in training, if the head cannot be tapped
         for name, loss in self.distill_losses.items():
             if loss.for_sigmoids != _has_sigmoids(self.roi_head):

@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from .checkpoint import TeacherError, load_strictly
+from .compilation import compiled
 from .inputs import InputConverter
 
 
@@ -26,6 +27,9 @@ class FrozenTeacher:
             ``mmdet::`` name, or the config itself.
         checkpoint (str): Its weights, loaded strictly.
         student (BaseModel): The detector that will learn from it.
+        compile (bool | dict): Whether its backbone and neck go through
+            ``torch.compile``; a dict is that function's options. Its RoI head
+            does not: the number of RoIs changes. Defaults to False.
 
     Raises:
         FileNotFoundError, TeacherError: see :func:`load_strictly`; also if
@@ -34,7 +38,7 @@ class FrozenTeacher:
     """
 
     def __init__(self, config: Union[str, Path, dict], checkpoint: str,
-                 student: BaseModel) -> None:
+                 student: BaseModel, compile: Union[bool, dict] = False) -> None:
         if not checkpoint:
             raise TeacherError('teacher_ckpt is missing: a teacher without trained weights '
                                'would teach noise')
@@ -52,6 +56,9 @@ class FrozenTeacher:
         self.model.requires_grad_(False).eval()
         self.follows = True
         self.convert = InputConverter(student.data_preprocessor, self.model.data_preprocessor)
+        self.extract_feat = self.model.extract_feat
+        if compile is not False:
+            self.extract_feat = compiled(self.extract_feat, {} if compile is True else compile)
 
     def __deepcopy__(self, memo: dict) -> 'FrozenTeacher':
         """The same detector for a copy of the student, which must not move it."""
@@ -77,7 +84,7 @@ class FrozenTeacher:
             Tensor: (N, C+1) logits without a graph.
         """
         images, rois = self._adapt(self.convert(images, batch_data_samples), rois)
-        feats = self.model.extract_feat(images)
+        feats = self.extract_feat(images)
         return self.model.roi_head._bbox_forward(feats, rois)['cls_score']
 
     def _adapt(self, images: Tensor, rois: Tensor) -> Tuple[Tensor, Tensor]:
