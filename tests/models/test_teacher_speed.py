@@ -60,6 +60,16 @@ def test_where_nothing_compiles_the_error_says_so(teacher):
         roi_logits(model)
 
 
+@pytest.mark.skipif(torch.__version__ < '2.6', reason='older torch calls this error otherwise')
+def test_without_a_compiler_the_error_names_it(teacher, tmp_path, monkeypatch):
+    import torch._inductor.config
+    monkeypatch.setenv('TORCHINDUCTOR_CACHE_DIR', str(tmp_path))
+    monkeypatch.setattr(torch._inductor.config.cpp, 'cxx', (None, '/nonexistent/g++'))
+    torch._dynamo.reset()
+    with pytest.raises(TeacherError, match='C.. compiler.*/nonexistent/g.*teacher_compile=False'):
+        roi_logits(distilled(teacher, teacher_compile=True))
+
+
 def test_channels_last_reaches_the_teacher_and_changes_nothing(teacher):
     expected = roi_logits(distilled(teacher).double().float())
     model = distilled(teacher).to(memory_format=torch.channels_last)
