@@ -11,6 +11,15 @@ import helpers  # noqa: E402
 COCO_MINI = helpers.ROOT.parent / 'shared' / 'data' / 'coco_mini'
 
 
+@pytest.fixture(autouse=True)
+def no_runner_before():
+    """A Runner leaves its state and its visualizer to the next one of the same process."""
+    from mmdet.visualization import DetLocalVisualizer
+    from mmengine.logging import MessageHub
+    for manager in (MessageHub, DetLocalVisualizer):
+        manager._instance_dict.clear()
+
+
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory) -> Path:
     """Folder of a data set with 8 + 8 images."""

@@ -82,11 +82,11 @@ def distill(cfg: Config, teacher: dict, distill_losses: Optional[dict] = None) -
 
 
 def batch(model: torch.nn.Module, num_images: int = 2, size: int = 64,
-          num_objects: int = 3, training: bool = True) -> dict:
+          num_objects: int = 3, training: bool = True, seed: int = 0) -> dict:
     """Random images with random boxes, through the model's preprocessor."""
     from mmdet.structures import DetDataSample
     from mmengine.structures import InstanceData
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     images: List[torch.Tensor] = []
     samples = []
     for _ in range(num_images):
@@ -104,10 +104,12 @@ def batch(model: torch.nn.Module, num_images: int = 2, size: int = 64,
     return model.data_preprocessor(dict(inputs=images, data_samples=samples), training)
 
 
-def run(cfg: Config, work_dir: Path) -> Runner:
-    """Train with mmengine's Runner and return it."""
+def run(cfg: Config, work_dir: Path, hooks: tuple = ()) -> Runner:
+    """Train with mmengine's Runner, with these hooks besides, and return it."""
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = work_dir.name + str(abs(hash(str(work_dir))))
     runner = Runner.from_cfg(cfg)
+    for hook in hooks:
+        runner.register_hook(hook)
     runner.train()
     return runner

@@ -1,3 +1,4 @@
+from .channels_last_hook import ChannelsLastHook
 from .curriculum_hook import CurriculumHook
 
-__all__ = ['CurriculumHook']
+__all__ = ['ChannelsLastHook', 'CurriculumHook']

@@ -21,7 +21,8 @@ class CurriculumHook(Hook):
     with progress p from 0 at ``begin`` to 1 at ``end``, and
     :math:`f(p) = (1 - \cos \pi p) / 2` for the cosine; CTKD (AAAI 2023),
     eq. 6. lambda is a function of the runner's iteration alone, so a resumed
-    run goes on exactly where it was. ``begin``, ``end``, ``by_epoch`` and
+    run goes on exactly where it was; checkpoints remember the settings, and a
+    resume with other ones warns and follows the new ones. ``begin``, ``end``, ``by_epoch`` and
     ``convert_to_iter_based`` mean what they mean in mmengine's schedulers.
 
     A step counts as done while it runs, as in the paper's code: with
@@ -74,9 +75,10 @@ class CurriculumHook(Hook):
         self.begin, self.end = begin, end
         self.by_epoch = by_epoch
         self.convert_to_iter_based = convert_to_iter_based
-        self.schedule = CURVES[schedule]
+        self.schedule = schedule
         self.lambda_min, self.lambda_max = lambda_min, lambda_max
         self.patience = patience
+        self._resumed: dict = {}
 
     def before_train(self, runner) -> None:
         """Find what is to be driven, and begin to watch the temperatures."""
@@ -86,6 +88,7 @@ class CurriculumHook(Hook):
         if not self._layers and not self._scheduled:
             runner.logger.warning('CurriculumHook: the model has no learnable or scheduled '
                                   'temperature, there is nothing to drive')
+        self._warn_of_change(runner)
         self._guard = TemperatureGuard(runner, self.patience)
         warn_of_decay(runner)
         log_gradients(runner)
@@ -96,7 +99,7 @@ class CurriculumHook(Hook):
         for layer in self._layers:
             layer.lambda_ = self.lambda_min if progress is None else (
                 self.lambda_min
-                + (self.lambda_max - self.lambda_min) * self.schedule(progress))
+                + (self.lambda_max - self.lambda_min) * CURVES[self.schedule](progress))
         for temperature in self._scheduled:
             temperature.progress = progress or 0.0
 
@@ -104,6 +107,33 @@ class CurriculumHook(Hook):
                          outputs: Optional[dict] = None) -> None:
         """Look whether a temperature sticks."""
         self._guard.look(outputs)
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Remember the curriculum."""
+        checkpoint['curriculum'] = self._settings(runner)
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Recall the curriculum of a run that is resumed."""
+        self._resumed = checkpoint.get('curriculum', {}) if runner._resume else {}
+
+    def _warn_of_change(self, runner) -> None:
+        changes = [f'{key} from {self._resumed[key]!r} to {value!r}'
+                   for key, value in self._settings(runner).items()
+                   if self._resumed.get(key, value) != value]
+        if changes:
+            runner.logger.warning('CurriculumHook: resumed with another curriculum than the '
+                                  f"checkpoint's, which now applies: {', '.join(changes)}")
+
+    def _settings(self, runner) -> dict:
+        """What lambda depends on; ``end`` also where it is the end of the training."""
+        end = self.end
+        if end is None:
+            end = runner.max_iters
+            if self.by_epoch:
+                end /= len(runner.train_dataloader)
+        return dict(begin=self.begin, end=end, by_epoch=self.by_epoch,
+                    convert_to_iter_based=self.convert_to_iter_based, schedule=self.schedule,
+                    lambda_min=self.lambda_min, lambda_max=self.lambda_max)
 
     def progress(self, runner) -> Optional[float]:
         """Progress p of the runner's present iteration; None before ``begin``."""

@@ -1,8 +1,12 @@
 """What the optimizer does to learned temperatures, made visible."""
+import math
 from typing import Dict, Iterator, Tuple
 
+import torch
+from mmengine.dist import all_reduce
 from mmengine.model import is_model_wrapper
-from torch import Tensor, nn
+from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from ..models.temperatures import LearnedTemperature
 
@@ -22,21 +26,30 @@ def log_gradients(runner) -> None:
     Read when the step begins, it is what moves the temperature: all-reduced,
     accumulated, clipped and free of the AMP loss scale.
     """
+    sharded = isinstance(runner.model, FullyShardedDataParallel)
 
     def record(optimizer, args, kwargs) -> None:
         for name, temperature in learned_temperatures(runner.model):
-            for key, value in _gradients(temperature).items():
+            for key, value in _gradients(temperature, sharded).items():
                 runner.message_hub.update_scalar(f'train/{name}.{key}', value)
 
     runner.optim_wrapper.optimizer.register_step_pre_hook(record)
 
 
-def _gradients(temperature: LearnedTemperature) -> Dict[str, Tensor]:
-    """Of a scalar theta the signed gradient, else the norm over all parameters."""
-    grads = [p.grad for p in temperature.parameters() if p.grad is not None]
-    if len(grads) == 1 and grads[0].numel() == 1:
-        return dict(theta_grad=grads[0].item())
-    return dict(theta_grad=sum(g.square().sum() for g in grads).sqrt().item()) if grads else {}
+def _gradients(temperature: LearnedTemperature, sharded: bool) -> Dict[str, float]:
+    """Of a scalar theta the signed gradient, else the norm over all parameters.
+
+    ``sharded``: each rank has a part of them, some have none.
+    """
+    grads = [p.grad.flatten() for p in temperature.parameters() if p.grad is not None]
+    if not grads and not sharded:
+        return {}
+    grad = torch.cat(grads) if grads else next(temperature.parameters()).new_zeros(0)
+    sums = torch.stack([grad.new_tensor(grad.numel()), grad.sum(), grad.square().sum()])
+    if sharded:
+        all_reduce(sums)
+    numel, total, square = sums.tolist()
+    return dict(theta_grad=total if numel == 1 else math.sqrt(square))
 
 
 def warn_of_decay(runner) -> None:

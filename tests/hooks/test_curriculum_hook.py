@@ -60,7 +60,8 @@ class Recorder(Hook):
         self.values += [layer.lambda_ for layer in layers]
 
 
-def train(tmp_path, hook, epochs=12, by_epoch=True, resume=False, model=None, **optim):
+def train(tmp_path, hook, epochs=12, by_epoch=True, resume=False, model=None, load_from=None,
+          **optim):
     recorder = Recorder()
     loop = dict(by_epoch=True, max_epochs=epochs) if by_epoch else dict(
         by_epoch=False, max_iters=epochs * ITERS)
@@ -69,7 +70,7 @@ def train(tmp_path, hook, epochs=12, by_epoch=True, resume=False, model=None, **
         train_dataloader=dict(dataset=Noise(), batch_size=2, num_workers=0,
                               sampler=dict(type='DefaultSampler', shuffle=False)),
         optim_wrapper=dict(dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)), **optim),
-        custom_hooks=[hook, recorder], resume=resume, default_scope='mmdet',
+        custom_hooks=[hook, recorder], resume=resume, load_from=load_from, default_scope='mmdet',
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1 if by_epoch else ITERS,
                                            by_epoch=by_epoch)),
         experiment_name=f'{tmp_path.name}_{resume}')
@@ -121,6 +122,31 @@ def test_resume_continues_lambda_theta_and_momentum(tmp_path, by_epoch):
     momentum = [runner.optim_wrapper.state_dict()['state'] for runner in (expected, resumed)]
     for key in momentum[0]:
         assert torch.equal(*(m[key]['momentum_buffer'] for m in momentum))
+
+
+def test_resume_with_another_curriculum_warns_of_what_changed_and_follows_it(tmp_path):
+    train(tmp_path, CurriculumHook(end=4, lambda_max=0.5), 2)
+    values, _ = train(tmp_path, CurriculumHook(end=6, schedule='linear', lambda_max=0.5), 4,
+                      resume=True)
+    assert log_of(tmp_path).count('another curriculum') == 1
+    assert "now applies: end from 4 to 6, schedule from 'cosine' to 'linear'\n" in log_of(tmp_path)
+    assert values == pytest.approx([0.5 * (i + 1) / (6 * ITERS)
+                                    for i in range(2 * ITERS, 4 * ITERS)])
+
+
+def test_a_longer_training_moves_the_end_of_a_curriculum_that_ends_with_it(tmp_path):
+    train(tmp_path, CurriculumHook(), 2)
+    train(tmp_path, CurriculumHook(), 3, resume=True)
+    assert 'now applies: end from 2.0 to 3.0\n' in log_of(tmp_path)
+
+
+def test_no_warning_without_a_change_nor_for_load_from(tmp_path):
+    train(tmp_path, CurriculumHook(end=4), 2)
+    train(tmp_path, CurriculumHook(end=4), 3, resume=True)
+    _, runner = train(tmp_path / 'other', CurriculumHook(end=9), 1,
+                      load_from=str(tmp_path / 'epoch_2.pth'))
+    assert runner._has_loaded
+    assert 'another curriculum' not in log_of(tmp_path) + log_of(tmp_path / 'other')
 
 
 def test_logs_the_gradient_that_reaches_the_optimizer(tmp_path):

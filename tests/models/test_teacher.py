@@ -156,7 +156,7 @@ def test_classes_of_mmdet_2_checkpoints_are_read(teacher, tmp_path):
 def test_weights_saved_by_ddp_or_by_a_distilled_student_load(teacher, tmp_path):
     def rename(checkpoint):
         weights = {f'module.{k}': v for k, v in checkpoint['state_dict'].items()}
-        weights['module.distill_losses.loss_ctkd.temperature.theta'] = torch.ones(())
+        weights['module.distill_losses.loss_ctkd.temperature.theta'] = torch.ones(1)
         checkpoint['state_dict'] = weights
 
     assert build_with(resave(teacher, tmp_path, rename)).teacher.classes == CLASSES
@@ -202,3 +202,18 @@ def test_caffe_style_teacher_sees_exactly_its_own_input(teacher):
 def test_equal_normalisation_is_passed_through_untouched():
     images = torch.rand(1, 3, 4, 4)
     assert InputConverter(preprocessor(), preprocessor())(images, []) is images
+
+
+def test_images_cast_by_a_wrapper_reach_a_teacher_that_was_not(teacher):
+    """FSDP's mixed precision casts inputs and parameters, but knows no teacher."""
+    model = build_with(teacher)
+    data = batch(model)
+    rois = torch.tensor([[0, 4., 4., 40., 30.], [1, 10., 0., 60., 63.]])
+    expected = model.teacher.roi_logits(data['inputs'], data['data_samples'], [rois])[0]
+    images = data['inputs'].half()
+    found = model.teacher.roi_logits(images, data['data_samples'], [rois.half()])[0]
+    assert found.dtype == torch.float32
+    # the images have lost digits: 2^-11 of about 2, through a network in float32
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
+    again = model.teacher.roi_logits(images.float(), data['data_samples'], [rois])[0]
+    assert torch.equal(found, again)

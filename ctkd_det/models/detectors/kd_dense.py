@@ -40,6 +40,8 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
             where name and shape agree. Defaults to none.
         eval_teacher (bool): Taken for the sake of mmdet's
             ``KnowledgeDistillationSingleStageDetector``; must be True.
+        teacher_compile (bool | dict): Whether the teacher's backbone and neck
+            are compiled, see :class:`FrozenTeacher`. Defaults to False.
 
     Raises:
         ValueError: if a loss is badly named or does not suit the student's
@@ -55,12 +57,14 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
                  class_mapping: Optional[str] = None,
                  inherit: Union[str, Sequence[str]] = (),
                  eval_teacher: bool = True,
+                 teacher_compile: Union[bool, ConfigType] = False,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.set_up_distillation(
             distill_losses,
             lambda: DenseTeacher(
-                teacher_config, teacher_ckpt, student=self, class_mapping=class_mapping),
+                teacher_config, teacher_ckpt, student=self, class_mapping=class_mapping,
+                compile=teacher_compile),
             inherit, eval_teacher)
 
     def tap(self) -> DenseTap:

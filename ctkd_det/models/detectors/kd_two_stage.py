@@ -41,6 +41,8 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
             name and shape agree. Defaults to none.
         eval_teacher (bool): Taken for the sake of mmdet's
             ``KnowledgeDistillationSingleStageDetector``; must be True.
+        teacher_compile (bool | dict): Whether the teacher's backbone and neck
+            are compiled, see :class:`FrozenTeacher`. Defaults to False.
 
     Raises:
         ValueError: if a loss is badly named or does not suit the student's
@@ -58,13 +60,14 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
                  class_mapping: Optional[str] = None,
                  inherit: Union[str, Sequence[str]] = (),
                  eval_teacher: bool = True,
+                 teacher_compile: Union[bool, ConfigType] = False,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.set_up_distillation(
             distill_losses,
             lambda: RoITeacher(
                 teacher_config, teacher_ckpt, student=self, class_mapping=class_mapping,
-                teacher_stage=teacher_stage, teacher_scale=teacher_scale),
+                teacher_stage=teacher_stage, teacher_scale=teacher_scale, compile=teacher_compile),
             inherit, eval_teacher)
 
     def tap(self) -> RoITap:
@@ -78,13 +81,15 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
     def complete(self, records: List[RoILogits], like: Tensor) -> List[RoILogits]:
         """Without any RoI mmdet skips the loss: stand in with empty tensors.
 
-        So every rank still has every parameter in its graph.
+        So every rank still has every parameter in its graph, the classifier's
+        among them, and counts no RoI in the mean over all ranks.
         """
         for record, head in zip(records, self.teacher.heads(self), strict=True):
             if record.cls_score is None:
-                record.cls_score = like.new_zeros((0, num_logits(head)))
+                nothing = sum(p.sum() * 0 for p in head.parameters())
+                record.cls_score = like.new_zeros((0, num_logits(head))) + nothing
                 record.labels = like.new_zeros((0, ), dtype=torch.long)
-                record.label_weights, record.avg_factor = like.new_zeros((0, )), 1.0
+                record.label_weights, record.avg_factor = like.new_zeros((0, )), 0.0
                 record.rois = like.new_zeros((0, 5))
         return records
 

@@ -66,12 +66,12 @@ class RoITeacher(FrozenTeacher):
                 if len(r) else images.new_zeros((0, self.width))
                 for r, stages in zip(rois, self.stages, strict=True)]
 
-    def features(self, images: Tensor, batch_data_samples: Sequence) -> Sequence[Tensor]:
-        images = self.scale.images(self.convert(images, batch_data_samples), batch_data_samples)
-        return self.model.extract_feat(images)
+    def prepare(self, images: Tensor, batch_data_samples: Sequence) -> Tensor:
+        images = super().prepare(images, batch_data_samples)
+        return self.scale.images(images, batch_data_samples)
 
     def _classify(self, feats: Sequence[Tensor], rois: Tensor, stages: Sequence[int]) -> Tensor:
-        roi_head = self.model.roi_head
+        roi_head, rois = self.model.roi_head, rois.to(feats[0].dtype)
         if not isinstance(roi_head, CascadeRoIHead):
             return self.map_classes(roi_head._bbox_forward(feats, rois)['cls_score'])
         logits = [roi_head._bbox_forward(stage, feats, rois)['cls_score'] for stage in stages]

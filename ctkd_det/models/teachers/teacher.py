@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..heads import has_sigmoids
 from .checkpoint import TeacherError, load_strictly
 from .classes import ClassMapping, classes_of_config
+from .compilation import compiled
 from .inputs import InputConverter
 
 
@@ -30,6 +31,9 @@ class FrozenTeacher:
         student (BaseModel): The detector that will learn from it.
         class_mapping (str, optional): None, both have the same classes in the
             same order, or 'by_name', see :class:`ClassMapping`.
+        compile (bool | dict): Whether its backbone and neck go through
+            ``torch.compile``; a dict is that function's options. Its head
+            does not: the number of RoIs changes. Defaults to False.
 
     Raises:
         FileNotFoundError, TeacherError: see :func:`load_strictly`; also if
@@ -39,12 +43,16 @@ class FrozenTeacher:
     """
 
     def __init__(self, config: Union[str, Path, dict], checkpoint: str, student: BaseModel,
-                 class_mapping: Optional[str] = None) -> None:
+                 class_mapping: Optional[str] = None,
+                 compile: Union[bool, dict] = False) -> None:
         if not checkpoint:
             raise TeacherError('teacher_ckpt is missing: a teacher without trained weights '
                                'would teach noise')
         config = _read(config)
         self.model = MODELS.build(config['model'])
+        if any(p.is_meta for p in self.model.parameters()):
+            raise TeacherError('the detector is built without memory for its weights '
+                               '(skip_init_weights=True?), so the teacher cannot load its own')
         head, students_head = self.heads(self.model)[0], self.heads(student)[0]
         self.name = checkpoint
         names = load_strictly(self.model, checkpoint)
@@ -60,6 +68,9 @@ class FrozenTeacher:
         self.model.requires_grad_(False).eval()
         self.follows = True
         self.convert = InputConverter(student.data_preprocessor, self.model.data_preprocessor)
+        self.extract_feat = self.model.extract_feat
+        if compile is not False:
+            self.extract_feat = compiled(self.extract_feat, {} if compile is True else compile)
 
     @staticmethod
     def heads(detector: nn.Module) -> Sequence[nn.Module]:
@@ -83,7 +94,16 @@ class FrozenTeacher:
 
     def features(self, images: Tensor, batch_data_samples: Sequence) -> Sequence[Tensor]:
         """Its neck's features of images that are normalised for the student."""
-        return self.model.extract_feat(self.convert(images, batch_data_samples))
+        images = self.prepare(images, batch_data_samples)
+        weight = next(self.model.parameters())
+        # FSDP moves and casts parameters behind `_apply`: meet the student where it is
+        if weight.device != images.device:
+            self.model.to(images.device)
+        return self.extract_feat(images.to(weight.dtype))
+
+    def prepare(self, images: Tensor, batch_data_samples: Sequence) -> Tensor:
+        """The student's images as the teacher wants to see them."""
+        return self.convert(images, batch_data_samples)
 
     def check_classes(self, student_classes: Optional[Sequence[str]]) -> None:
         """Compare, or map, the class names, where both sides state theirs.

@@ -40,9 +40,10 @@ class GlobalTemperature(LearnedTemperature):
                              'thing; give one of them')
         if initial_temperature is not None:
             init = self.bounds.theta(initial_temperature)
-        self.theta = nn.Parameter(torch.tensor(1.0 if init is None else float(init)))
+        # (1,) as in the paper's code, not (): FSDP refuses parameters without a dimension
+        self.theta = nn.Parameter(torch.tensor([1.0 if init is None else float(init)]))
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor,
                 labels: Tensor) -> Tensor:
         """Return tau, shape (1,)."""
-        return self.tau(self.theta).reshape(1)
+        return self.tau(self.theta)
