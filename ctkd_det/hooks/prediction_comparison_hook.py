@@ -1,7 +1,7 @@
 """Shows, while a student learns, what it sees and what its teacher sees."""
 import copy
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 import mmcv
 import torch
@@ -70,35 +70,39 @@ class PredictionComparisonHook(Hook):
         if runner.val_loop is None:
             return
         dataset = runner.val_loop.dataloader.dataset
+        names = dataset.metainfo['classes']
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         was_training = model.training
         model.eval()
         for index in range(min(self.num_images, len(dataset))):
-            columns = self._columns(model, dataset, index)
             info = dataset.get_data_info(index)
-            pixels = mmcv.imread(info['img_path'], channel_order='rgb')
-            figure = draw_boxes([pixels], {k: [v] for k, v in columns.items()},
-                                dataset.metainfo['classes'])
+            columns = {'ground truth': _ground_truth(info, names),
+                       **self._predictions(model, dataset, index, names)}
+            pixels = mmcv.imread(info['img_path'], channel_order='rgb',
+                                 backend_args=getattr(dataset, 'backend_args', None))
+            figure = draw_boxes([pixels], {k: [v] for k, v in columns.items()}, names)
             runner.visualizer.add_image(f'comparison_{Path(info["img_path"]).stem}',
                                         render(figure), step=step)
         model.train(was_training)
 
-    def _columns(self, model, dataset, index: int) -> Dict[str, List[Box]]:
-        columns = {'ground truth': _ground_truth(dataset.get_data_info(index))}
+    def _predictions(self, model, dataset, index: int,
+                     names: Sequence[str]) -> Dict[str, List[Box]]:
         data = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
         images, samples = data['inputs'], data['data_samples']
+        columns = {}
         if hasattr(model, 'teacher'):
             if index not in self._teachers:
                 # the way it is asked in training: the student's images, converted
                 found = model.teacher.model.predict(
                     model.teacher.convert(images, samples), copy.deepcopy(samples))
-                self._teachers[index] = detections(found[0], self.score_thr)
+                self._teachers[index] = detections(found[0], self.score_thr,
+                                                   model.teacher.classes or names)
             columns['teacher'] = self._teachers[index]
-        columns['student'] = detections(model.predict(images, samples)[0], self.score_thr)
+        columns['student'] = detections(model.predict(images, samples)[0], self.score_thr, names)
         return columns
 
 
-def _ground_truth(info: dict) -> List[Box]:
+def _ground_truth(info: dict, names: Sequence[str]) -> List[Box]:
     """Of the image as it is on the disk, without crowds and ignored boxes."""
-    return [(instance['bbox'], instance['bbox_label'], 1.0) for instance in info['instances']
-            if not instance.get('ignore_flag')]
+    return [(instance['bbox'], names[instance['bbox_label']], 1.0)
+            for instance in info['instances'] if not instance.get('ignore_flag')]

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-Box = Tuple[Sequence[float], int, float]  # (x1, y1, x2, y2), class, score
+Box = Tuple[Sequence[float], str, float]  # (x1, y1, x2, y2), class, score
 
 
 def draw_boxes(images: Sequence[np.ndarray], columns: Dict[str, List[List[Box]]],
@@ -21,7 +21,8 @@ def draw_boxes(images: Sequence[np.ndarray], columns: Dict[str, List[List[Box]]]
         images (Sequence[ndarray]): RGB, (H, W, 3).
         columns (dict): Title -> boxes of each image; a score of exactly 1 is
             taken for ground truth and not written.
-        names (Sequence[str]): Names of the classes.
+        names (Sequence[str]): The classes that have a colour of their own;
+            others, which only a teacher may know, are grey.
 
     Returns:
         Figure: Not shown, not saved.
@@ -42,19 +43,24 @@ def render(figure: Figure) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
 
 
-def detections(sample, score_thr: float) -> List[Box]:
-    """Boxes of a predicted ``DetDataSample`` with at least ``score_thr``."""
+def detections(sample, score_thr: float, names: Sequence[str]) -> List[Box]:
+    """Boxes of a predicted ``DetDataSample`` with at least ``score_thr``.
+
+    ``names`` are the classes of the detector that predicted.
+    """
     found = sample.pred_instances[sample.pred_instances.scores >= score_thr]
-    return list(zip(found.bboxes.tolist(), found.labels.tolist(), found.scores.tolist(),
-                    strict=True))
+    return list(zip(found.bboxes.tolist(), (names[label] for label in found.labels.tolist()),
+                    found.scores.tolist(), strict=True))
 
 
 def _draw(axis, image: np.ndarray, boxes: List[Box], names: Sequence[str]) -> None:
     axis.imshow(image)
     axis.set_axis_off()
-    for (x1, y1, x2, y2), label, score in boxes:
+    colours = {name: f'C{index}' for index, name in enumerate(names)}
+    for (x1, y1, x2, y2), name, score in boxes:
+        colour = colours.get(name, 'gray')
         axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, linewidth=1.5,
-                                 edgecolor=f'C{label}'))
-        text = names[label] if score == 1.0 else f'{names[label]} {score:.2f}'
+                                 edgecolor=colour))
+        text = name if score == 1.0 else f'{name} {score:.2f}'
         axis.text(x1, y1 - 1, text, color='white', fontsize=7, clip_on=True,
-                  bbox=dict(facecolor=f'C{label}', edgecolor='none', pad=.6))
+                  bbox=dict(facecolor=colour, edgecolor='none', pad=.6))

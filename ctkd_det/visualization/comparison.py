@@ -27,21 +27,17 @@ def compare_detectors(detectors: Dict[str, Tuple[str, str]], coco: COCO, image_d
     images = [coco.imgs[i] for i in sorted(coco.imgs)[:num_images]]
     paths = [str(Path(image_dir) / image['file_name']) for image in images]
     columns = {'ground truth': [_ground_truth(coco, image['id']) for image in images]}
-    for title, (config, checkpoint) in detectors.items():
-        columns[title] = _detect(config, checkpoint, paths, score_thr)
     names = [cat['name'] for cat in coco.loadCats(sorted(coco.cats))]
+    for title, (config, checkpoint) in detectors.items():
+        model = init_detector(config, checkpoint, palette='random', device='cpu')
+        columns[title] = [detections(sample, score_thr, names)
+                          for sample in inference_detector(model, paths)]
     pixels = [mmcv.imread(path, channel_order='rgb') for path in paths]
     draw_boxes(pixels, columns, names).savefig(out, dpi=110)
     return Path(out)
 
 
 def _ground_truth(coco: COCO, image_id: int) -> List[Box]:
-    labels = {cat: i for i, cat in enumerate(sorted(coco.cats))}
     annotations = coco.loadAnns(coco.getAnnIds(imgIds=image_id))
-    return [((x, y, x + w, y + h), labels[a['category_id']], 1.0)
+    return [((x, y, x + w, y + h), coco.cats[a['category_id']]['name'], 1.0)
             for a in annotations for x, y, w, h in (a['bbox'], )]
-
-
-def _detect(config: str, checkpoint: str, paths: List[str], score_thr: float) -> List[List[Box]]:
-    model = init_detector(config, checkpoint, palette='random', device='cpu')
-    return [detections(sample, score_thr) for sample in inference_detector(model, paths)]

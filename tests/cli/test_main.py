@@ -1,0 +1,58 @@
+"""Help, completion, and the commands that hand on to tools."""
+import subprocess
+import sys
+
+import pytest
+
+from cli.conftest import command, invoke
+from ctkd_det_cli.main import cli
+from helpers import ROOT
+
+
+def test_help_imports_nothing_heavy():
+    script = ('import sys; from click.testing import CliRunner; from ctkd_det_cli.main import cli;'
+              "assert 'Commands:' in CliRunner().invoke(cli, ['--help']).output;"
+              "print(sorted({'torch', 'numpy', 'mmengine', 'mmdet', 'ctkd_det', 'rich'} & "
+              'set(sys.modules)))')
+    result = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True,
+                            text=True)
+    assert result.stdout.strip() == '[]', result.stderr
+
+
+@pytest.mark.parametrize('name', ['distill', 'report', 'export', 'doctor', 'benchmark'])
+def test_every_help_has_examples(name):
+    assert f'\n  ctkd-det {name} ' in invoke(name, '--help').output
+
+
+def test_all_commands_are_there():
+    assert set(cli.commands) == {'demo', 'distill', 'train', 'test', 'report', 'plot', 'export',
+                                 'doctor', 'benchmark'}
+
+
+def test_methods_are_completed(tmp_path):
+    _, printed = command(cwd=tmp_path, _CTKD_DET_COMPLETE='bash_complete', COMP_CWORD='4',
+                         COMP_WORDS='ctkd-det distill x --method ctkd_i')
+    assert printed.strip() == 'plain,ctkd_instance'
+
+
+def test_train_has_the_options_of_mmdet_and_our_examples(tmp_path):
+    status, printed = command('train', '--help', cwd=tmp_path)
+    assert status == 0 and '--auto-scale-lr' in printed
+    assert 'ctkd-det train my_config.py' in printed
+
+
+def test_status_of_a_failing_tool(tmp_path):
+    status, printed = command('plot', str(tmp_path), cwd=tmp_path)
+    assert status == 2 and 'is no work directory of a run' in printed
+
+
+def test_benchmarks(monkeypatch, capsys):
+    listed = invoke('benchmark').output
+    scripts = {p.stem for p in (ROOT / 'tools' / 'benchmarks').glob('*.py')}
+    assert {line.partition(':')[0] for line in listed.splitlines()} == scripts
+    assert 'instance_kl: How much faster the vectorised' in listed
+    monkeypatch.setattr(sys, 'argv', [])
+    result = invoke('benchmark', 'instance_kl', '--rois', '8', '--classes', '4')
+    assert result.output.startswith('8 RoIs, 5 logits: loop')
+    unknown = invoke('benchmark', 'fast')
+    assert unknown.exit_code == 2 and 'instance_kl' in unknown.output
