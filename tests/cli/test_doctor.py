@@ -54,7 +54,8 @@ def test_broken_packages(tmp_path):
     (tmp_path / 'mmdet').mkdir()
     (tmp_path / 'mmdet' / '__init__.py').write_text("assert False, 'MMCV==9 is incompatible'")
     (tmp_path / 'pycocotools.py').write_text("raise ModuleNotFoundError(name='pycocotools')")
-    status, printed = command('doctor', cwd=tmp_path, PYTHONPATH=f'{tmp_path}{os.pathsep}{ROOT}')
+    status, printed = command('doctor', cwd=tmp_path, COLUMNS='200',
+                              PYTHONPATH=f'{tmp_path}{os.pathsep}{ROOT}')
     found = states(printed)
     assert status == 1 and 'Traceback' not in printed
     assert found['torch'] == 'ok' and found['mmdet'] == found['operators'] == 'fail'
@@ -116,7 +117,8 @@ def fix(folder):
 
 
 def test_fix(lite):
-    check = [sys.executable, '-c', 'import mmdet.engine.hooks, sys, torch; from mmcv.ops import nms;'
+    check = [sys.executable, '-c',
+             'import mmdet.engine.hooks, sys, torch; from mmcv.ops import nms;'
              'b = torch.tensor([[0., 0, 9, 9], [0, 0, 9, 8]]);'
              'print(len(nms(b, torch.tensor([.5, .6]), 0.5)[1]), "ctkd_det" in sys.modules)']
     env = {**os.environ, 'PYTHONPATH': f'{lite}{os.pathsep}{ROOT}'}
