@@ -9,7 +9,7 @@ from mmengine.config import Config
 from torch import nn
 
 
-def test_shape(cfg: Config) -> Optional[Tuple[int, int]]:
+def resize_shape(cfg: Config) -> Optional[Tuple[int, int]]:
     """Height and width of the test pipeline's ``Resize``, if it has one size."""
     for step in cfg.get('test_dataloader', {}).get('dataset', {}).get('pipeline', ()):
         if step['type'].endswith('Resize') and isinstance(step.get('scale'), tuple):

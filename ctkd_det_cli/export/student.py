@@ -12,7 +12,7 @@ from torch import nn
 
 from ctkd_det.version import __version__
 from .plain_config import plain_config
-from .sizes import flops, test_shape
+from .sizes import flops, resize_shape
 from .weights import choose_weights, last_temperatures, load_student
 
 
@@ -75,7 +75,7 @@ def _meta(distilled: Config, plain: Config, source: dict, averaged: bool) -> dic
 
 def _facts(plain: Config, model: nn.Module, shape: Optional[Tuple[int, int]],
            files: Sequence[Path], left_out: Sequence[str], averaged: bool) -> Dict[str, str]:
-    shape = shape or test_shape(plain)
+    shape = shape or resize_shape(plain)
     before, after = (file.stat().st_size / 1e6 for file in files)
     return {
         'detector': plain.model.type,

@@ -17,6 +17,7 @@ from mmengine.config import Config
 from cli.conftest import invoke
 from ctkd_det_cli.doctor.ops_file import CODE
 from ctkd_det_cli.export.plain_config import plain_config
+from ctkd_det_cli.export.sizes import flops, resize_shape
 from ctkd_det_cli.export.weights import choose_weights, load_student
 from helpers import CLASSES, CONFIGS, ROOT, build, student_config
 
@@ -24,17 +25,18 @@ from helpers import CLASSES, CONFIGS, ROOT, build, student_config
 PLAIN = '''
 import sys
 import torch
-from mmdet.apis import inference_detector, init_detector
+from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 config, checkpoint, image, out = sys.argv[1:]
 torch.load(checkpoint, weights_only=True)
+inferencer = DetInferencer(weights=checkpoint, device='cpu', palette='random')
 model = init_detector(config, None, palette='random', device='cpu')
 load_checkpoint(model, checkpoint, strict=True)
 found = inference_detector(model, image).pred_instances
 assert not [name for name in sys.modules if name.partition('.')[0] == 'ctkd_det']
 torch.save(dict(bboxes=found.bboxes, scores=found.scores, labels=found.labels,
-                type=type(model).__name__), out)
+                type=type(inferencer.model).__name__), out)
 '''
 
 
@@ -146,6 +148,30 @@ def test_sources_are_not_overwritten(distilled):
     assert (distilled / 'distilled.py').read_text() == before
 
 
+def test_operations_are_those_of_the_convolutions_and_matrices():
+    """Counted with hooks; norms and upsampling, which mmengine adds, are a few per cent."""
+    model = build(student_config()).eval()
+    counted = []
+
+    def count(module, inputs, output):
+        counted.append(output.numel() * module.weight[0].numel())
+
+    for module in model.modules():
+        if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
+            module.register_forward_hook(count)
+    model.data_preprocessor.pad_size_divisor = 32
+    total = flops(model, (40, 64))
+    assert sum(counted) <= total <= 1.1 * sum(counted)
+    assert flops(model, (64, 64)) == pytest.approx(total, rel=0.02)  # padded to the same size
+    assert 'forward' not in vars(model)
+
+
+def test_size_of_the_test_pipeline():
+    name = 'students/faster-rcnn_r18_fpn_1x_coco.py'
+    assert resize_shape(Config.fromfile(CONFIGS / name)) == (800, 1333)
+    assert resize_shape(student_config()) is None  # scaled by a factor
+
+
 def test_weights_of_another_detector_are_refused(distilled):
     model = build(student_config())
     weights = model.state_dict()
@@ -175,7 +201,7 @@ def test_a_dumped_config_has_mmdets_base_class(distilled):
     assert plain.model.type == 'TwoStageDetector'
     assert plain.custom_imports.imports == ['json']
     assert [hook.type for hook in plain.custom_hooks] == ['EMAHook']
+    weights = torch.load(distilled / 'work' / 'epoch_1.pth')['state_dict']
     MODELS.build(plain.model).load_state_dict(
-        load := {k: v for k, v in torch.load(distilled / 'work' / 'epoch_1.pth')[
-            'state_dict'].items() if not k.startswith('distill_losses')}, strict=True)
-    assert load
+        {key: value for key, value in weights.items() if not key.startswith('distill_losses')},
+        strict=True)

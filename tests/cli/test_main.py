@@ -35,23 +35,28 @@ def test_methods_are_completed(tmp_path):
     assert printed.strip() == 'plain,ctkd_instance'
 
 
-def test_train_has_the_options_of_mmdet_and_our_examples(tmp_path):
-    status, printed = command('train', '--help', cwd=tmp_path)
-    assert status == 0 and '--auto-scale-lr' in printed
-    assert 'ctkd-det train my_config.py' in printed
+@pytest.fixture
+def own_argv(monkeypatch):
+    """Tools that run in this process may set their arguments."""
+    monkeypatch.setattr(sys, 'argv', [])
 
 
-def test_status_of_a_failing_tool(tmp_path):
-    status, printed = command('plot', str(tmp_path), cwd=tmp_path)
-    assert status == 2 and 'is no work directory of a run' in printed
+def test_train_has_the_options_of_mmdet_and_our_examples(own_argv):
+    result = invoke('train', '--help')
+    assert result.exit_code == 0 and '--auto-scale-lr' in result.output
+    assert 'ctkd-det train my_config.py' in result.output
 
 
-def test_benchmarks(monkeypatch, capsys):
+def test_status_of_a_failing_tool(own_argv, tmp_path):
+    result = invoke('plot', tmp_path)
+    assert result.exit_code == 2 and 'is no work directory of a run' in result.output
+
+
+def test_benchmarks(own_argv):
     listed = invoke('benchmark').output
     scripts = {p.stem for p in (ROOT / 'tools' / 'benchmarks').glob('*.py')}
     assert {line.partition(':')[0] for line in listed.splitlines()} == scripts
     assert 'instance_kl: How much faster the vectorised' in listed
-    monkeypatch.setattr(sys, 'argv', [])
     result = invoke('benchmark', 'instance_kl', '--rois', '8', '--classes', '4')
     assert result.output.startswith('8 RoIs, 5 logits: loop')
     unknown = invoke('benchmark', 'fast')
