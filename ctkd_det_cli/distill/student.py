@@ -19,7 +19,10 @@ def heads_for(roi_head: dict, old: int, new: int) -> dict:
     Heads with another number than ``old``, as HTC's for stuff, keep it.
     mmengine replaces lists as a whole: cascades' heads come back complete.
     """
-    return _changed(roi_head, old, new) or {}
+    changes = _changed(roi_head, old, new) or {}
+    if isinstance(roi_head['bbox_head'], dict):  # which may not state mmdet's default of 80
+        changes.setdefault('bbox_head', {})['num_classes'] = new
+    return changes
 
 
 def _changed(config: Any, old: int, new: int) -> Optional[Any]:

@@ -55,7 +55,7 @@ def find_config(name: str) -> Source:
     """
     path = Path(name).expanduser()
     if not path.is_file():
-        path = _by_package(*name.split('::', 1)) if '::' in name else _by_name(path.name)
+        path = _by_package(*name.split('::', 1)) if '::' in name else _by_name(name)
     path = path.resolve()
     return Source(path, _reference(path), Config.fromfile(path))
 
@@ -99,6 +99,9 @@ def _by_package(package: str, rest: str) -> Path:
 
 
 def _by_name(name: str) -> Path:
+    if Path(name).name != name:
+        raise click.ClickException(f'there is no file {Path(name).expanduser().absolute()}. '
+                                   f'{_closest(Path(name).stem)}')
     stem = name.removesuffix('.py')
     paths = _all_names().get(stem, [])
     # our own students have the names that mmdet would give them, and repeat some of its configs

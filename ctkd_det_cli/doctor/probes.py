@@ -89,10 +89,21 @@ def check_config(path: Path, timeout: float) -> Iterator[Row]:
         yield Row(f'config {path}', FAIL, first_line(error), f'correct {path}')
         return
     yield Row(f'config {path}', OK, model.type)
-    if model.get('teacher_ckpt'):
-        yield check_weights(model.teacher_ckpt, timeout)
-    else:
+    if not model.get('teacher_ckpt'):
         yield Row('teacher_ckpt', WARN, 'this config has no teacher')
+        return
+    if isinstance(model.teacher_config, str):
+        yield _check_teacher(model.teacher_config)
+    yield check_weights(model.teacher_ckpt, timeout)
+
+
+def _check_teacher(name: str) -> Row:
+    from ..distill.zoo import find_config
+    try:
+        source = find_config(name)
+        return Row('teacher_config', OK, f'{source.reference}, {source.num_classes} classes')
+    except Exception as error:  # a config is a program
+        return Row('teacher_config', FAIL, first_line(error), 'correct model.teacher_config')
 
 
 def check_weights(where: str, timeout: float) -> Row:

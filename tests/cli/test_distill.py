@@ -159,6 +159,11 @@ def test_heads_with_other_classes_keep_them():
     assert roi_head['bbox_head'][0]['num_classes'] == 80
 
 
+def test_a_head_with_mmdets_default_number_of_classes():
+    assert heads_for(dict(bbox_head=dict(type='Shared2FCBBoxHead')), 80, 5) == dict(
+        bbox_head=dict(num_classes=5))
+
+
 def test_masks_are_needed_for_a_mask_head(tmp_path):
     data = write(tmp_path, dict(train=('train.json', 'train'), val=('val.json', 'val')),
                  coco([f'c{i}' for i in range(80)], masks=False))

@@ -42,7 +42,11 @@ def test_data_and_config(tmp_path):
     assert '1 train, 1 val, 1 classes' in result.output
     # the config's {{ fileDirname }} is here, where no teacher lies
     assert result.exit_code == 1 and states(result.output)['teacher_ckpt'] == 'fail'
-    (tmp_path / 'teacher.pth').touch()
+    assert states(result.output)['teacher_config'] == 'fail'
+    for name in ('teacher.pth', 'teacher.py'):
+        shutil.copy(CONFIGS / 'shapes' / name, tmp_path)
+    text = (tmp_path / 'teacher.py').read_text().replace("'../", f"'{CONFIGS}/")
+    (tmp_path / 'teacher.py').write_text(text)
     assert invoke('doctor', '--config', tmp_path / 'c.py').exit_code == 0
     missing = invoke('doctor', '--data', tmp_path / 'nowhere')
     assert missing.exit_code == 1 and 'there is no folder' in ' '.join(missing.output.split())

@@ -1,4 +1,5 @@
 """Help, completion, and the commands that hand on to tools."""
+import re
 import subprocess
 import sys
 
@@ -61,3 +62,14 @@ def test_benchmarks(own_argv):
     assert result.output.startswith('8 RoIs, 5 logits: loop')
     unknown = invoke('benchmark', 'fast')
     assert unknown.exit_code == 2 and 'instance_kl' in unknown.output
+
+
+def test_every_line_of_the_docs_is_a_command():
+    page = (ROOT / 'docs' / 'cli.md').read_text().replace('\\\n', ' ')
+    lines = re.findall(r'^ctkd-det (.*)$', page, re.M)
+    assert {line.split()[0] for line in lines} == set(cli.commands)
+    for line in lines:
+        command = cli.commands[line.split()[0]]
+        if command.name in ('distill', 'export', 'report', 'doctor'):
+            known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+            assert set(re.findall(r' (--[a-z-]+)', line)) <= known | {'--cfg-options'}

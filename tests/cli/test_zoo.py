@@ -25,6 +25,7 @@ def test_our_students_go_by_path():
 @pytest.mark.parametrize('name, hint', [
     ('faster_rcnn_r50_fpn_1x_coco', 'faster-rcnn_r50_fpn_1x_coco'),  # as mmdet 2.x wrote it
     ('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x.py', 'faster-rcnn_r50_fpn_1x_coco'),
+    ('my/student.py', 'there is no file .*my/student.py'),  # not the shapes' student
     ('mmpretrain::resnet/resnet50', 'neither mmdet:: nor ctkd_det::'),
     ('override_category', 'give one of the paths')])
 def test_unknown_names_say_what_could_be_meant(name, hint):
