@@ -41,7 +41,8 @@ setup(
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    packages=find_packages(include=['ctkd_det', 'ctkd_det.*']),
+    packages=find_packages(include=['ctkd_det', 'ctkd_det.*', 'ctkd_det_cli', 'ctkd_det_cli.*']),
+    entry_points=dict(console_scripts=['ctkd-det = ctkd_det_cli.main:cli']),
     python_requires='>=3.10',
     # mmcv, mmengine and mmdet are an extra: a requirement would install them over a fork
     install_requires=requirements('runtime'),

@@ -19,6 +19,8 @@ from ctkd_det.visualization.temperature import plot_temperatures
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs' / 'shapes'
+# in a checkout beside the tools; an installed package is no place to write to
+HOME = ROOT if (ROOT / 'ctkd_det').is_dir() else Path.cwd()
 METHODS = dict(student='student alone', kd='KD, tau = 1', ctkd='CTKD')
 METRICS = dict(mAP='coco/bbox_mAP', AP50='coco/bbox_mAP_50', AP75='coco/bbox_mAP_75')
 
@@ -33,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of initial weights and image order')
     parser.add_argument('--images', type=int, default=4000,
                         help='training images; a quarter as many for validation')
-    parser.add_argument('--out', type=Path, default=ROOT / 'work_dirs' / 'demo',
+    parser.add_argument('--out', type=Path, default=HOME / 'work_dirs' / 'demo',
                         help='folder of the runs and pictures')
     return parser.parse_args()
 
@@ -64,7 +66,7 @@ def main() -> None:
 
 
 def make_data(images: int) -> Path:
-    data = ROOT / 'data' / ('shapes' if images == 4000 else f'shapes_{images}')
+    data = HOME / 'data' / ('shapes' if images == 4000 else f'shapes_{images}')
     for seed, (name, number) in enumerate((('train', images), ('val', images // 4))):
         print(generate(data, name, ShapesConfig(number, seed=seed)))
     return data

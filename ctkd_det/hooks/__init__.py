@@ -1,4 +1,5 @@
 from .channels_last_hook import ChannelsLastHook
 from .curriculum_hook import CurriculumHook
+from .prediction_comparison_hook import PredictionComparisonHook
 
-__all__ = ['ChannelsLastHook', 'CurriculumHook']
+__all__ = ['ChannelsLastHook', 'CurriculumHook', 'PredictionComparisonHook']

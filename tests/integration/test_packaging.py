@@ -18,8 +18,8 @@ _base_ = 'ctkd_det::ctkd/faster-rcnn_r18_fpn_ctkd-r101_1x_coco.py'
 def installed(tmp_path_factory):
     """The built package, unpacked where nothing else of ours is in reach."""
     source, target = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('target')
-    for name in ('ctkd_det', 'configs', 'tools', 'requirements', 'setup.py', 'pyproject.toml',
-                 'README.md', 'model-index.yml', 'LICENSE'):
+    for name in ('ctkd_det', 'ctkd_det_cli', 'configs', 'tools', 'requirements', 'setup.py',
+                 'pyproject.toml', 'README.md', 'model-index.yml', 'LICENSE'):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, source / name)
     subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation',
@@ -62,6 +62,16 @@ def test_recipes_are_found_by_name_through_the_model_index(installed, tmp_path):
                   "print(get_config('ctkd_det::kd/faster-rcnn_r18_fpn_kd-r101_1x_coco.py')"
                   '.model.distill_losses.loss_kd.type)')
     assert printed.split()[-1] == 'KDLoss'
+
+
+def test_the_command(installed, tmp_path):
+    points = next(installed.glob('*.dist-info')) / 'entry_points.txt'
+    assert 'ctkd-det = ctkd_det_cli.main:cli' in points.read_text()
+    assert 'instance_kl' in run(installed, tmp_path, '-m', 'ctkd_det_cli', 'benchmark')
+    printed = run(installed, tmp_path, '-m', 'ctkd_det_cli', 'distill',
+                  'faster-rcnn_r18_fpn_1x_coco', '--teacher', 'faster-rcnn_r50_fpn_1x_coco',
+                  '--teacher-ckpt', 'auto', '--method', 'ctkd_class', '--dry-run')
+    assert f"_base_ = '{installed}/ctkd_det/.mim/configs/students/" in printed
 
 
 def test_shipped_tools_run(installed, tmp_path):

@@ -66,7 +66,8 @@ def test_train(script, config, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     events = EventAccumulator(str(next((tmp_path / 'work').glob('*/vis_data'))))
     events.Reload()
-    assert [e.value for e in events.Scalars('ctkd.tau_mean')] == pytest.approx(taus)
+    for name in ('ctkd.tau_mean', 'ctkd.lambda', 'loss_ctkd'):
+        assert [e.value for e in events.Scalars(name)] == pytest.approx(curves[name][1])
 
 
 def test_auto_scale_lr(config, tmp_path):

@@ -1,0 +1,108 @@
+"""Shows, while a student learns, what it sees and what its teacher sees."""
+import copy
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import mmcv
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.model import is_model_wrapper
+
+from ..visualization.boxes import Box, detections, draw_boxes, render
+
+
+@HOOKS.register_module()
+class PredictionComparisonHook(Hook):
+    """Draws ground truth, teacher and student on validation images.
+
+    Every ``interval`` epochs the first images of the validation set go, side
+    by side, to the runner's visualizer: ``comparison_<image>_<step>.png`` with
+    the local backend, an image tag with TensorBoard. The teacher's
+    detections, which its whole network makes, do not change and are made
+    once. A plain detector is shown without a teacher.
+
+    Args:
+        interval (int): Epochs, or iterations, between two looks. Defaults to
+            1.
+        num_images (int): How many images. Defaults to 4.
+        score_thr (float): Detections below are not drawn. Defaults to 0.3.
+        by_epoch (bool): Whether ``interval`` counts epochs. Defaults to True.
+
+    Raises:
+        ValueError: if ``interval`` or ``num_images`` is below 1.
+    """
+    # after EMAHook and the evaluation
+    priority = 'LOW'
+
+    def __init__(self, interval: int = 1, num_images: int = 4, score_thr: float = 0.3,
+                 by_epoch: bool = True) -> None:
+        if interval < 1 or num_images < 1:
+            raise ValueError(f'need interval >= 1 and num_images >= 1, got interval={interval}, '
+                             f'num_images={num_images}')
+        self.interval, self.num_images = interval, num_images
+        self.score_thr, self.by_epoch = score_thr, by_epoch
+        self._teachers: Dict[int, List[Box]] = {}
+
+    def before_train(self, runner) -> None:
+        """Say at once if there are no images to show."""
+        if runner.val_loop is None:
+            runner.logger.warning('PredictionComparisonHook: the config has no validation set, '
+                                  'there is nothing to show')
+
+    def after_train_epoch(self, runner) -> None:
+        """Draw after each ``interval``-th epoch."""
+        if self.by_epoch and self.every_n_epochs(runner, self.interval):
+            self._draw(runner, runner.epoch + 1)
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch: DATA_BATCH = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Draw after each ``interval``-th iteration."""
+        if not self.by_epoch and self.every_n_train_iters(runner, self.interval):
+            self._draw(runner, runner.iter + 1)
+
+    @master_only
+    @torch.no_grad()
+    def _draw(self, runner, step: int) -> None:
+        if runner.val_loop is None:
+            return
+        dataset = runner.val_loop.dataloader.dataset
+        names = dataset.metainfo['classes']
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        was_training = model.training
+        model.eval()
+        for index in range(min(self.num_images, len(dataset))):
+            info = dataset.get_data_info(index)
+            columns = {'ground truth': _ground_truth(info, names),
+                       **self._predictions(model, dataset, index, names)}
+            pixels = mmcv.imread(info['img_path'], channel_order='rgb',
+                                 backend_args=getattr(dataset, 'backend_args', None))
+            figure = draw_boxes([pixels], {k: [v] for k, v in columns.items()}, names)
+            runner.visualizer.add_image(f'comparison_{Path(info["img_path"]).stem}',
+                                        render(figure), step=step)
+        model.train(was_training)
+
+    def _predictions(self, model, dataset, index: int,
+                     names: Sequence[str]) -> Dict[str, List[Box]]:
+        data = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
+        images, samples = data['inputs'], data['data_samples']
+        columns = {}
+        if hasattr(model, 'teacher'):
+            if index not in self._teachers:
+                # the way it is asked in training: the student's images, converted
+                found = model.teacher.model.predict(
+                    model.teacher.convert(images, samples), copy.deepcopy(samples))
+                self._teachers[index] = detections(found[0], self.score_thr,
+                                                   model.teacher.classes or names)
+            columns['teacher'] = self._teachers[index]
+        columns['student'] = detections(model.predict(images, samples)[0], self.score_thr, names)
+        return columns
+
+
+def _ground_truth(info: dict, names: Sequence[str]) -> List[Box]:
+    """Of the image as it is on the disk, without crowds and ignored boxes."""
+    return [(instance['bbox'], names[instance['bbox_label']], 1.0)
+            for instance in info['instances'] if not instance.get('ignore_flag')]

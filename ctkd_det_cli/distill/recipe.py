@@ -1,0 +1,118 @@
+"""Writes the short config that one command line stands for."""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import click
+from mmdet.models.detectors import TwoStageDetector
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from ctkd_det.models import KnowledgeDistillationTwoStageDetector
+from .coco_folder import CocoFolder
+from .methods import read_method
+from .source_code import assignment
+from .student import data_for, heads_for
+from .zoo import Source
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Who learns what from whom, on which data.
+
+    Attributes:
+        student: A plain config.
+        teacher: Another.
+        teacher_ckpt: The teacher's weights, an absolute path or a URL.
+        method: As in 'ctkd' or 'ctkd+dkd'.
+        data: A data set instead of the student's own.
+        mapped: Whether the classes are mapped, so that their numbers may
+            differ.
+    """
+    student: Source
+    teacher: Source
+    teacher_ckpt: str
+    method: str
+    data: Optional[CocoFolder] = None
+    mapped: bool = False
+
+    @property
+    def name(self) -> str:
+        """str: Says what it is, for the file and the work directory."""
+        parts = (self.student.path.stem, self.method.replace('+', '-'), self.teacher.path.stem)
+        return '_'.join(parts)
+
+    @property
+    def num_classes(self) -> int:
+        """int: The student's, on these data."""
+        return len(self.data.classes) if self.data else self.student.num_classes
+
+    def check(self) -> None:
+        """See whether these two can be student and teacher.
+
+        Raises:
+            click.ClickException: if not, with the reason.
+        """
+        for role, source in (('student', self.student), ('teacher', self.teacher)):
+            if 'distill_losses' in source.config.get('model', {}):
+                raise click.ClickException(
+                    f'the {role} {source.path} is a distillation config: give a plain one'
+                    + ('; to train it as it is: ctkd-det train' if role == 'student' else ''))
+        kind = MODELS.get(self.student.config.model.type)
+        if kind is None or not issubclass(kind, TwoStageDetector):
+            raise click.ClickException(f'the student {self.student.path} is a '
+                                       f'{self.student.config.model.type}, no two-stage detector')
+        found = self.teacher.num_classes
+        if found != self.num_classes and not self.mapped:
+            raise click.ClickException(
+                f'the teacher {self.teacher.path} has {found} classes, the student '
+                f'{self.num_classes}: take a teacher that was trained on these classes. Where some '
+                "have the same names, class_mapping='by_name' lets it teach those: "
+                '--cfg-options model.class_mapping=by_name')
+
+    def text(self) -> str:
+        """The config file, to be read, kept and edited."""
+        method = read_method(self.method, self.num_classes)
+        base = self.student.config
+        model = dict(
+            type=KnowledgeDistillationTwoStageDetector.__name__,
+            teacher_config=self.teacher.reference, teacher_ckpt=self.teacher_ckpt,
+            distill_losses=method.losses)
+        if self.num_classes != self.student.num_classes:
+            model['roi_head'] = heads_for(base.model.roi_head, self.student.num_classes,
+                                          self.num_classes)
+        blocks = dict(
+            _base_=self.student.reference,
+            custom_imports=dict(imports=_imports(base), allow_failed_imports=False), model=model)
+        if method.hooks:  # a list of the base would be replaced, not continued
+            blocks['custom_hooks'] = [*base.get('custom_hooks', []), *method.hooks]
+        if method.custom_keys:
+            blocks['optim_wrapper'] = dict(paramwise_cfg=dict(custom_keys=method.custom_keys))
+        if self.data:
+            blocks.update(data_for(base, self.data))
+        return ''.join(assignment(key, value) for key, value in blocks.items())
+
+
+def _imports(base: Config) -> list:
+    imports = base.get('custom_imports', {}).get('imports', [])
+    return [*([imports] if isinstance(imports, str) else imports), 'ctkd_det']
+
+
+def write(recipe: Recipe, out: Path, force: bool) -> str:
+    """Write it, but not over a file that was edited.
+
+    Returns:
+        str: What the file says.
+
+    Raises:
+        click.ClickException: if ``out`` exists, says something else, and
+            ``force`` is False.
+    """
+    text = recipe.text()
+    if out.exists() and out.read_text() != text and not force:
+        raise click.ClickException(
+            f'{out} exists and says something else. To train what it says: ctkd-det train {out}; '
+            'to replace it: --force; to write another: --out FILE')
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text)
+    return text

@@ -1,0 +1,89 @@
+"""What a student's config needs for another data set: heads, loaders, evaluators."""
+import copy
+from typing import Any, Optional
+
+import click
+from mmdet.datasets import CocoDataset
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+
+from .coco_folder import CocoFolder, Split
+from .source_code import Name
+
+PALETTE = len(CocoDataset.METAINFO['palette'])
+
+
+def heads_for(roi_head: dict, old: int, new: int) -> dict:
+    """What has to be merged into ``roi_head`` so that all its heads have ``new`` classes.
+
+    Heads with another number than ``old``, as HTC's for stuff, keep it.
+    mmengine replaces lists as a whole: cascades' heads come back complete.
+    """
+    changes = _changed(roi_head, old, new) or {}
+    if isinstance(roi_head['bbox_head'], dict):  # which may not state mmdet's default of 80
+        changes.setdefault('bbox_head', {})['num_classes'] = new
+    return changes
+
+
+def _changed(config: Any, old: int, new: int) -> Optional[Any]:
+    if isinstance(config, dict):
+        changes = {key: change for key, value in config.items()
+                   if (change := _changed(value, old, new)) is not None}
+        if config.get('num_classes') == old:
+            changes['num_classes'] = new
+        return changes or None
+    if isinstance(config, (list, tuple)):
+        changes = [_changed(value, old, new) for value in config]
+        if any(change is not None for change in changes):
+            return [_merged(value, change) for value, change in zip(config, changes, strict=True)]
+    return None
+
+
+def _merged(config: Any, changes: Optional[Any]) -> Any:
+    if isinstance(config, dict) and changes:
+        return {**copy.deepcopy(dict(config)),
+                **{key: _merged(config.get(key), value) for key, value in changes.items()}}
+    return copy.deepcopy(config) if changes is None else changes
+
+
+def data_for(student: Config, data: CocoFolder) -> dict:
+    """Loaders and evaluators to merge into the student's config.
+
+    Raises:
+        click.ClickException: if the config trains on something else than one
+            COCO data set, or needs masks that the data do not have.
+    """
+    masks = student.model.roi_head.get('mask_head') is not None
+    if masks and not data.train.has_masks:
+        raise click.ClickException(f'the student predicts masks, but not every annotation of '
+                                   f'{data.train.ann_file} has one: take a box detector')
+    metainfo = dict(classes=data.classes)
+    if len(data.classes) > PALETTE:
+        metainfo['palette'] = 'random'
+    # of its own for each, since mmengine takes `_delete_` out of what it has read
+    evaluator = dict(_delete_=True, type='CocoMetric', ann_file=str(data.val.ann_file),
+                     metric=['bbox', 'segm'] if masks else 'bbox')
+    return dict(
+        data_root=f'{data.root}/', metainfo=metainfo,
+        train_dataloader=dict(dataset=_dataset(student.train_dataloader.dataset, data, data.train)),
+        val_dataloader=dict(dataset=_dataset(student.val_dataloader.dataset, data, data.val)),
+        test_dataloader=Name('val_dataloader'), val_evaluator=evaluator, test_evaluator=evaluator)
+
+
+def _dataset(config: dict, data: CocoFolder, split: Split) -> dict:
+    if config.get('dataset'):  # RepeatDataset, ClassBalancedDataset ...
+        return dict(dataset=_dataset(config['dataset'], data, split))
+    kind = DATASETS.get(config['type'])
+    if kind is None or not issubclass(kind, CocoDataset):
+        raise click.ClickException(
+            f'--data replaces a CocoDataset, but the student trains on {config["type"]}: start '
+            'from a config for COCO')
+    return dict(
+        type='CocoDataset', data_root=Name('data_root'), metainfo=Name('metainfo'),
+        ann_file=split.ann_file.relative_to(data.root).as_posix(),
+        data_prefix=dict(img=_folder(split, data)))
+
+
+def _folder(split: Split, data: CocoFolder) -> str:
+    relative = split.images.relative_to(data.root).as_posix()
+    return '' if relative == '.' else f'{relative}/'

@@ -1,0 +1,133 @@
+"""Finds configs by the names people use for them, and their published weights."""
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List
+
+import click
+from mmengine.config import Config
+from mmengine.hub import get_config
+
+from ..places import shipped
+
+PACKAGES = ('mmdet', 'ctkd_det')
+
+
+@dataclass(frozen=True)
+class Source:
+    """A config somebody has named.
+
+    Attributes:
+        path: Its file.
+        reference: What another config calls it: ``mmdet::...``, or an
+            absolute path.
+        config: What it says.
+    """
+    path: Path
+    reference: str
+    config: Config
+
+    @property
+    def num_classes(self) -> int:
+        """int: C, without the background, of the (first) box head.
+
+        Raises:
+            click.ClickException: if the model has none.
+        """
+        head = self.config.get('model', {}).get('roi_head', {}).get('bbox_head')
+        head = head[0] if isinstance(head, (list, tuple)) else head
+        if not head:
+            raise click.ClickException(
+                f'{self.path} is no two-stage detector: its model has no roi_head with a bbox_head')
+        return head.get('num_classes', 80)  # mmdet's own default
+
+
+def find_config(name: str) -> Source:
+    """Find a config.
+
+    Args:
+        name (str): A path; ``mmdet::folder/name``, with or without ``.py``;
+            or the bare name of a config of mmdet or of this package.
+
+    Raises:
+        click.ClickException: if there is none, or there are several; the
+            message shows the closest names.
+    """
+    path = Path(name).expanduser()
+    if not path.is_file():
+        path = _by_package(*name.split('::', 1)) if '::' in name else _by_name(name)
+    path = path.resolve()
+    return Source(path, _reference(path), Config.fromfile(path))
+
+
+def weights_url(source: Source) -> str:
+    """URL of the weights that mmdet's model zoo publishes for a config.
+
+    Raises:
+        click.ClickException: if there are none.
+    """
+    if source.reference.startswith('mmdet::'):
+        try:
+            url = get_config(source.reference, pretrained=True).get('model_path')
+        except AssertionError:  # how mmengine says that the zoo lists no weights
+            url = None
+        if url:
+            return url
+    raise click.ClickException(
+        f"MMDetection's model zoo has no weights for {source.reference}: give --teacher-ckpt a "
+        'file or URL')
+
+
+def _configs(package: str) -> Path:
+    return shipped(package, 'configs').resolve()
+
+
+def _reference(path: Path) -> str:
+    # `ctkd_det::` works only in programs that have imported ctkd_det: its configs go by path
+    root = _configs('mmdet')
+    return f'mmdet::{path.relative_to(root).as_posix()}' if path.is_relative_to(root) else str(path)
+
+
+def _by_package(package: str, rest: str) -> Path:
+    if package not in PACKAGES:
+        raise click.ClickException(f'{package}:: is neither mmdet:: nor ctkd_det::')
+    path = _configs(package) / rest
+    path = path if path.suffix == '.py' else Path(f'{path}.py')
+    if not path.is_file():
+        raise click.ClickException(f'{package} has no config {rest}. {_closest(path.stem)}')
+    return path
+
+
+def _by_name(name: str) -> Path:
+    if Path(name).name != name:
+        raise click.ClickException(f'there is no file {Path(name).expanduser().absolute()}. '
+                                   f'{_closest(Path(name).stem)}')
+    stem = name.removesuffix('.py')
+    paths = _all_names().get(stem, [])
+    # our own students have the names that mmdet would give them, and repeat some of its configs
+    paths = [p for p in paths if p.is_relative_to(_configs('mmdet'))] or paths
+    if not paths:
+        raise click.ClickException(f'no file and no config of mmdet or ctkd_det is called {name}. '
+                                   f'{_closest(stem)}')
+    if len(paths) > 1:
+        raise click.ClickException(f'{stem} could be any of these, give one of the paths:\n  '
+                                   + '\n  '.join(map(str, paths)))
+    return paths[0]
+
+
+def _all_names() -> Dict[str, List[Path]]:
+    names: Dict[str, List[Path]] = {}
+    for package in PACKAGES:
+        root = _configs(package)
+        for path in sorted(root.rglob('*.py')):
+            if '_base_' not in path.relative_to(root).parts:
+                names.setdefault(path.stem, []).append(path)
+    return names
+
+
+def _closest(stem: str) -> str:
+    # mmdet 2.x wrote faster_rcnn where 3.x writes faster-rcnn
+    plain = {name.replace('-', '_'): name for name in _all_names()}
+    matches = difflib.get_close_matches(stem.replace('-', '_'), plain, n=5)
+    return 'Closest names: ' + ', '.join(plain[m] for m in matches) if matches else (
+        f'mmdet\'s are in {_configs("mmdet")}')

@@ -1,0 +1,96 @@
+"""Which packages are there, in which versions, and whether they can be imported."""
+import importlib
+import re
+import sys
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Iterator, List, Optional, Tuple
+
+from .rows import FAIL, OK, Row, first_line
+
+
+@dataclass(frozen=True)
+class Package:
+    """What is needed of a package.
+
+    Attributes:
+        module: Its import name.
+        names: Distributions that provide it; one of them is to be installed.
+        install: The command that installs a good one.
+        minimum: Oldest version that serves.
+        below: First version that no longer does.
+    """
+    module: str
+    names: Tuple[str, ...]
+    install: str
+    minimum: str = ''
+    below: str = ''
+
+
+PACKAGES = (
+    Package('torch', ('torch', ), "pip install 'torch>=2.1' 'torchvision>=0.16'", '2.1'),
+    Package('torchvision', ('torchvision', ),
+            'pip install --force-reinstall torch torchvision  (both from one index)', '0.16'),
+    Package('mmengine', ('mmengine', 'onedl-mmengine'), 'pip install mmengine==0.10.7', '0.10'),
+    Package('mmcv', ('mmcv', 'mmcv-lite', 'onedl-mmcv'), 'pip install mmcv-lite==2.1.0', '2.0'),
+    Package('mmdet', ('mmdet', 'onedl-mmdetection'), 'pip install mmdet==3.3.0', '3.3'),
+    Package('numpy', ('numpy', ), 'pip install numpy'),
+    Package('pycocotools', ('pycocotools', ), 'pip install --force-reinstall pycocotools'),
+    Package('cv2', ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
+                    'opencv-contrib-python-headless'),
+            'pip install --force-reinstall opencv-python-headless'),
+    # mmengine imports pkg_resources, which version 81 no longer has
+    Package('pkg_resources', ('setuptools', ), "pip install 'setuptools<81'", below='81'),
+    Package('ctkd_det', ('ctkd_det', ), 'pip install .  (in the checkout)'),
+)
+
+
+def check_packages() -> Iterator[Row]:
+    """Look at Python and all packages."""
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+    python = '.'.join(map(str, sys.version_info[:3]))
+    yield Row('Python', OK if sys.version_info >= (3, 10) else FAIL, python,
+              'use Python 3.10 to 3.13')
+    for package in PACKAGES:
+        yield check_package(package)
+
+
+def check_package(package: Package) -> Row:
+    """Look at one package."""
+    found = [(name, v) for name in package.names if (v := _version(name)) is not None]
+    what = found[0][0] if found else package.names[0]
+    if package.names[1:] and len(found) > 1 and package.module != 'cv2':
+        names = [name for name, _ in found]
+        return Row(package.module, FAIL, f'{" and ".join(names)} overwrite each other\'s files',
+                   f'pip uninstall -y {" ".join(names)} && {package.install}')
+    text = found[0][1] if found else 'version unknown'
+    if found and not _in_range(text, package):
+        wanted = ', '.join([f'>= {package.minimum}'] * bool(package.minimum)
+                           + [f'< {package.below}'] * bool(package.below))
+        return Row(what, FAIL, f'{text}, need {wanted}', package.install)
+    try:
+        importlib.import_module(package.module)
+    except ModuleNotFoundError as error:
+        missing = error.name == package.module
+        return Row(what, FAIL, 'not installed' if missing else f'{text}; {first_line(error)}',
+                   package.install)
+    except Exception as error:  # a broken package may fail in any way
+        return Row(what, FAIL, f'{text}; import: {first_line(error)}', package.install)
+    return Row(what, OK, text)
+
+
+def _version(name: str) -> Optional[str]:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _numbers(text: str) -> List[int]:
+    return [int(n) for n in re.findall(r'\d+', text.partition('+')[0])[:3]]
+
+
+def _in_range(text: str, package: Package) -> bool:
+    return (not package.minimum or _numbers(text) >= _numbers(package.minimum)) and (
+        not package.below or _numbers(text) < _numbers(package.below))

@@ -1,0 +1,125 @@
+"""Whether things work: operators, GPU, data, the teacher's checkpoint."""
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Iterator
+
+import click
+
+from ..distill.coco_folder import find_coco
+from ..places import load_package
+from .ops_file import FULL, NONE, ops_of_mmcv
+from .rows import FAIL, OK, WARN, Row, first_line
+
+
+def check_ops() -> Iterator[Row]:
+    """Run NMS and RoIAlign on inputs whose results are known."""
+    mend = 'pip uninstall -y mmcv mmcv-lite && pip install mmcv-lite==2.1.0'
+    try:
+        load_package()
+        wrong = _wrong_ops()
+    except Exception as error:  # whatever a broken operator library does
+        yield Row('operators', FAIL, first_line(error), mend)
+        return
+    compiled = sys.modules['mmcv._ext'].__file__.endswith(('.so', '.pyd'))
+    source = "mmcv's, compiled" if compiled else (
+        "torchvision's; only nms, softnms, roi_align, roi_pool")
+    if wrong:
+        yield Row('operators', FAIL, f'{source}; wrong result: {", ".join(wrong)}', mend)
+    else:
+        yield Row('operators', OK, source)
+    own = ops_of_mmcv()
+    yield Row("mmdet's own test.py", WARN if own == NONE else OK,
+              {NONE: 'finds no operators in mmcv-lite (ctkd-det test does)',
+               FULL: 'uses full mmcv'}.get(own, 'finds the operators that --fix put there'),
+              'ctkd-det doctor --fix')
+
+
+def _wrong_ops() -> list:
+    import torch
+    from mmcv.ops import nms, roi_align
+    boxes = torch.tensor([[0., 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30]])
+    kept = nms(boxes, torch.tensor([.9, .8, .7]), 0.5)[1]
+    # each pixel has its column as its value: the two samples at columns 0.5 and 2.5 average 1.5
+    ramp = torch.arange(4.).expand(1, 1, 4, 4).contiguous()
+    pooled = roi_align(ramp, torch.tensor([[0., 0, 0, 4, 4]]), (1, 1), 1.0, 2, 'avg', True)
+    right = dict(nms=kept.tolist() == [0, 2], roi_align=pooled.flatten().tolist() == [1.5])
+    return [name for name, is_right in right.items() if not is_right]
+
+
+def check_gpu() -> Iterator[Row]:
+    """Look for a GPU."""
+    try:
+        import torch
+    except Exception as error:
+        yield Row('GPU', FAIL, first_line(error), 'mend torch first')
+        return
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        yield Row('GPU', OK, f'{", ".join(names)}; CUDA {torch.version.cuda}')
+    elif torch.version.cuda is None:
+        yield Row('GPU', WARN, 'this torch is built for the CPU only',
+                  'pip install --force-reinstall torch torchvision')
+    else:
+        yield Row('GPU', WARN, f'none, or no driver for CUDA {torch.version.cuda}; trains on the '
+                  'CPU', 'nvidia-smi  (shows whether the driver sees a GPU)')
+
+
+def check_data(root: Path, asked: bool) -> Row:
+    """Look for a data set; its absence is a failure only if the user named it."""
+    try:
+        data = find_coco(root)
+    except click.ClickException as error:
+        return Row(f'data {root}', FAIL if asked else WARN, error.message,
+                   'ctkd-det doctor --data FOLDER' if not asked else
+                   'put annotations and images there, see ctkd-det distill --help')
+    sizes = ', '.join(f'{len(split.content["images"])} {name}'
+                      for name, split in (('train', data.train), ('val', data.val)))
+    return Row(f'data {root}', OK, f'{sizes}, {len(data.classes)} classes')
+
+
+def check_config(path: Path, timeout: float) -> Iterator[Row]:
+    """Look whether a distillation config can be read and its teacher's weights be had."""
+    try:
+        load_package()
+        from mmengine.config import Config
+        model = Config.fromfile(path).model
+    except Exception as error:  # a config is a program
+        yield Row(f'config {path}', FAIL, first_line(error), f'correct {path}')
+        return
+    yield Row(f'config {path}', OK, model.type)
+    if not model.get('teacher_ckpt'):
+        yield Row('teacher_ckpt', WARN, 'this config has no teacher')
+        return
+    if isinstance(model.teacher_config, str):
+        yield _check_teacher(model.teacher_config)
+    yield check_weights(model.teacher_ckpt, timeout)
+
+
+def _check_teacher(name: str) -> Row:
+    from ..distill.zoo import find_config
+    try:
+        source = find_config(name)
+        return Row('teacher_config', OK, f'{source.reference}, {source.num_classes} classes')
+    except Exception as error:  # a config is a program
+        return Row('teacher_config', FAIL, first_line(error), 'correct model.teacher_config')
+
+
+def check_weights(where: str, timeout: float) -> Row:
+    """Look whether a checkpoint is there, without loading it."""
+    if not where.startswith(('http://', 'https://')):
+        if '://' in where:
+            return Row('teacher_ckpt', WARN, f'{where}: not checked, mmengine will fetch it')
+        there = Path(where).is_file()
+        return Row('teacher_ckpt', OK if there else FAIL,
+                   where if there else f'there is no file {Path(where).absolute()}',
+                   'train the teacher, or ctkd-det distill ... --teacher-ckpt auto')
+    request = urllib.request.Request(where, method='HEAD')
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            size = int(answer.headers.get('Content-Length') or 0)
+        return Row('teacher_ckpt', OK, f'{where}, {size / 1e6:.0f} MB')
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        return Row('teacher_ckpt', FAIL, f'{where}: {first_line(error)}',
+                   'fetch it where there is a network, and set model.teacher_ckpt to the file')

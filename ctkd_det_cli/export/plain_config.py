@@ -1,0 +1,102 @@
+"""Turns a distillation config into the plain one that it extends."""
+import ast
+import inspect
+from pathlib import Path
+from typing import List, Optional
+
+from mmdet.registry import HOOKS, MODELS
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.registry import Registry
+
+# what our fragments define besides the keys that mmengine reads
+FRAGMENT_VARIABLES = ('distill_losses', 'temperature_paramwise', 'teacher_config', 'teacher_ckpt')
+
+
+def plain_config(path: Path) -> Config:
+    """A config that needs nothing of this package.
+
+    The detector is the base config's, or, in a dumped config that has no base
+    any more, the class of mmdet that the distilling one extends. Everything
+    else that is ours is taken out: the arguments it adds, hooks, imports, and
+    the learning rates of the losses.
+    """
+    cfg = Config.fromfile(path)
+    distilling = MODELS.get(cfg.model.type)
+    if _is_ours(distilling):
+        for name in _own_arguments(distilling):
+            cfg.model.pop(name, None)
+        cfg.model.type = _type_in_base(path) or _parent(distilling).__name__
+    for name in (*FRAGMENT_VARIABLES, 'work_dir'):
+        cfg.pop(name, None)
+    cfg.load_from, cfg.resume = None, False
+    _take_out_imports(cfg)
+    if 'custom_hooks' in cfg:
+        hooks = [h for h in cfg.pop('custom_hooks') if not _is_ours(_class(HOOKS, h))]
+        if hooks:
+            cfg.custom_hooks = hooks
+    paramwise = cfg.get('optim_wrapper', {}).get('paramwise_cfg') or {}
+    for key in [k for k in paramwise.get('custom_keys', {}) if k.startswith('distill_losses')]:
+        del paramwise['custom_keys'][key]
+    return Config(cfg.to_dict())  # a new one, without the texts of the files it came from
+
+
+def _class(registry: Registry, config) -> Optional[type]:
+    """The class of a config of a hook, or of a hook given as an object."""
+    if not isinstance(config, dict):
+        return type(config)
+    return registry.get(config['type']) if isinstance(config['type'], str) else config['type']
+
+
+def _is_ours(cls: Optional[type]) -> bool:
+    return cls is not None and cls.__module__.partition('.')[0] == 'ctkd_det'
+
+
+def _parent(cls: type) -> type:
+    """The nearest ancestor in mmdet that can be built by name."""
+    return next(c for c in cls.__mro__ if not _is_ours(c) and MODELS.get(c.__name__) is c)
+
+
+def _own_arguments(cls: type) -> List[str]:
+    """Arguments of our classes that the plain detector does not take."""
+    plain = inspect.signature(_parent(cls).__init__).parameters
+    return [name for c in cls.__mro__ if _is_ours(c)
+            for name in inspect.signature(c.__init__).parameters if name not in plain]
+
+
+def _type_in_base(path: Path) -> Optional[str]:
+    """The detector of the first base, or base's base, that is plain."""
+    for base in _bases(path):
+        if '::' in base:
+            kind = get_config(base).get('model', {}).get('type')
+        else:
+            file = path.parent / base
+            kind = Config.fromfile(file).get('model', {}).get('type')
+            if kind and _is_ours(MODELS.get(kind)):
+                kind = _type_in_base(file)
+        if kind and not _is_ours(MODELS.get(kind)):
+            return kind
+    return None
+
+
+def _bases(path: Path) -> List[str]:
+    """What a Python config's ``_base_`` says."""
+    if path.suffix != '.py':
+        return []
+    for node in ast.parse(path.read_text(encoding='utf-8')).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_':
+            bases = ast.literal_eval(node.value)
+            return [bases] if isinstance(bases, str) else list(bases)
+    return []
+
+
+def _take_out_imports(cfg: Config) -> None:
+    if 'custom_imports' not in cfg:
+        return
+    imports = cfg.custom_imports.imports
+    imports = [imports] if isinstance(imports, str) else imports
+    others = [name for name in imports if name.partition('.')[0] != 'ctkd_det']
+    if others:
+        cfg.custom_imports.imports = others
+    else:
+        cfg.pop('custom_imports')

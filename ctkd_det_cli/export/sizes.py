@@ -1,0 +1,39 @@
+"""How much a detector computes."""
+from functools import partial
+from typing import Optional, Tuple
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.analysis import FlopAnalyzer
+from mmengine.config import Config
+from torch import nn
+
+
+def resize_shape(cfg: Config) -> Optional[Tuple[int, int]]:
+    """Height and width of the test pipeline's ``Resize``, if it has one size."""
+    for step in cfg.get('test_dataloader', {}).get('dataset', {}).get('pipeline', ()):
+        if step['type'].endswith('Resize') and isinstance(step.get('scale'), tuple):
+            return step['scale'][1], step['scale'][0]
+    return None
+
+
+def flops(model: nn.Module, shape: Tuple[int, int]) -> float:
+    """Multiply-additions for one image, padded as the detector pads it.
+
+    For a two-stage detector they depend on how many proposals it makes; the
+    image is random noise.
+    """
+    divisor = model.data_preprocessor.pad_size_divisor
+    height, width = (-(-side // divisor) * divisor for side in shape)
+    sample = DetDataSample(metainfo=dict(
+        img_shape=shape, ori_shape=shape, pad_shape=(height, width),
+        batch_input_shape=(height, width), scale_factor=(1.0, 1.0)))
+    image = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    forward = model.forward
+    model.forward = partial(forward, data_samples=[sample])
+    try:
+        # what get_model_complexity_info calls, without its warnings of operators that cost nothing
+        counter = FlopAnalyzer(model, (image, ))
+        return counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False).total()
+    finally:
+        del model.forward

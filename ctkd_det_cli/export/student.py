@@ -1,0 +1,87 @@
+"""Writes the plain student: a checkpoint and its config."""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Optional, Sequence, Tuple
+
+import click
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from ctkd_det.version import __version__
+from .plain_config import plain_config
+from .sizes import flops, resize_shape
+from .weights import choose_weights, last_temperatures, load_student
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        config: The plain config.
+        checkpoint: The student's weights.
+        facts: What there is to say about it, by title.
+    """
+    config: Path
+    checkpoint: Path
+    facts: Dict[str, str]
+
+
+def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool] = None,
+                   shape: Optional[Tuple[int, int]] = None) -> Exported:
+    """Write a student that needs nothing of this package.
+
+    Args:
+        config (Path): The distillation config.
+        checkpoint (Path): Of its training.
+        out (Path): Folder to write ``<config's name>.py`` and ``.pth`` to.
+        ema (bool, optional): See :func:`choose_weights`.
+        shape (tuple, optional): Height and width to count operations at;
+            None for that of the test pipeline.
+
+    Raises:
+        click.ClickException: if the checkpoint is not of this config, or a
+            file would be written over one of those that were read.
+    """
+    files = out / f'{config.stem}.py', out / f'{config.stem}.pth'
+    if {f.resolve() for f in files} & {config.resolve(), checkpoint.resolve()}:
+        raise click.ClickException(f'--out {out} would replace what it is made from')
+    init_default_scope('mmdet')
+    source = torch.load(checkpoint, map_location='cpu')
+    weights, averaged = choose_weights(source, ema)
+    plain = plain_config(config)
+    model = MODELS.build(plain.model).eval()
+    left_out = load_student(model, weights)
+    out.mkdir(parents=True, exist_ok=True)
+    plain.dump(files[0])
+    torch.save(dict(state_dict={key: value.clone() for key, value in model.state_dict().items()},
+                    meta=_meta(Config.fromfile(config), plain, source, averaged)), files[1])
+    return Exported(*files, _facts(plain, model, shape, (checkpoint, files[1]), left_out, averaged))
+
+
+def _meta(distilled: Config, plain: Config, source: dict, averaged: bool) -> dict:
+    """Plain containers only, which torch loads without executing anything."""
+    meta = source.get('meta', {})
+    losses = distilled.model.get('distill_losses', {})
+    ours = dict(version=__version__, method={name: loss['type'] for name, loss in losses.items()},
+                temperatures=last_temperatures(source), ema=averaged)
+    kept = {key: meta[key] for key in ('dataset_meta', 'epoch', 'iter') if key in meta}
+    # mmdet's DetInferencer takes the config from here
+    return dict(kept, cfg=plain.pretty_text, ctkd_det=ours)
+
+
+def _facts(plain: Config, model: nn.Module, shape: Optional[Tuple[int, int]],
+           files: Sequence[Path], left_out: Sequence[str], averaged: bool) -> Dict[str, str]:
+    shape = shape or resize_shape(plain)
+    before, after = (file.stat().st_size / 1e6 for file in files)
+    return {
+        'detector': plain.model.type,
+        'weights': 'averaged (EMA)' if averaged else 'as trained',
+        'left out': ', '.join(sorted({'.'.join(key.split('.')[:2]) for key in left_out})) or 'none',
+        'parameters': f'{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M',
+        'operations': (f'{flops(model, shape) / 1e9:.3g} G multiply-adds at {shape[0]} x {shape[1]}'
+                       if shape else 'not counted: the images have no one size, give --shape'),
+        'file': f'{before:.2f} MB before, {after:.2f} MB after'}

@@ -1,0 +1,66 @@
+"""Takes the student's weights, and nothing else, out of a training's checkpoint."""
+from typing import Dict, List, Optional, Tuple
+
+import click
+from torch import Tensor, nn
+
+EMA = 'ema_state_dict'
+_PREFIX = 'module.'
+
+
+def choose_weights(checkpoint: dict, ema: Optional[bool]) -> Tuple[Dict[str, Tensor], bool]:
+    """The averaged weights if the training kept some, else those it ended with.
+
+    mmengine's EMAHook saves the averaged weights as ``state_dict``, and those
+    that the optimizer works on as ``ema_state_dict``: the other way round than
+    the names say.
+
+    Args:
+        checkpoint (dict): Of a training.
+        ema (bool, optional): True insists on averaged weights, False on those
+            of the optimizer. Defaults to None, the averaged ones if there are.
+
+    Returns:
+        tuple: Weights by name, and whether they are averaged.
+
+    Raises:
+        click.ClickException: if there are no averaged ones to insist on.
+    """
+    weights = dict(checkpoint.get('state_dict', checkpoint))
+    has_ema = EMA in checkpoint
+    if ema and not has_ema:
+        raise click.ClickException('the checkpoint holds no averaged weights: the training had no '
+                                   'EMAHook')
+    if ema is False and has_ema:
+        weights.update({key.removeprefix(_PREFIX): value for key, value in checkpoint[EMA].items()
+                        if key.startswith(_PREFIX)})
+    return weights, has_ema and ema is not False
+
+
+def load_student(model: nn.Module, weights: Dict[str, Tensor]) -> List[str]:
+    """Load the student's share of the weights strictly.
+
+    Modules that the plain detector does not have (distillation losses,
+    adapters) are left out; a weight too many in one that it has is an error.
+
+    Returns:
+        list[str]: Names of what was left out.
+
+    Raises:
+        click.ClickException: if the weights are not those of this detector.
+    """
+    own = {name for name, _ in model.named_children()}
+    extra = [key for key in weights if key.partition('.')[0] not in own]
+    try:
+        model.load_state_dict({k: v for k, v in weights.items() if k not in extra}, strict=True)
+    except RuntimeError as error:
+        raise click.ClickException(f'the checkpoint is not of this config: {error}') from error
+    return extra
+
+
+def last_temperatures(checkpoint: dict) -> Dict[str, float]:
+    """The last logged temperatures: ``ctkd.tau_mean`` and its like."""
+    scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
+    return {name.removeprefix('train/'): float(history.current())
+            for name, history in sorted(scalars.items())
+            if '.tau_' in name and len(history.data[0])}

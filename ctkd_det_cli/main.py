@@ -1,0 +1,34 @@
+"""The list of commands."""
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from .distill import distill
+from .doctor import doctor
+from .export import export
+from .report import report
+from .tools import benchmark, demo, plot, test, train
+
+
+def _version() -> str:
+    try:
+        return version('ctkd_det')
+    except PackageNotFoundError:
+        return 'not installed, running from a checkout'
+
+
+@click.group(context_settings=dict(help_option_names=['-h', '--help']))
+@click.version_option(_version(), prog_name='ctkd-det')
+def cli() -> None:
+    """Distil MMDetection's two-stage detectors with a temperature that learns.
+
+    \b
+    ctkd-det doctor                    does everything work together?
+    ctkd-det demo --quick              see it on a small data set
+    ctkd-det distill STUDENT --teacher TEACHER --teacher-ckpt auto
+    ctkd-det distill --help            what STUDENT and TEACHER may be
+    """
+
+
+for command in (demo, distill, train, test, report, plot, export, doctor, benchmark):
+    cli.add_command(command)

@@ -1,0 +1,46 @@
+"""Where the configs and tools lie, found without importing any package."""
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+
+def package_dir(package: str) -> Path:
+    """Folder of an installed package.
+
+    Raises:
+        click.ClickException: if it is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None:
+        raise click.ClickException(f'{package} is not installed; ctkd-det doctor says what to do')
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def shipped(package: str, what: str) -> Path:
+    """Folder ``what`` ('tools' or 'configs') of mmdet or of ctkd_det.
+
+    Beside the package in a checkout, in its ``.mim`` when installed.
+
+    Raises:
+        click.ClickException: if it is in neither place.
+    """
+    package_folder = package_dir(package)
+    for folder in (package_folder / '.mim' / what, package_folder.parent / what):
+        if folder.is_dir():
+            return folder
+    raise click.ClickException(f'{package} in {package_folder} came without its {what}; '
+                               f'install it anew')
+
+
+def load_package() -> None:
+    """Import ctkd_det, which lets mmdet be imported.
+
+    Raises:
+        click.ClickException: if the installed packages do not work together.
+    """
+    try:
+        import ctkd_det  # noqa: F401
+    except (ImportError, AssertionError) as error:  # mmdet asserts its dependencies' versions
+        raise click.ClickException(f'ctkd_det cannot be imported ({error}); ctkd-det doctor says '
+                                   'what to do') from error

@@ -1,0 +1,182 @@
+"""From one command line to a config that trains."""
+import re
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+
+from cli.conftest import coco, invoke, write
+from ctkd_det.visualization.scalars import read_scalars
+from ctkd_det_cli.distill.methods import fragments, read_method
+from ctkd_det_cli.distill.student import heads_for
+from ctkd_det_cli.distill.zoo import find_config, weights_url
+from helpers import CLASSES, CONFIGS
+
+
+def distill(*args):
+    return invoke('distill', '--dry-run', *args)
+
+
+def test_config_of_two_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = distill('faster-rcnn_r50_fpn_1x_coco', '--teacher', 'faster-rcnn_r101_fpn_2x_coco',
+                     '--teacher-ckpt', 'auto')
+    out = tmp_path / 'faster-rcnn_r50_fpn_1x_coco_ctkd_faster-rcnn_r101_fpn_2x_coco.py'
+    assert result.exit_code == 0 and f'$ ctkd-det train {out}' in result.output
+    text = out.read_text()
+    assert text in result.output and len(text.splitlines()) < 20
+    assert max(map(len, text.replace(weights_url(find_config('faster-rcnn_r101_fpn_2x_coco')), '')
+                   .splitlines())) <= 100
+    recipe = Config.fromfile(CONFIGS / 'ctkd' / 'faster-rcnn_r50_fpn_ctkd-r101_2x_coco.py')
+    found = Config.fromfile(out)
+    assert found.model.to_dict() == recipe.model.to_dict()  # what the shipped recipe says
+    assert found.custom_hooks == recipe.custom_hooks
+    assert found.optim_wrapper.to_dict() == recipe.optim_wrapper.to_dict()
+    assert found.custom_imports == recipe.custom_imports
+    assert found.train_cfg.max_epochs == 12
+
+
+def test_every_fragment_is_a_method():
+    assert set(fragments()) == {'kd', 'ctkd'} | {
+        p.stem for p in (CONFIGS / '_base_' / 'distill').glob('*.py')}
+    for name in fragments():
+        for loss in read_method(name, 3).losses.values():
+            assert '80' not in str(loss)
+
+
+def test_two_methods_with_losses_of_one_name():
+    method = read_method('ctkd+ctkd_class', 5)
+    assert list(method.losses) == ['loss_ctkd', 'loss_ctkd_class']
+    assert method.losses['loss_ctkd_class']['temperature']['num_classes'] == 5
+    assert method.hooks == [dict(type='CurriculumHook')]
+
+
+def test_what_was_distilled(distilled):
+    """The session's real run: the config's parts, and that it trained with them."""
+    text = (distilled / 'distilled.py').read_text()
+    assert 'randomness' not in text  # --cfg-options are of the training
+    cfg = Config.fromfile(distilled / 'distilled.py')
+    assert cfg.custom_hooks == [dict(type='EMAHook', momentum=0.3), dict(type='CurriculumHook')]
+    assert cfg.train_dataloader.dataset.data_root == str(distilled / 'shapes') + '/'
+    assert cfg.train_dataloader.dataset.metainfo.classes == CLASSES
+    assert cfg.test_dataloader.dataset.ann_file == 'val.json'
+    assert cfg.test_evaluator.ann_file == str(distilled / 'shapes' / 'val.json')
+    init_default_scope('mmdet')
+    model = MODELS.build(cfg.model)
+    assert list(model.distill_losses) == ['loss_ctkd', 'loss_dkd']
+    theta = model.distill_losses['loss_ctkd'].temperature.theta
+    group, = [g for g in build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+              if any(p is theta for p in g['params'])]
+    assert group['lr'] == pytest.approx(0.05 * 0.05) and group['weight_decay'] == 0
+    curves = read_scalars(distilled / 'work')
+    # 8 images in batches of 4: both options of the command line took effect
+    assert len(curves['loss_ctkd'][1]) == len(curves['loss_dkd'][1]) == 2
+    assert curves['ctkd.tau_mean'][1][0] == pytest.approx(1, abs=1e-5)
+    assert curves['ctkd.lambda'][1] == pytest.approx([0.5, 1])  # the cosine's middle and end
+    saved = torch.load(distilled / 'work' / 'epoch_1.pth')
+    assert saved['meta']['seed'] == 3 and saved['meta']['dataset_meta']['classes'] == CLASSES
+    assert text in (distilled / 'printed.txt').read_text()
+
+
+def test_an_edited_config_is_kept(folder, tmp_path):
+    line = [folder / 'student.py', '--teacher', folder / 'teacher' / 'teacher.py', '--teacher-ckpt',
+            folder / 'teacher' / 'teacher.pth', '--method', 'kd', '--out', tmp_path / 'mine.py']
+    assert distill(*line).exit_code == 0 and distill(*line).exit_code == 0
+    made = (tmp_path / 'mine.py').read_text()
+    (tmp_path / 'mine.py').write_text(made + '# better\n')
+    refused = distill(*line)
+    assert refused.exit_code == 1 and 'ctkd-det train' in refused.output
+    assert '# better' in (tmp_path / 'mine.py').read_text()
+    assert distill(*line, '--force').exit_code == 0 and (tmp_path / 'mine.py').read_text() == made
+    # KD learns no temperature: no hook but the student's own, no learning rates
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    assert [h.type for h in cfg.custom_hooks] == ['EMAHook']
+    assert 'paramwise_cfg' not in cfg.optim_wrapper
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(teacher_ckpt=None), '--teacher-ckpt FILE, or auto'),
+    (dict(teacher_ckpt='missing.pth'), 'there is no file .*missing.pth'),
+    (dict(method='ctdk'), "unknown method 'ctdk'; perhaps .*ctkd"),
+    (dict(teacher='faster-rcnn_r50_fpn_1x_coco'),
+     "80 classes, the student 8: .*class_mapping='by_name'"),
+    (dict(teacher='retinanet_r50_fpn_1x_coco'), 'no two-stage detector'),
+    (dict(student='retinanet_r50_fpn_1x_coco'), 'no two-stage detector'),
+    (dict(student=str(CONFIGS / 'shapes' / 'kd.py')), 'is a distillation config.*ctkd-det train'),
+    (dict(data='nowhere'), 'there is no folder .*nowhere')])
+def test_errors(change, message, folder, tmp_path):
+    given = dict(student=folder / 'student.py', teacher=folder / 'teacher' / 'teacher.py',
+                 teacher_ckpt=folder / 'teacher' / 'teacher.pth', **{'out': tmp_path / 'x.py'})
+    given.update(change)
+    student = given.pop('student')
+    options = [part for key, value in given.items() if value is not None
+               for part in (f'--{key.replace("_", "-")}', value)]
+    result = distill(student, *options)
+    assert result.exit_code in (1, 2) and not (tmp_path / 'x.py').exists()
+    assert re.search(message, ' '.join(result.output.split())), result.output
+
+
+def test_class_mapping_lets_the_numbers_differ(folder, tmp_path):
+    result = distill(folder / 'student.py', '--teacher', 'faster-rcnn_r50_fpn_1x_coco',
+                     '--teacher-ckpt', 'auto', '--out', tmp_path / 'x.py', '--cfg-options',
+                     'model.class_mapping=by_name')
+    assert result.exit_code == 0, result.output
+
+
+def test_all_heads_of_a_cascade_get_the_number_of_classes(tmp_path):
+    data = write(tmp_path / 'data', dict(train=('train.json', 'train'), val=('val.json', 'val')),
+                 coco(['cat', 'dog', 'cow']))
+    teacher = Config.fromfile(find_config('cascade-mask-rcnn_r50_fpn_1x_coco').path)
+    for head in teacher.model.roi_head.bbox_head:
+        head.num_classes = 3
+    teacher.dump(tmp_path / 'teacher.py')
+    (tmp_path / 'teacher.pth').touch()
+    result = distill('cascade-mask-rcnn_r50_fpn_1x_coco', '--teacher', tmp_path / 'teacher.py',
+                     '--teacher-ckpt', tmp_path / 'teacher.pth', '--data', data, '--method',
+                     'ctkd_instance', '--out', tmp_path / 'x.py')
+    assert result.exit_code == 0, result.output
+    found = Config.fromfile(tmp_path / 'x.py').model
+    plain = Config.fromfile(find_config('cascade-mask-rcnn_r50_fpn_1x_coco').path).model
+    assert [head.num_classes for head in found.roi_head.bbox_head] == [3, 3, 3]
+    assert found.distill_losses.loss_ctkd.temperature.num_classes == 3
+    for head in plain.roi_head.bbox_head:
+        head.num_classes = 3
+    plain.roi_head.mask_head.num_classes = 3
+    assert found.roi_head.to_dict() == plain.roi_head.to_dict()  # and nothing else changed
+    assert Config.fromfile(tmp_path / 'x.py').val_evaluator == dict(
+        type='CocoMetric', ann_file=str(data / 'val.json'), metric=['bbox', 'segm'])
+
+
+def test_heads_with_other_classes_keep_them():
+    """HTC's semantic head has COCO stuff's 183 classes."""
+    roi_head = dict(bbox_head=[dict(num_classes=80, in_channels=256)] * 2,
+                    semantic_head=dict(num_classes=183), mask_head=dict(num_classes=80))
+    assert heads_for(roi_head, 80, 5) == dict(
+        bbox_head=[dict(num_classes=5, in_channels=256)] * 2, mask_head=dict(num_classes=5))
+    assert roi_head['bbox_head'][0]['num_classes'] == 80
+
+
+def test_a_head_with_mmdets_default_number_of_classes():
+    assert heads_for(dict(bbox_head=dict(type='Shared2FCBBoxHead')), 80, 5) == dict(
+        bbox_head=dict(num_classes=5))
+
+
+def test_masks_are_needed_for_a_mask_head(tmp_path):
+    data = write(tmp_path, dict(train=('train.json', 'train'), val=('val.json', 'val')),
+                 coco([f'c{i}' for i in range(80)], masks=False))
+    result = distill('mask-rcnn_r50_fpn_1x_coco', '--teacher', 'mask-rcnn_r101_fpn_1x_coco',
+                     '--teacher-ckpt', 'auto', '--data', data, '--out', tmp_path / 'x.py')
+    assert result.exit_code == 1 and 'take a box detector' in result.output
+
+
+def test_data_for_another_kind_of_data_set(tmp_path):
+    data = write(tmp_path, dict(train=('train.json', 'train'), val=('val.json', 'val')),
+                 coco([f'c{i}' for i in range(20)]))
+    name = 'faster-rcnn_r50_fpn_1x_voc0712'
+    result = distill(name, '--teacher', name, '--teacher-ckpt', data / 'train.json', '--data', data,
+                     '--out', tmp_path / 'x.py')
+    assert result.exit_code == 1 and 'start from a config for COCO' in ' '.join(
+        result.output.split())

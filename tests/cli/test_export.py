@@ -1,0 +1,207 @@
+"""The exported student needs nothing of ours."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mmcv
+import mmdet
+import pytest
+import torch
+from mmdet.apis import inference_detector, init_detector
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from cli.conftest import invoke
+from ctkd_det_cli.doctor.ops_file import CODE
+from ctkd_det_cli.export.plain_config import plain_config
+from ctkd_det_cli.export.sizes import flops, resize_shape
+from ctkd_det_cli.export.weights import choose_weights, load_student
+from helpers import CLASSES, CONFIGS, ROOT, build, student_config
+
+# Never imports ctkd_det. mmcv-lite's operators come from the file that doctor --fix writes.
+PLAIN = '''
+import sys
+import torch
+from mmdet.apis import DetInferencer, inference_detector, init_detector
+from mmengine.config import Config
+from mmengine.runner import load_checkpoint
+config, checkpoint, image, out = sys.argv[1:]
+torch.load(checkpoint, weights_only=True)
+inferencer = DetInferencer(weights=checkpoint, device='cpu', palette='random')
+model = init_detector(config, None, palette='random', device='cpu')
+load_checkpoint(model, checkpoint, strict=True)
+found = inference_detector(model, image).pred_instances
+assert not [name for name in sys.modules if name.partition('.')[0] == 'ctkd_det']
+torch.save(dict(bboxes=found.bboxes, scores=found.scores, labels=found.labels,
+                type=type(inferencer.model).__name__), out)
+'''
+
+
+@pytest.fixture(scope='module')
+def exported(distilled):
+    result = invoke('export', distilled / 'distilled.py', distilled / 'work' / 'epoch_1.pth',
+                    '--out', distilled / 'student', '--shape', 64, 64)
+    assert result.exit_code == 0, result.output
+    return result.output, distilled / 'student' / 'distilled'
+
+
+@pytest.fixture(scope='module')
+def plain_python(tmp_path_factory):
+    """Runs a script on an mmcv that has operators without importing ctkd_det."""
+    folder = tmp_path_factory.mktemp('plain')
+    source = Path(mmcv.__file__).parent
+    if not list(source.glob('_ext*')):
+        shutil.copytree(source, folder / 'mmcv', ignore=shutil.ignore_patterns('__pycache__'))
+        (folder / 'mmcv' / '_ext.py').write_text(CODE)
+
+    def run(*args):
+        paths = [str(folder), str(ROOT)]  # for the file of operators, which lies in the checkout
+        result = subprocess.run([sys.executable, *map(str, args)], cwd=folder, capture_output=True,
+                                text=True, env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths)})
+        assert result.returncode == 0, result.stderr[-3000:]
+
+    return run
+
+
+def test_files_hold_nothing_of_ours(exported, distilled):
+    printed, stem = exported
+    text = stem.with_suffix('.py').read_text().replace(str(distilled), '')
+    assert not [word for word in ('ctkd', 'distill', 'teacher', 'Curriculum') if word in text]
+    assert 'EMAHook' in text and "type='FasterRCNN'" in text
+    checkpoint = torch.load(stem.with_suffix('.pth'), weights_only=True)
+    assert set(checkpoint) == {'state_dict', 'meta'}
+    model = build(Config.fromfile(stem.with_suffix('.py')))
+    model.load_state_dict(checkpoint['state_dict'], strict=True)
+    meta = checkpoint['meta']
+    assert meta['dataset_meta']['classes'] == CLASSES and meta['epoch'] == 1
+    ours = meta['ctkd_det']
+    assert ours['method'] == dict(loss_ctkd='KDLoss', loss_dkd='DKDLoss') and ours['ema']
+    source = torch.load(distilled / 'work' / 'epoch_1.pth')
+    taus = source['message_hub']['log_scalars']['train/ctkd.tau_mean'].data[0]
+    assert ours['temperatures']['ctkd.tau_mean'] == float(taus[-1])
+    assert Config.fromstring(meta['cfg'], '.py').model.type == 'FasterRCNN'
+    parameters = sum(p.numel() for p in model.parameters())
+    for fact in (f'{parameters / 1e6:.2f} M', 'averaged (EMA)', 'distill_losses.loss_ctkd',
+                 'multiply-adds at 64 x 64'):
+        assert fact in printed
+    sizes = [(distilled / 'work' / 'epoch_1.pth').stat().st_size,
+             stem.with_suffix('.pth').stat().st_size]
+    assert f'{sizes[0] / 1e6:.2f} MB before, {sizes[1] / 1e6:.2f} MB after' in printed
+    assert sizes[1] < sizes[0] / 2
+
+
+def test_plain_mmdet_detects_the_same(exported, distilled, plain_python, tmp_path):
+    _, stem = exported
+    image = next((distilled / 'shapes' / 'val').glob('*.png'))
+    (tmp_path / 'plain.py').write_text(PLAIN)
+    plain_python(tmp_path / 'plain.py', stem.with_suffix('.py'), stem.with_suffix('.pth'), image,
+                 tmp_path / 'found.pt')
+    theirs = torch.load(tmp_path / 'found.pt')
+    model = init_detector(str(distilled / 'distilled.py'),
+                          str(distilled / 'work' / 'epoch_1.pth'), palette='random', device='cpu')
+    ours = inference_detector(model, str(image)).pred_instances
+    assert theirs.pop('type') == 'FasterRCNN' and len(ours) > 10
+    assert all(torch.equal(ours[key], value) for key, value in theirs.items())
+
+
+def test_mmdets_own_test_tool(exported, plain_python, tmp_path):
+    """It runs with neither our config nor our import, thanks to the file of doctor --fix."""
+    _, stem = exported
+    tool = Path(mmdet.__file__).parent / '.mim' / 'tools' / 'test.py'
+    plain_python(tool, stem.with_suffix('.py'), stem.with_suffix('.pth'), '--work-dir', tmp_path)
+    metrics = json.loads(next(tmp_path.glob('*/*.json')).read_text())
+    assert metrics['coco/bbox_mAP'] >= 0
+
+
+def test_both_kinds_of_weights(distilled):
+    """EMAHook's file has the average under state_dict; after 2 steps of 0.3 they differ."""
+    source = torch.load(distilled / 'work' / 'epoch_1.pth')
+    key = 'roi_head.bbox_head.fc_cls.weight'
+    averaged, optimised = source['state_dict'][key], source['ema_state_dict'][f'module.{key}']
+    assert not torch.equal(averaged, optimised)
+    for ema, expected in ((None, averaged), (True, averaged), (False, optimised)):
+        weights, is_average = choose_weights(source, ema)
+        assert torch.equal(weights[key], expected) and is_average == (ema is not False)
+    without = {k: v for k, v in source.items() if k != 'ema_state_dict'}
+    assert choose_weights(without, False)[1] is False
+    with pytest.raises(Exception, match='no averaged weights'):
+        choose_weights(without, True)
+
+
+def test_no_ema_is_what_the_optimizer_had(distilled, tmp_path):
+    args = ['export', distilled / 'distilled.py', distilled / 'work' / 'epoch_1.pth', '--no-ema']
+    assert invoke(*args, '--out', tmp_path).exit_code == 0
+    written = torch.load(tmp_path / 'distilled.pth', weights_only=True)
+    source = torch.load(distilled / 'work' / 'epoch_1.pth')['ema_state_dict']
+    assert all(torch.equal(v, source[f'module.{k}']) for k, v in written['state_dict'].items())
+    assert not written['meta']['ctkd_det']['ema']
+
+
+def test_sources_are_not_overwritten(distilled):
+    before = (distilled / 'distilled.py').read_text()
+    result = invoke('export', distilled / 'distilled.py', distilled / 'work' / 'epoch_1.pth',
+                    '--out', distilled)
+    assert result.exit_code == 1 and 'would replace' in result.output
+    assert (distilled / 'distilled.py').read_text() == before
+
+
+def test_operations_are_those_of_the_convolutions_and_matrices():
+    """Counted with hooks; norms and upsampling, which mmengine adds, are a few per cent."""
+    model = build(student_config()).eval()
+    counted = []
+
+    def count(module, inputs, output):
+        counted.append(output.numel() * module.weight[0].numel())
+
+    for module in model.modules():
+        if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
+            module.register_forward_hook(count)
+    model.data_preprocessor.pad_size_divisor = 32
+    total = flops(model, (40, 64))
+    assert sum(counted) <= total <= 1.1 * sum(counted)
+    assert flops(model, (64, 64)) == pytest.approx(total, rel=0.02)  # padded to the same size
+    assert 'forward' not in vars(model)
+
+
+def test_size_of_the_test_pipeline():
+    name = 'students/faster-rcnn_r18_fpn_1x_coco.py'
+    assert resize_shape(Config.fromfile(CONFIGS / name)) == (800, 1333)
+    assert resize_shape(student_config()) is None  # scaled by a factor
+
+
+def test_weights_of_another_detector_are_refused(distilled):
+    model = build(student_config())
+    weights = model.state_dict()
+    assert load_student(model, {**weights, 'adapter.weight': torch.zeros(1)}) == ['adapter.weight']
+    for wrong in ({k: v for k, v in weights.items() if 'fc_reg' not in k},
+                  {**weights, 'backbone.extra': torch.zeros(1)}):
+        with pytest.raises(Exception, match='fc_reg|backbone.extra'):
+            load_student(model, wrong)
+
+
+@pytest.mark.parametrize('name, kind', [
+    ('shapes/ctkd.py', 'FasterRCNN'),  # its base has a base
+    ('ctkd/faster-rcnn_r18_fpn_ctkd-r101_1x_coco.py', 'FasterRCNN')])
+def test_plain_configs_of_shipped_recipes(name, kind):
+    cfg = plain_config(CONFIGS / name)
+    assert cfg.model.type == kind and 'teacher_config' not in cfg.model
+    assert 'custom_hooks' not in cfg and 'custom_imports' not in cfg
+    assert 'distill_losses' not in cfg.pretty_text
+
+
+def test_a_dumped_config_has_mmdets_base_class(distilled):
+    """It has no base to name the detector, and others' hooks and imports stay."""
+    cfg = Config.fromfile(distilled / 'work' / 'distilled.py')
+    cfg.custom_imports.imports = ['ctkd_det.models', 'json']
+    cfg.dump(distilled / 'dumped.py')
+    plain = plain_config(distilled / 'dumped.py')
+    assert plain.model.type == 'TwoStageDetector'
+    assert plain.custom_imports.imports == ['json']
+    assert [hook.type for hook in plain.custom_hooks] == ['EMAHook']
+    weights = torch.load(distilled / 'work' / 'epoch_1.pth')['state_dict']
+    MODELS.build(plain.model).load_state_dict(
+        {key: value for key, value in weights.items() if not key.startswith('distill_losses')},
+        strict=True)

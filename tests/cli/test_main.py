@@ -1,0 +1,75 @@
+"""Help, completion, and the commands that hand on to tools."""
+import re
+import subprocess
+import sys
+
+import pytest
+
+from cli.conftest import command, invoke
+from ctkd_det_cli.main import cli
+from helpers import ROOT
+
+
+def test_help_imports_nothing_heavy():
+    script = ('import sys; from click.testing import CliRunner; from ctkd_det_cli.main import cli;'
+              "assert 'Commands:' in CliRunner().invoke(cli, ['--help']).output;"
+              "print(sorted({'torch', 'numpy', 'mmengine', 'mmdet', 'ctkd_det', 'rich'} & "
+              'set(sys.modules)))')
+    result = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True,
+                            text=True)
+    assert result.stdout.strip() == '[]', result.stderr
+
+
+@pytest.mark.parametrize('name', ['distill', 'report', 'export', 'doctor', 'benchmark'])
+def test_every_help_has_examples(name):
+    assert f'\n  ctkd-det {name} ' in invoke(name, '--help').output
+
+
+def test_all_commands_are_there():
+    assert set(cli.commands) == {'demo', 'distill', 'train', 'test', 'report', 'plot', 'export',
+                                 'doctor', 'benchmark'}
+
+
+def test_methods_are_completed(tmp_path):
+    _, printed = command(cwd=tmp_path, _CTKD_DET_COMPLETE='bash_complete', COMP_CWORD='4',
+                         COMP_WORDS='ctkd-det distill x --method ctkd_i')
+    assert printed.strip() == 'plain,ctkd_instance'
+
+
+@pytest.fixture
+def own_argv(monkeypatch):
+    """Tools that run in this process may set their arguments."""
+    monkeypatch.setattr(sys, 'argv', [])
+
+
+def test_train_has_the_options_of_mmdet_and_our_examples(own_argv):
+    result = invoke('train', '--help')
+    assert result.exit_code == 0 and '--auto-scale-lr' in result.output
+    assert 'ctkd-det train my_config.py' in result.output
+
+
+def test_status_of_a_failing_tool(own_argv, tmp_path):
+    result = invoke('plot', tmp_path)
+    assert result.exit_code == 2 and 'is no work directory of a run' in result.output
+
+
+def test_benchmarks(own_argv):
+    listed = invoke('benchmark').output
+    scripts = {p.stem for p in (ROOT / 'tools' / 'benchmarks').glob('*.py')}
+    assert {line.partition(':')[0] for line in listed.splitlines()} == scripts
+    assert 'instance_kl: How much faster the vectorised' in listed
+    result = invoke('benchmark', 'instance_kl', '--rois', '8', '--classes', '4')
+    assert result.output.startswith('8 RoIs, 5 logits: loop')
+    unknown = invoke('benchmark', 'fast')
+    assert unknown.exit_code == 2 and 'instance_kl' in unknown.output
+
+
+def test_every_line_of_the_docs_is_a_command():
+    page = (ROOT / 'docs' / 'cli.md').read_text().replace('\\\n', ' ')
+    lines = re.findall(r'^ctkd-det (.*)$', page, re.M)
+    assert {line.split()[0] for line in lines} == set(cli.commands)
+    for line in lines:
+        command = cli.commands[line.split()[0]]
+        if command.name in ('distill', 'export', 'report', 'doctor'):
+            known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+            assert set(re.findall(r' (--[a-z-]+)', line)) <= known | {'--cfg-options'}
