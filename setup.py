@@ -42,6 +42,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['ctkd_det', 'ctkd_det.*']),
+    package_data={'ctkd_det.visualization.report': ['*.html', '*.css', '*.js']},
     python_requires='>=3.10',
     # mmcv, mmengine and mmdet are an extra: a requirement would install them over a fork
     install_requires=requirements('runtime'),

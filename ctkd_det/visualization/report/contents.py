@@ -153,4 +153,5 @@ def _answers(study: Study, looks: Looks, method: Method, objects: knowledge.Obje
     soft = [(title, colour, key, knowledge.softened(z, tau)) for title, colour, key, z in answers]
     plots = [figures.knowledge_figure([*seen.classes, 'background'],
                                       [(*rest, p[i]) for *rest, p in soft]) for i in chosen]
-    return dict(name=method.name, run=run.name, figures=plots, taus=[float(tau[i]) for i in chosen])
+    return dict(name=method.name, shown=[(title, colour) for title, colour, *_ in soft],
+                figures=plots, taus=[float(tau[i]) for i in chosen])

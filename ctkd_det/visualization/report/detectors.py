@@ -7,7 +7,7 @@ from typing import List, Optional
 
 import torch
 from mmdet.registry import DATASETS, MODELS
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
@@ -47,7 +47,7 @@ class Detector:
             for module in self.imports:
                 import_module(module)
             init_default_scope('mmdet')
-            model = MODELS.build(_plain(self.model))
+            model = MODELS.build(ConfigDict(_plain(self.model)))
             checkpoint = CheckpointLoader.load_checkpoint(str(self.checkpoint), map_location='cpu')
             keys = model.load_state_dict(checkpoint.get('state_dict', checkpoint), strict=False)
             if keys.missing_keys:
@@ -66,8 +66,8 @@ class Detector:
         """
         try:
             init_default_scope('mmdet')
-            config = dict(self.loader['dataset'])
-            return DATASETS.build(config if indices is None else dict(config, indices=indices))
+            chosen = {} if indices is None else dict(indices=indices)
+            return DATASETS.build(ConfigDict(self.loader['dataset'], **chosen))
         except Exception as error:
             raise Missing(f'The validation data of {self.name} could not be read '
                           f'({first_line(error)}).') from error

@@ -29,6 +29,8 @@ def metric_figures(study: Study) -> Figures:
                   for key, method, run in _runs(study) if run.curve(metric)[0]]
         if traces:
             figures[metric] = _figure(traces, x=_unit(study), y=f'{metric} in %')
+            if max(max(trace.x) for trace in traces) <= 15:  # no halves of epochs
+                figures[metric]['layout']['xaxis']['dtick'] = 1
     return figures
 
 

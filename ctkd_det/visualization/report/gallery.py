@@ -107,7 +107,8 @@ def build_gallery(columns: Dict[str, Predictions], coco: COCO, one: str,
             objects.bboxes, objects.labels, None, ['object'] * len(objects.labels), first))]
         panels += [_panel(title, p, coco, index, score_thr) for title, p in columns.items()]
         rows.append(dict(id=index, name=Path(first.paths[index]).name, uri=uri, width=width,
-                         height=height, panels=panels,
+                         height=height,
+                         panels=[_place_labels(p, width, height) for p in panels],
                          gap=qualities[one][index] - against[index]))
     return rows
 
@@ -133,11 +134,25 @@ def _panel(title: str, predictions: Predictions, coco: COCO, index: int,
 
 
 def _boxes(bboxes, labels, scores, kinds, predictions: Predictions) -> List[dict]:
-    return [dict(x=float(x1), y=float(y1), w=float(x2 - x1), h=float(y2 - y1), kind=kind,
-                 name=predictions.classes[label],
+    return [dict(x=round(float(x1), 1), y=round(float(y1), 1), w=round(float(x2 - x1), 1),
+                 h=round(float(y2 - y1), 1), kind=kind, name=predictions.classes[label],
                  score=None if scores is None else float(scores[i]))
             for i, ((x1, y1, x2, y2), label, kind) in enumerate(
                 zip(bboxes, labels, kinds, strict=True))]
+
+
+def _place_labels(panel: dict, width: int, height: int) -> dict:
+    """Where each box's name goes: inside the picture, wrong boxes' below, all others' above."""
+    line = width / 18
+    for box in panel['boxes']:
+        at_right = box['x'] > 0.6 * width
+        if box['kind'] == 'wrong':
+            y = min(box['y'] + box['h'] + line, height - line / 4)
+        else:
+            y = max(box['y'] - line / 5, line)
+        box['label'] = dict(anchor='end' if at_right else 'start', y=round(y, 1),
+                            x=min(box['x'] + box['w'], width) if at_right else max(box['x'], 0))
+    return panel
 
 
 def data_uri(image: Image.Image, largest_side: int = _LARGEST_SIDE) -> Tuple[str, Tuple[int, int]]:

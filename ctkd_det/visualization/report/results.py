@@ -19,9 +19,10 @@ def results(study: Study, teacher: Optional[Metrics]) -> List[dict]:
     rows = [_row(study, method, _teacher_map(study, teacher)) for method in study.methods]
     if teacher and not study.teacher:
         rows.append(dict(name='teacher', role='teacher', colour=TEACHER_COLOUR, seeds='',
-                         note='evaluated for this report', gain=None, gains=[],
-                         gain_spread=None, behind=None, cells=[dict(mean=teacher[m], spread=None, values=[])
-                                             for m in METRICS]))
+                         note='', remark='evaluated for this report', gain=None, gains=[],
+                         gain_spread=None, behind=None,
+                         cells=[dict(mean=teacher[m], spread=None, values=[])
+                                for m in METRICS]))
     return rows
 
 
@@ -36,10 +37,16 @@ def _row(study: Study, method: Method, teacher: Optional[float]) -> dict:
     if method.role != 'teacher' and own is not None and teacher is not None:
         behind = own - teacher
     return dict(name=method.name, role=method.role, colour=method.colour,
-                seeds=len(method.runs), note=_unfinished(method), gain=gain,
+                seeds=len(method.runs), note=_unfinished(method), remark=_remark(method), gain=gain,
                 gain_spread=gain_spread, gains=gains, behind=behind,
                 cells=[dict(mean=method.mean(m), spread=method.spread(m),
                             values=method.values(m)) for m in METRICS])
+
+
+def _remark(method: Method) -> str:
+    """Its role, where the name does not say it."""
+    said = dict(baseline='student alone', teacher='teacher').get(method.role, '')
+    return '' if method.name == said else said
 
 
 def _paired(method: Method, baseline: Method) -> List[Tuple[Optional[int], float]]:

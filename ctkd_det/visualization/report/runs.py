@@ -1,10 +1,12 @@
 """Reads what trainings have left in their work directories."""
+import inspect
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from ..scalars import Series, read_scalars
 
@@ -135,6 +137,16 @@ def first_line(error: Exception) -> str:
     """Kind and first line of an error, for a sentence."""
     lines = str(error).strip().splitlines()
     return f'{type(error).__name__}: {lines[0][:200]}' if lines else type(error).__name__
+
+
+def settings(config: Config) -> Dict[str, object]:
+    """The config as dotted keys and plain values, as far as the Runner reads it.
+
+    Other names in a config file are its own helpers, whose values show again
+    where they are used.
+    """
+    read = inspect.signature(Runner.__init__).parameters
+    return flatten({key: value for key, value in config.to_dict().items() if key in read})
 
 
 def flatten(value, prefix: str = '') -> Dict[str, object]:

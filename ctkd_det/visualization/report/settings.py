@@ -4,7 +4,7 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Dict, List, Tuple
 
-from .runs import TrainedRun, flatten
+from .runs import TrainedRun, settings
 from .study import Study
 
 # where a run was written and how it was started are no settings of the method
@@ -19,13 +19,13 @@ _PACKAGES = {'PyTorch': 'torch', 'TorchVision': 'torchvision', 'MMEngine': 'mmen
 
 def config_differences(study: Study) -> List[dict]:
     """Keys in which the methods differ, with each one's value (None: not set)."""
-    flat = [flatten(method.runs[0].config.to_dict()) for method in study.methods]
-    keys = dict.fromkeys(key for settings in flat for key in settings)
+    flat = [settings(method.runs[0].config) for method in study.methods]
+    keys = dict.fromkeys(key for one in flat for key in one)
     rows = []
     for key in keys:
         if key in _NO_SETTINGS:
             continue
-        values = [repr(settings[key]) if key in settings else None for settings in flat]
+        values = [repr(one[key]) if key in one else None for one in flat]
         if key == 'randomness.seed':
             values = [', '.join(str(run.seed) for run in method.runs) for method in study.methods]
         if len(set(values)) > 1:

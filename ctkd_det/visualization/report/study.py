@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Dict, List, Optional, Sequence, Union
 
-from .runs import Missing, TrainedRun, flatten, read_run
+from .runs import Missing, TrainedRun, flatten, read_run, settings
 
 # what may differ between seeds of one method
 _SEED_KEYS = ('work_dir', 'randomness.seed', 'resume', 'launcher')
@@ -54,7 +54,7 @@ class Study:
     """All that the report is about.
 
     Attributes:
-        methods: In the order given, the baseline first.
+        methods: The baseline, then by mAP, then the teacher.
         baseline: The student alone, if it is among them.
         teacher: The teacher's training, if it is among them.
         notes: Sentences on what was left out or could not be told.
@@ -120,9 +120,9 @@ def read_study(work_dirs: Sequence[Path], baseline: Optional[Path] = None,
 def _group(runs: List[TrainedRun]) -> List[Method]:
     methods: Dict[str, Method] = {}
     for run in runs:
-        settings = {key: value for key, value in flatten(run.config.to_dict()).items()
-                    if key not in _SEED_KEYS}
-        methods.setdefault(f'{run.stem} {sorted(settings.items(), key=repr)!r}',
+        same = {key: value for key, value in settings(run.config).items()
+                if key not in _SEED_KEYS}
+        methods.setdefault(f'{run.stem} {sorted(same.items(), key=repr)!r}',
                            Method(run.stem, [])).runs.append(run)
     _name(list(methods.values()))
     return list(methods.values())
@@ -208,8 +208,6 @@ def _find_baseline(study: Study) -> Optional[Method]:
 
 def _cast(study: Study) -> None:
     """Give roles, order and colours."""
-    rank = {id(study.baseline): 0, id(study.teacher): 2}
-    study.methods.sort(key=lambda method: rank.get(id(method), 1))
     others = 0
     for method in study.methods:
         if method is study.teacher:
@@ -221,3 +219,5 @@ def _cast(study: Study) -> None:
             method.colour = COLOURS[others % len(COLOURS)]
             method.dash = DASHES[others // len(COLOURS) % len(DASHES)]
             others += 1
+    rank = dict(baseline=0, teacher=2)
+    study.methods.sort(key=lambda m: (rank.get(m.role, 1), -(m.mean('mAP') or 0.0)))
