@@ -2,11 +2,11 @@
 import math
 
 import pytest
-from studies import STUDENT, distilled, write_run
 
 from ctkd_det.visualization.report.results import headline, results
 from ctkd_det.visualization.report.settings import config_differences, environment
 from ctkd_det.visualization.report.study import read_study
+from studies import STUDENT, distilled, write_run
 
 
 def three_methods(folder):
