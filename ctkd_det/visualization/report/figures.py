@@ -130,7 +130,9 @@ def knowledge_figure(classes: Sequence[str], answers: Sequence[Tuple[str, str, s
     figure.update_layout(barmode='group', bargap=.25, hovermode='closest',
                          xaxis=dict(tickformat='.0%', rangemode='tozero'),
                          yaxis=dict(type='category', dtick=1))
-    return _plain(figure, height=230)
+    plain = _plain(figure, height=210)
+    plain['layout']['margin']['b'] = 28  # no title below
+    return plain
 
 
 def method_key(study: Study, method: Method) -> str:
