@@ -8,7 +8,7 @@ from .runs import TrainedRun, settings
 from .study import Study
 
 # where a run was written and how it was started are no settings of the method
-_NO_SETTINGS = ('work_dir', 'resume', 'launcher')
+_NO_SETTINGS = ('work_dir', 'experiment_name', 'resume', 'launcher')
 _LOGGED = {'Python': 'Python', 'PyTorch': 'PyTorch', 'TorchVision': 'TorchVision',
            'OpenCV': 'OpenCV', 'MMEngine': 'MMEngine', 'sys.platform': 'platform',
            'CUDA available': 'CUDA available', 'GPU 0': 'GPU'}

@@ -9,7 +9,7 @@ from typing import Dict, List, Optional, Sequence, Union
 from .runs import Missing, TrainedRun, flatten, read_run, settings
 
 # what may differ between seeds of one method
-_SEED_KEYS = ('work_dir', 'randomness.seed', 'resume', 'launcher')
+_SEED_KEYS = ('work_dir', 'experiment_name', 'randomness.seed', 'resume', 'launcher')
 # arguments of a detector that say how it is distilled, not what it is
 DISTILLATION = ('type', 'teacher_config', 'teacher_ckpt', 'distill_losses', 'eval_teacher')
 # Okabe and Ito's colours, without those that vanish on white or on black
