@@ -92,7 +92,10 @@ def headline(rows: List[dict]) -> List[str]:
     if best['behind'] is not None:
         side = 'below' if best['behind'] < 0 else 'above'
         words.append(f'{abs(best["behind"]):.1f} {side} the teacher')
-    return [', '.join(words) + '.', *_caution(best, students[1:])]
+    open_ended = [f'{row["name"]}: {row["note"]}' for row in rows if row['note']]
+    unfinished = [f'Not finished, so these numbers will change: {"; ".join(open_ended)}.'
+                  ] if open_ended else []
+    return [', '.join(words) + '.', *unfinished, *_caution(best, students[1:])]
 
 
 def _caution(best: dict, others: List[dict]) -> List[str]:
