@@ -43,6 +43,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['ctkd_det', 'ctkd_det.*', 'ctkd_det_cli', 'ctkd_det_cli.*']),
     entry_points=dict(console_scripts=['ctkd-det = ctkd_det_cli.main:cli']),
+    package_data={'ctkd_det.visualization.report': ['*.html', '*.css', '*.js']},
     python_requires='>=3.10',
     # mmcv, mmengine and mmdet are an extra: a requirement would install them over a fork
     install_requires=requirements('runtime'),

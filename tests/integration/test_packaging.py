@@ -46,6 +46,14 @@ def test_configs_and_tools_ship_as_mim_expects(installed):
     assert (mim / 'configs' / 'shapes' / 'teacher.pth').is_file()
 
 
+def test_the_report_finds_its_template(installed, tmp_path):
+    printed = run(installed, tmp_path, '-c',
+                  'import ctkd_det; from ctkd_det.visualization.report import page;'
+                  "print(all((page._HERE / name).is_file() for name in"
+                  " ('template.html', 'style.css', 'report.js')), page.__file__)")
+    assert printed.split()[0] == 'True' and str(installed) in printed
+
+
 def test_configs_inherit_by_package_name(installed, tmp_path):
     (tmp_path / 'mine.py').write_text(CONFIG)
     printed = run(installed, tmp_path, '-c',

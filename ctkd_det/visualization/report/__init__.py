@@ -1,0 +1,61 @@
+"""One page that shows a study: results, curves, images, settings."""
+from pathlib import Path
+from typing import Optional, Sequence, Union
+
+from .contents import Options, collect
+from .detectors import default_device
+from .page import render
+from .study import read_study
+
+__all__ = ['write_report']
+
+PathLike = Union[str, Path]
+
+
+def write_report(work_dirs: Sequence[PathLike],
+                 out: PathLike,
+                 baseline: Optional[PathLike] = None,
+                 teacher: Optional[PathLike] = None,
+                 images: int = 8,
+                 val_images: int = 500,
+                 score_thr: float = 0.3,
+                 device: Optional[str] = None,
+                 title: str = 'Distillation report') -> Path:
+    """Write an interactive report on one run or many, as one HTML file.
+
+    The file holds everything it shows and opens without a network. Runs whose
+    configs differ in nothing but the seed are seeds of one method. Pieces for
+    which a checkpoint or data are absent are left out, and the page says why.
+
+    Args:
+        work_dirs (Sequence[str | Path]): Work directories of the runs.
+        out (str | Path): The page; its folder is made if need be.
+        baseline (str | Path, optional): Work directory of the student alone.
+            Defaults to None: the plain detector with the distilled students'
+            architecture.
+        teacher (str | Path, optional): The teacher's work directory, or its
+            checkpoint. Defaults to None: what the distilled runs' configs name.
+        images (int): Images in the gallery. Defaults to 8.
+        val_images (int): Validation images that each detector is shown, at
+            most; what it finds is kept in its work directory. 0 runs no
+            detector. Defaults to 500.
+        score_thr (float): Less confident detections are not in the gallery.
+            Defaults to 0.3.
+        device (str, optional): Where detectors run. Defaults to None: a GPU
+            if there is one.
+        title (str): Of the page.
+
+    Returns:
+        Path: The page.
+
+    Raises:
+        FileNotFoundError: if a path does not exist, or none holds a run.
+        ValueError: if baseline and teacher are the same.
+    """
+    study = read_study(work_dirs, baseline, teacher)
+    options = Options(images, val_images, score_thr, device or default_device())
+    page = render(collect(study, options), title)
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page, encoding='utf-8')
+    return out

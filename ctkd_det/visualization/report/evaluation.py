@@ -1,0 +1,80 @@
+"""COCO's metrics from kept predictions."""
+import contextlib
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Dict, Optional
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from .predictions import Predictions
+from .runs import METRICS, Missing, TrainedRun
+
+
+@dataclass
+class Evaluation:
+    """Metrics in %, None where there is nothing to measure.
+
+    Attributes:
+        metrics: By the names of :data:`METRICS`.
+        per_class: AP by class.
+    """
+    metrics: Dict[str, Optional[float]]
+    per_class: Dict[str, Optional[float]]
+
+
+@lru_cache(maxsize=4)
+def annotations(ann_file: str) -> COCO:
+    """The annotation file.
+
+    Raises:
+        Missing: if it cannot be read.
+    """
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return COCO(ann_file)
+    except (OSError, ValueError, AssertionError) as error:
+        raise Missing(f'The annotations {ann_file} could not be read ({error}).') from error
+
+
+def evaluate(predictions: Predictions) -> Evaluation:
+    """Score predictions as mmdet's CocoMetric does, on the images they are of."""
+    coco = annotations(predictions.ann_file)
+    boxes = predictions.bboxes.copy()
+    boxes[:, 2:] -= boxes[:, :2]
+    results = [dict(image_id=predictions.image_ids[i], category_id=predictions.cat_ids[label],
+                    bbox=box.tolist(), score=float(score))
+               for i, label, box, score in zip(predictions.image, predictions.labels, boxes,
+                                               predictions.scores, strict=True)]
+    if not results:  # loadRes refuses an empty list; nothing found is 0, not unknown
+        return Evaluation(dict.fromkeys(METRICS, 0.0), dict.fromkeys(predictions.classes, 0.0))
+    with contextlib.redirect_stdout(io.StringIO()):
+        scoring = COCOeval(coco, coco.loadRes(results), 'bbox')
+        scoring.params.imgIds = predictions.image_ids
+        scoring.params.catIds = predictions.cat_ids
+        scoring.evaluate()
+        scoring.accumulate()
+        scoring.summarize()
+    # (IoU, recall, class, area, detections); -1 where a class has no object
+    precision = scoring.eval['precision'][:, :, :, 0, -1]
+    per_class = {name: _percent(values[values > -1].mean() if (values > -1).any() else -1)
+                 for name, values in zip(predictions.classes, np.moveaxis(precision, 2, 0),
+                                         strict=True)}
+    return Evaluation({name: _percent(value) for name, value in
+                       zip(METRICS, scoring.stats[:len(METRICS)], strict=True)}, per_class)
+
+
+def logged_per_class(run: TrainedRun) -> Optional[Dict[str, Optional[float]]]:
+    """AP by class of the last validation, if it ran with ``CocoMetric(classwise=True)``."""
+    suffix = '_precision'
+    found = {name[len('coco/'):-len(suffix)]: _percent(values[-1])
+             for name, (steps, values) in run.scalars.items()
+             if name.startswith('coco/') and name.endswith(suffix)
+             and steps[-1] == run.last_validation}
+    return found or None
+
+
+def _percent(value: float) -> Optional[float]:
+    return 100 * float(value) if value >= 0 else None

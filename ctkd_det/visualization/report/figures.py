@@ -1,0 +1,208 @@
+"""The report's plots.
+
+Every trace carries its method's key in ``meta``, by which the page's legend
+hides it; colours of text and grid are left to the page, which knows whether
+it is dark.
+"""
+import json
+from html import escape
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import plotly.graph_objects as go
+
+from ..scalars import Series
+from .runs import METRICS, TrainedRun
+from .study import Method, Study
+
+# more points than this do not show in a plot of a page's width
+_POINTS = 500
+_GROUP_DASHES = dict(background='dot')
+
+Figures = Dict[str, dict]  # title -> figure as plotly.js takes it
+
+
+def metric_figures(study: Study) -> Figures:
+    """Each COCO metric against epochs, a line for each run."""
+    figures = {}
+    for metric in METRICS:
+        traces = [_line(method, key, run, run.curve(metric), 'lines+markers', '.1f')
+                  for key, method, run in _runs(study) if run.curve(metric)[0]]
+        if traces:
+            figures[metric] = _figure(traces, x=_unit(study), y=f'{metric} in %')
+            if max(max(trace.x) for trace in traces) <= 15:  # no halves of epochs
+                figures[metric]['layout']['xaxis']['dtick'] = 1
+    return figures
+
+
+def temperature_figure(study: Study) -> Optional[dict]:
+    """Temperatures, lambda and learning rate above one another, against iterations."""
+    traces: List[go.Scatter] = []
+    for key, method, run in _runs(study):
+        groups = _temperatures(run)
+        for name, series in groups.items():
+            group = name.rsplit('.tau_', 1)[1]
+            line = _line(method, key, run, series, 'lines', '.3f',
+                         '' if group == 'mean' and len(groups) == 1 else _spoken(name, groups))
+            line.line.dash = _GROUP_DASHES.get(group, method.dash)
+            line.line.width = 1 if group.startswith('class_') else 2
+            traces.append(line)
+        for name in run.scalars:
+            if name.endswith('.lambda'):
+                traces.append(_line(method, key, run, run.scalars[name], 'lines', '.3f', axis='y2'))
+        if 'lr' in run.scalars and groups:
+            traces.append(_line(method, key, run, run.scalars['lr'], 'lines', '.3g', axis='y3'))
+    if not traces:
+        return None
+    figure = go.Figure(traces)
+    figure.update_layout(
+        xaxis=dict(title='iteration', anchor='y3'),
+        yaxis=dict(title='temperature τ', domain=[.48, 1]),
+        yaxis2=dict(title='λ', domain=[.24, .43], rangemode='tozero'),
+        yaxis3=dict(title='learning rate', domain=[0, .19], rangemode='tozero',
+                    exponentformat='power'))
+    return _plain(figure, height=560)
+
+
+def loss_figures(study: Study) -> Figures:
+    """Every loss against iterations; the total first, then the distillation losses."""
+    names = {name for _, _, run in _runs(study) for name in run.scalars
+             if name.split('.')[-1].startswith('loss') and not name.startswith('coco/')}
+    distillation = {name for _, _, run in _runs(study) if run.distilled
+                    for name in run.config.model.get('distill_losses', {})}
+    figures = {}
+    for name in sorted(names, key=lambda n: (n != 'loss', n not in distillation, n)):
+        traces = [_line(method, key, run, run.scalars[name], 'lines', '.4g')
+                  for key, method, run in _runs(study) if name in run.scalars]
+        figures[name] = _figure(traces, x='iteration', y='', height=260)
+    return figures
+
+
+def per_class_figure(rows: Dict[str, Dict[str, Tuple[float, float, float]]],
+                     study: Study) -> dict:
+    """Differences in AP from the baseline, a row for each class.
+
+    Args:
+        rows (dict): Method's name -> class -> (mean, lowest, highest)
+            difference over the seeds, in points.
+        study (Study): For colours.
+    """
+    order = sorted(next(iter(rows.values())), key=lambda c: next(iter(rows.values()))[c][0])
+    traces = []
+    for key, method in _keys(study):
+        values = rows.get(method.name)
+        if not values:
+            continue
+        classes = [c for c in order if c in values]
+        mean, low, high = (list(v) for v in zip(*(values[c] for c in classes), strict=True))
+        traces.append(go.Scatter(
+            x=[round(v, 2) for v in mean], y=[escape(c) for c in classes], mode='markers',
+            name=escape(method.name), meta=key,
+            marker=dict(color=method.colour, size=9,
+                        symbol='circle' if method.dash == 'solid' else 'diamond'),
+            error_x=dict(type='data', symmetric=False, visible=len(method.runs) > 1,
+                         thickness=1, width=0,
+                         array=[round(h - m, 2) for h, m in zip(high, mean, strict=True)],
+                         arrayminus=[round(m - lo, 2) for m, lo in zip(mean, low, strict=True)]),
+            hovertemplate=f'{escape(method.name)}<br>%{{y}}: %{{x:+.1f}} AP<extra></extra>'))
+    figure = go.Figure(traces)
+    figure.update_layout(xaxis=dict(title='difference in AP, points', zeroline=True),
+                         yaxis=dict(type='category', dtick=1))
+    return _plain(figure, height=120 + 24 * len(order))
+
+
+def knowledge_figure(classes: Sequence[str], answers: Sequence[Tuple[str, str, str, Sequence]],
+                     ) -> dict:
+    """Class probabilities of one object as horizontal bars.
+
+    Args:
+        classes (Sequence[str]): Names, the background last.
+        answers (Sequence[tuple]): Title, colour, key of the method, and
+            probabilities of each detector, the teacher first.
+    """
+    teacher = answers[0][3]
+    shown = sorted(range(len(classes)), key=lambda c: -max(a[3][c] for a in answers))[:6]
+    shown.sort(key=lambda c: teacher[c])
+    figure = go.Figure([
+        go.Bar(y=[escape(classes[c]) for c in shown], x=[round(float(p[c]), 4) for c in shown],
+               orientation='h', name=escape(title), marker=dict(color=colour), meta=key,
+               hovertemplate=f'{escape(title)}<br>%{{y}}: %{{x:.1%}}<extra></extra>')
+        for title, colour, key, p in reversed(answers)])
+    figure.update_layout(barmode='group', bargap=.25, hovermode='closest',
+                         xaxis=dict(tickformat='.0%', rangemode='tozero'),
+                         yaxis=dict(type='category', dtick=1))
+    plain = _plain(figure, height=210)
+    plain['layout']['margin']['b'] = 28  # no title below
+    return plain
+
+
+def method_key(study: Study, method: Method) -> str:
+    """By which the page knows a method's traces."""
+    return f'm{study.methods.index(method)}'
+
+
+def _keys(study: Study) -> List[Tuple[str, Method]]:
+    return [(method_key(study, method), method) for method in study.methods]
+
+
+def _runs(study: Study) -> List[Tuple[str, Method, TrainedRun]]:
+    return [(key, method, run) for key, method in _keys(study) for run in method.runs]
+
+
+def _unit(study: Study) -> str:
+    return ' or '.join(sorted({run.length[1] for _, _, run in _runs(study)}))
+
+
+def _temperatures(run: TrainedRun) -> Dict[str, Series]:
+    """Each group's temperature, or the mean where a loss has no groups."""
+    named = {name: series for name, series in run.scalars.items() if '.tau_' in name}
+    kept = {}
+    for name, series in named.items():
+        loss, what = name.rsplit('.tau_', 1)
+        groups = [n for n in named if n.startswith(f'{loss}.tau_')
+                  and n.rsplit('.tau_', 1)[1] not in ('mean', 'min', 'max')]
+        if what not in ('min', 'max') and (what != 'mean' or not groups):
+            kept[name] = series
+    return kept
+
+
+def _spoken(name: str, groups: Dict[str, Series]) -> str:
+    """``ctkd.tau_class_3`` as "class 3", with the loss where there are several."""
+    loss, what = name.rsplit('.tau_', 1)
+    several = len({n.rsplit('.tau_', 1)[0] for n in groups}) > 1
+    words = ([loss] if several else []) + ([] if what == 'mean' else [what.replace('_', ' ')])
+    return ', '.join(words)
+
+
+def _line(method: Method, key: str, run: TrainedRun, series: Series, mode: str, digits: str,
+          suffix: str = '', axis: str = 'y') -> go.Scatter:
+    steps, values = _thin(series)
+    name = escape(f'{run.name}: {suffix}' if suffix else run.name)
+    return go.Scatter(
+        x=steps, y=[float(f'{v:.5g}') for v in values], mode=mode, name=name, meta=key,
+        yaxis=axis, line=dict(color=method.colour, dash=method.dash, width=2),
+        marker=dict(size=6),
+        hovertemplate=f'{name}<br>%{{x}}: %{{y:{digits}}}<extra></extra>')
+
+
+def _thin(series: Series) -> Series:
+    """Every k-th point and the last."""
+    steps, values = series
+    every = -(-len(steps) // _POINTS)
+    kept = sorted({*range(0, len(steps), max(1, every)), len(steps) - 1}) if steps else []
+    # a loss that became nan or infinite leaves a gap; JSON has no word for it
+    finite = [i for i in kept if abs(values[i]) < float('inf')]
+    return [steps[i] for i in finite], [values[i] for i in finite]
+
+
+def _figure(traces: list, x: str, y: str, height: int = 420) -> dict:
+    figure = go.Figure(traces)
+    figure.update_layout(xaxis=dict(title=x), yaxis=dict(title=y))
+    return _plain(figure, height)
+
+
+def _plain(figure: go.Figure, height: int) -> dict:
+    figure.update_layout(template='none', height=height, showlegend=False, hovermode='closest',
+                         margin=dict(l=56, r=12, t=12, b=48))
+    figure.update_xaxes(automargin=True)
+    figure.update_yaxes(automargin=True)
+    return json.loads(figure.to_json())

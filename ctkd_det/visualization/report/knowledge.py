@@ -1,0 +1,139 @@
+"""What the teacher knows and how much of it the students have learned."""
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .detectors import Detector
+from .evaluation import annotations
+from .gallery import data_uri, ground_truth
+from .predictions import Predictions
+from .runs import Missing, TrainedRun, first_line
+
+# images that are searched for telling objects
+_IMAGES = 24
+
+
+@dataclass
+class Objects:
+    """R annotated objects as RoIs: image index and box (R, 5), label (R,)."""
+    rois: np.ndarray
+    labels: np.ndarray
+
+
+def find_objects(predictions: Predictions) -> Objects:
+    """Every annotated object on the first images."""
+    coco = annotations(predictions.ann_file)
+    rois, labels = [], []
+    for index in range(min(_IMAGES, len(predictions.image_ids))):
+        objects = ground_truth(coco, predictions, index)
+        rois += [[index, *box] for box in objects.bboxes]
+        labels += objects.labels.tolist()
+    return Objects(np.array(rois, dtype=np.float32).reshape(-1, 5), np.array(labels, dtype=int))
+
+
+def logits(detector: Detector, objects: Objects, device: str, num_classes: int) -> np.ndarray:
+    """The detector's logits (R, C+1) on the objects' boxes, kept for the next report.
+
+    Raises:
+        Missing: if its head does not answer for given RoIs, fails, or has
+            sigmoids, that is no distribution over classes.
+    """
+    stat = Path(detector.checkpoint).stat()
+    content = repr((detector.model, stat.st_size, stat.st_mtime_ns, objects.rois.tolist()))
+    file = detector.cache / f'logits_{hashlib.sha1(content.encode()).hexdigest()[:12]}.json'
+    if file.exists():
+        return np.array(json.loads(file.read_text()), dtype=np.float32)
+    result = _ask(detector, objects, device)
+    if result.shape[1] != num_classes + 1:
+        raise Missing(f'{detector.name} has a head with sigmoids, which gives no distribution '
+                      'over the classes.')
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(result.tolist()))
+    except OSError as error:
+        print(f'logits are not kept: {error}')
+    return result
+
+
+def _ask(detector: Detector, objects: Objects, device: str) -> np.ndarray:
+    model, dataset = detector.build(device), detector.dataset(_IMAGES)
+    answers = []
+    try:
+        for index in sorted(set(objects.rois[:, 0].astype(int))):
+            boxes = objects.rois[objects.rois[:, 0] == index, 1:]
+            answers.append(_answer(model, dataset[index], torch.from_numpy(boxes)))
+    except Exception as error:  # a user's head may want to be asked in another way
+        raise Missing(f'{detector.name} does not classify given boxes '
+                      f'({first_line(error)}).') from error
+    return np.concatenate(answers)
+
+
+@torch.no_grad()
+def _answer(model: torch.nn.Module, item: dict, boxes: Tensor) -> np.ndarray:
+    data = model.data_preprocessor(dict(inputs=[item['inputs']],
+                                        data_samples=[item['data_samples']]), False)
+    scale = torch.tensor(item['data_samples'].scale_factor, dtype=torch.float32).repeat(2)
+    rois = torch.cat([torch.zeros(len(boxes), 1), boxes * scale], dim=1)
+    features = model.extract_feat(data['inputs'])
+    return model.roi_head._bbox_forward(features, rois.to(data['inputs'].device))[
+        'cls_score'].float().cpu().numpy()
+
+
+def softened(z: np.ndarray, tau: np.ndarray) -> np.ndarray:
+    """softmax(z / tau) of logits (R, C+1) and temperatures (R,)."""
+    z = z / tau[:, None]
+    powers = np.exp(z - z.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def learned_tau(run: TrainedRun, labels: np.ndarray) -> np.ndarray:
+    """The run's last temperature for objects of these labels, (R,).
+
+    The class's own where there is one, else that of foreground RoIs, else
+    the mean over a batch. With several losses, the first one that logs a
+    temperature.
+
+    Raises:
+        Missing: if it has logged none.
+    """
+    last = {name: values[-1] for name, (_, values) in run.scalars.items() if '.tau_' in name}
+    loss = next((name.rsplit('.', 1)[0] for name in last), None)
+    if loss is None:
+        raise Missing(f'{run.name} has logged no temperature.')
+    common = last.get(f'{loss}.tau_foreground', last.get(f'{loss}.tau_mean', 1.0))
+    return np.array([last.get(f'{loss}.tau_class_{label}', common) for label in labels])
+
+
+def choose(teacher: np.ndarray, labels: np.ndarray, number: int) -> List[int]:
+    """Objects that tell most: the teacher is right, yet thinks of other classes too.
+
+    Sorted by the probability at temperature 1 that it gives to the classes
+    that are neither the object's nor the background; of each class one.
+    """
+    p = softened(teacher, np.ones(len(teacher)))
+    rows = np.arange(len(p))
+    right = p.argmax(1) == labels
+    others = np.where(right, 1 - p[rows, labels] - p[:, -1], -1)
+    chosen: Dict[int, int] = {}
+    for row in np.argsort(-others, kind='stable'):
+        if right[row]:
+            chosen.setdefault(int(labels[row]), int(row))
+    return list(chosen.values())[:number]
+
+
+def crop(path: str, box: np.ndarray) -> str:
+    """The object and a quarter of its size around it, as a data URI."""
+    x1, y1, x2, y2 = (float(v) for v in box)
+    margin = max(x2 - x1, y2 - y1) / 4
+    image = Image.open(path).convert('RGB')
+    window = image.crop((int(max(0, x1 - margin)), int(max(0, y1 - margin)),
+                         int(min(image.width, x2 + margin + 1)),
+                         int(min(image.height, y2 + margin + 1))))
+    return data_uri(window, 160)[0]

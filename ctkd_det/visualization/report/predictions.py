@@ -1,0 +1,127 @@
+"""What a detector finds on validation images, kept in its work directory."""
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Tuple
+
+import numpy as np
+import torch
+from mmengine.fileio import join_path
+from mmengine.runner import Runner
+from rich.progress import track
+
+from .detectors import Detector
+from .runs import Missing, first_line
+
+_ARRAYS = ('image', 'bboxes', 'labels', 'scores')
+
+
+@dataclass
+class Predictions:
+    """K detections on M images, boxes in pixels of the files.
+
+    Attributes:
+        image: (K,) index of the detection's image.
+        bboxes: (K, 4) as x1, y1, x2, y2.
+        labels: (K,) index of the class.
+        scores: (K,).
+        image_ids: M ids of the annotation file.
+        paths: M paths of the images.
+        classes: Names by label.
+        cat_ids: Ids of the annotation file by label.
+        ann_file: The annotation file.
+        total: Number of images in the whole validation set.
+    """
+    image: np.ndarray
+    bboxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    image_ids: List[int]
+    paths: List[str]
+    classes: List[str]
+    cat_ids: List[int]
+    ann_file: str
+    total: int
+
+    @property
+    def complete(self) -> bool:
+        """bool: Whether they are of the whole validation set."""
+        return len(self.image_ids) == self.total
+
+    def of(self, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Boxes (k, 4), labels (k,) and scores (k,) on one of the M images."""
+        here = self.image == index
+        return self.bboxes[here], self.labels[here], self.scores[here]
+
+
+def predict(detector: Detector, num_images: int, device: str) -> Predictions:
+    """Detections on the first images of the validation set.
+
+    They are made once; as long as checkpoint, config and annotations stay the
+    same, the next report reads them from ``detector.cache``.
+
+    Raises:
+        Missing: if model or data are absent or fail.
+    """
+    file = detector.cache / f'{detector.checkpoint.stem}_{_key(detector, num_images)}.npz'
+    if file.exists():
+        return _load(file)
+    predictions = _predict(detector, num_images, device)
+    _save(predictions, file)
+    return predictions
+
+
+def _predict(detector: Detector, num_images: int, device: str) -> Predictions:
+    dataset = detector.dataset()
+    total = len(dataset)
+    dataset = detector.dataset(min(num_images, total))
+    if not hasattr(dataset, 'cat_ids'):
+        raise Missing(f'The validation data of {detector.name} are no COCO data.')
+    model = detector.build(device)
+    found = []
+    try:
+        loader = Runner.build_dataloader(dict(detector.loader, dataset=dataset), seed=0)
+        with torch.no_grad():
+            for batch in track(loader, f'{detector.name}: looking at {len(dataset)} images'):
+                found += [sample.cpu() for sample in model.test_step(batch)]
+    except Exception as error:  # a user's model or data may fail in any way there is
+        raise Missing(f'{detector.name} failed on its validation data '
+                      f'({first_line(error)}).') from error
+    instances = [sample.pred_instances for sample in found]
+    return Predictions(
+        np.repeat(np.arange(len(found)), [len(i) for i in instances]),
+        *(np.concatenate([getattr(i, name).numpy() for i in instances])
+          for name in ('bboxes', 'labels', 'scores')),
+        image_ids=[int(sample.img_id) for sample in found],
+        paths=[str(Path(sample.img_path).resolve()) for sample in found],
+        classes=list(dataset.metainfo['classes']), cat_ids=list(dataset.cat_ids),
+        ann_file=str(Path(dataset.ann_file).resolve()), total=total)
+
+
+def _key(detector: Detector, num_images: int) -> str:
+    """Changes with whatever the predictions depend on."""
+    dataset = detector.loader['dataset']
+    ann_file = join_path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
+    stats = [(path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
+             for path in (Path(detector.checkpoint), Path(ann_file))]
+    content = repr((detector.model, dataset, stats, num_images))
+    return hashlib.sha1(content.encode()).hexdigest()[:12]
+
+
+def _save(predictions: Predictions, file: Path) -> None:
+    meta = {key: value for key, value in vars(predictions).items() if key not in _ARRAYS}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix('.partial.npz')
+        np.savez_compressed(partial, meta=json.dumps(meta),
+                            **{name: getattr(predictions, name) for name in _ARRAYS})
+        partial.replace(file)
+    except OSError as error:  # a read-only work directory costs time, not the report
+        print(f'predictions are not kept: {error}')
+
+
+def _load(file: Path) -> Predictions:
+    with np.load(file, allow_pickle=False) as stored:
+        return Predictions(**{name: stored[name] for name in _ARRAYS},
+                           **json.loads(str(stored['meta'])))

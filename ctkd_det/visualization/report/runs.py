@@ -1,0 +1,163 @@
+"""Reads what trainings have left in their work directories."""
+import inspect
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..scalars import Series, read_scalars
+
+# names in the report -> names in mmdet's CocoMetric
+METRICS = dict(mAP='bbox_mAP', AP50='bbox_mAP_50', AP75='bbox_mAP_75',
+               APs='bbox_mAP_s', APm='bbox_mAP_m', APl='bbox_mAP_l')
+
+
+class Missing(Exception):
+    """A piece of the report has to be left out; the message says why, as a sentence."""
+
+
+@dataclass
+class TrainedRun:
+    """One training as its work directory shows it.
+
+    Attributes:
+        work_dir: The directory.
+        config: The config that mmengine has dumped there.
+        stem: Name of the config file, without its suffix.
+        scalars: Its curves, see :func:`read_scalars`.
+        log: Its latest log file, if there is one.
+        name: What it is called in the report.
+    """
+    work_dir: Path
+    config: Config
+    stem: str
+    scalars: Dict[str, Series]
+    log: Optional[Path]
+    name: str = field(default='')
+
+    @property
+    def distilled(self) -> bool:
+        """bool: Whether it learns from a teacher."""
+        return 'teacher_config' in self.config.get('model', {})
+
+    @property
+    def seed(self) -> Optional[int]:
+        """int or None: The config's seed, or the one that mmengine drew and logged."""
+        seed = self.config.get('randomness', {}).get('seed')
+        if seed is None and self.log:
+            found = re.search(r'^ +seed: (\d+)', self.log.read_text(errors='replace'), re.M)
+            seed = int(found.group(1)) if found else None
+        return seed
+
+    @property
+    def length(self) -> Tuple[Optional[int], str]:
+        """How long the training is meant to be, and in which unit."""
+        loop = self.config.get('train_cfg') or {}
+        if loop.get('max_epochs') is not None:
+            return loop['max_epochs'], 'epoch'
+        return loop.get('max_iters'), 'iteration'
+
+    def curve(self, metric: str) -> Series:
+        """A metric of :data:`METRICS` in % against epochs (or iterations).
+
+        COCO's -1, which says that there is no object of that size, is left out.
+        """
+        steps, values = self.scalars.get(f'coco/{METRICS[metric]}', ([], []))
+        kept = [(step, 100 * value) for step, value in zip(steps, values, strict=True)
+                if value >= 0]
+        return [step for step, _ in kept], [value for _, value in kept]
+
+    @property
+    def last_validation(self) -> Optional[float]:
+        """float or None: Epoch (or iteration) of the last validation."""
+        steps = [self.scalars[key][0][-1] for key in self.scalars if key.startswith('coco/')]
+        return max(steps, default=None)
+
+    def final(self, metric: str) -> Optional[float]:
+        """A metric of :data:`METRICS` in % at the last validation; None if it has none."""
+        steps, values = self.curve(metric)
+        return values[-1] if steps and steps[-1] == self.last_validation else None
+
+    @property
+    def checkpoint(self) -> Path:
+        """Path: The last checkpoint, else the best.
+
+        The last comes first because it is what the table's numbers are of.
+
+        Raises:
+            Missing: if there is none.
+        """
+        pointer = self.work_dir / 'last_checkpoint'
+        if pointer.exists():  # by name, for the directory may have been moved
+            last = self.work_dir / Path(pointer.read_text().strip()).name
+            if last.exists():
+                return last
+        for pattern in ('epoch_*.pth', 'iter_*.pth', 'best_*.pth'):
+            found = sorted(self.work_dir.glob(pattern), key=lambda p: p.stat().st_mtime)
+            if found:
+                return found[-1]
+        raise Missing(f'{self.name} has no checkpoint in {self.work_dir}.')
+
+
+def read_run(work_dir: Path) -> TrainedRun:
+    """Read a work directory.
+
+    Raises:
+        FileNotFoundError: if it does not exist.
+        Missing: if it holds no curves or no config.
+    """
+    work_dir = Path(work_dir)
+    if not work_dir.is_dir():
+        raise FileNotFoundError(f'{work_dir} is no directory')
+    try:
+        scalars = read_scalars(work_dir)
+    except FileNotFoundError:
+        scalars = {}
+    if not scalars:
+        raise Missing(f'{work_dir} holds no curves: its training has not logged anything yet, or '
+                      'it is no work directory of mmengine.')
+    named = sorted(work_dir.glob('*.py'), key=lambda p: p.stat().st_mtime)
+    # the latest start's config, with its overrides; the named one is of the same start
+    dumped = sorted(work_dir.glob('*/vis_data/config.py'))
+    if not dumped and not named:
+        raise Missing(f'{work_dir} holds no config as mmengine dumps it.')
+    try:
+        config = Config.fromfile((dumped or named)[-1], import_custom_modules=False)
+    except Exception as error:  # a config is code, which fails as it likes
+        raise Missing(f'The config in {work_dir} cannot be read ({first_line(error)}).') from error
+    logs = sorted(work_dir.glob('*/*.log'))
+    stem = named[-1].stem if named else work_dir.resolve().name
+    return TrainedRun(work_dir, config, stem, scalars, logs[-1] if logs else None)
+
+
+def first_line(error: Exception) -> str:
+    """Kind and first line of an error, for a sentence."""
+    lines = str(error).strip().splitlines()
+    return f'{type(error).__name__}: {lines[0][:200]}' if lines else type(error).__name__
+
+
+def settings(config: Config) -> Dict[str, object]:
+    """The config as dotted keys and plain values, as far as the Runner reads it.
+
+    Other names in a config file are its own helpers, whose values show again
+    where they are used.
+    """
+    read = inspect.signature(Runner.__init__).parameters
+    return flatten({key: value for key, value in config.to_dict().items() if key in read})
+
+
+def flatten(value, prefix: str = '') -> Dict[str, object]:
+    """A nested config as dotted keys and plain values."""
+    if isinstance(value, dict):
+        items: List = list(value.items())
+    elif isinstance(value, (list, tuple)) and any(isinstance(v, dict) for v in value):
+        items = list(enumerate(value))
+    else:
+        return {prefix: value}
+    flat: Dict[str, object] = {}
+    for key, item in items:
+        flat.update(flatten(item, f'{prefix}.{key}' if prefix else str(key)))
+    return flat or {prefix: value}

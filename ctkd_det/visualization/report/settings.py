@@ -1,0 +1,72 @@
+"""What the runs were made with: settings that differ, and versions."""
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from typing import Dict, List, Tuple
+
+from .runs import TrainedRun, settings
+from .study import Study
+
+# where a run was written and how it was started are no settings of the method
+_NO_SETTINGS = ('work_dir', 'experiment_name', 'resume', 'launcher')
+_LOGGED = {'Python': 'Python', 'PyTorch': 'PyTorch', 'TorchVision': 'TorchVision',
+           'OpenCV': 'OpenCV', 'MMEngine': 'MMEngine', 'sys.platform': 'platform',
+           'CUDA available': 'CUDA available', 'GPU 0': 'GPU'}
+_PACKAGES = {'PyTorch': 'torch', 'TorchVision': 'torchvision', 'MMEngine': 'mmengine',
+             'mmcv': ('mmcv', 'mmcv-lite', 'onedl-mmcv'), 'mmdet': ('mmdet', 'onedl-mmdetection'),
+             'ctkd_det': 'ctkd_det', 'numpy': 'numpy', 'plotly': 'plotly'}
+
+
+def config_differences(study: Study) -> List[dict]:
+    """Keys in which the methods differ, with each one's value (None: not set)."""
+    flat = [settings(method.runs[0].config) for method in study.methods]
+    keys = dict.fromkeys(key for one in flat for key in one)
+    rows = []
+    for key in keys:
+        if key in _NO_SETTINGS:
+            continue
+        values = [repr(one[key]) if key in one else None for one in flat]
+        if key == 'randomness.seed':
+            values = [', '.join(str(run.seed) for run in method.runs) for method in study.methods]
+        if len(set(values)) > 1:
+            rows.append(dict(key=key, values=values))
+    return sorted(rows, key=lambda row: row['key'])
+
+
+def environment(study: Study) -> Tuple[List[str], List[dict]]:
+    """Versions at training, from the logs, and now: column titles and rows."""
+    logged: Dict[str, List[str]] = {}
+    for method in study.methods:
+        for run in method.runs:
+            logged.setdefault(repr(_from_log(run)), []).append(run.name)
+    trained = [(_from_log(next(r for m in study.methods for r in m.runs if r.name == names[0])),
+                names) for names in logged.values()]
+    trained = [(found, names) for found, names in trained if found]
+    titles = [f'in training, from the log{"" if len(trained) == 1 else "s of " + _some(names)}'
+              for _, names in trained] + ['now, of this report']
+    columns = [found for found, _ in trained] + [_now()]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    return titles, [dict(name=name, values=[column.get(name) for column in columns])
+                    for name in names]
+
+
+def _some(names: List[str]) -> str:
+    return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')
+
+
+def _from_log(run: TrainedRun) -> Dict[str, str]:
+    text = run.log.read_text(errors='replace')[:20000] if run.log else ''
+    pairs = re.findall(r'^ +([\w. ]+): (.+)$', text.split('Runtime environment')[0], re.M)
+    return {_LOGGED[key]: value.strip() for key, value in pairs if key in _LOGGED}
+
+
+def _now() -> Dict[str, str]:
+    found = dict(Python=platform.python_version(), platform=platform.platform())
+    for name, candidates in _PACKAGES.items():
+        for package in [candidates] if isinstance(candidates, str) else candidates:
+            try:
+                found[name] = version(package)
+                break
+            except PackageNotFoundError:
+                continue
+    return found

@@ -1,0 +1,115 @@
+"""Who is who in a report, and what the headline table and its sentence say."""
+import math
+
+import pytest
+
+from ctkd_det.visualization.report.results import headline, results
+from ctkd_det.visualization.report.settings import config_differences, environment
+from ctkd_det.visualization.report.study import read_study
+from studies import STUDENT, distilled, write_run
+
+
+def three_methods(folder):
+    """Two seeds of a student and of KD, one of CTKD; the teacher is not here."""
+    ctkd = distilled(dict(type='GlobalTemperature'), 'loss_ctkd')
+    return [write_run(folder / 'kd_s0', 'kd', distilled(), (.1, .40), 0),
+            write_run(folder / 'kd_s1', 'kd', distilled(), (.1, .50), 1),
+            write_run(folder / 'student_s0', 'student', STUDENT, (.1, .30), 0),
+            write_run(folder / 'student_s1', 'student', STUDENT, (.1, .32), 1),
+            write_run(folder / 'ctkd', 'ctkd', ctkd, (.1, .44), 0, max_epochs=3)]
+
+
+def test_seeds_are_grouped_and_the_plain_detector_is_the_baseline(tmp_path):
+    study = read_study(three_methods(tmp_path))
+    assert [(m.name, m.role, len(m.runs)) for m in study.methods] == [
+        ('student', 'baseline', 2), ('kd', 'distilled', 2), ('ctkd', 'distilled', 1)]
+    assert [run.name for run in study.methods[1].runs] == ['kd, seed 0', 'kd, seed 1']
+    assert len({m.colour for m in study.methods}) == 3 and study.notes == []
+
+
+def test_values_gains_and_spreads(tmp_path):
+    rows = {r['name']: r for r in results(read_study(three_methods(tmp_path)), dict.fromkeys(
+        ('mAP', 'AP50', 'AP75', 'APs', 'APm', 'APl'), 60.0))}
+    kd = rows['kd']
+    assert [cell['mean'] for cell in kd['cells'][:2]] == pytest.approx([45, 90])
+    assert kd['cells'][0]['spread'] == pytest.approx(math.sqrt(50))  # of 40 and 50, n - 1
+    assert kd['cells'][5]['mean'] is None  # -1: no object of that size
+    assert kd['gain'] == pytest.approx(45 - 31) and kd['behind'] == pytest.approx(-15)
+    assert [seed for seed, _ in kd['gains']] == [0, 1]
+    assert [gain for _, gain in kd['gains']] == pytest.approx([10, 18])
+    assert kd['gain_spread'] == pytest.approx(math.sqrt(32))
+    assert rows['student']['gain'] is None and rows['teacher']['cells'][0]['mean'] == 60
+    assert rows['ctkd']['note'] == 'epoch 2 of 3' and kd['note'] == ''
+
+
+def test_headline_says_it_and_warns(tmp_path):
+    rows = results(read_study(three_methods(tmp_path)), None)
+    assert headline(rows) == [
+        'kd: 45.0 mAP (mean of 2 seeds), +14.0 over the student alone.',
+        'Not finished, so these numbers will change: ctkd: epoch 2 of 3.',
+        'Its lead of 1.0 over ctkd is within the spread between seeds (7.1): these runs do not '
+        'tell the two apart.']
+
+
+def test_the_teacher_is_the_run_whose_checkpoint_is_named(tmp_path):
+    teacher = write_run(tmp_path / 'big', 'big', dict(STUDENT, neck=dict(type='PAFPN')), (.5, .6))
+    learner = write_run(tmp_path / 'kd', 'kd', distilled(ckpt=str(teacher / 'epoch_2.pth')))
+    study = read_study([learner, teacher])
+    assert [m.role for m in study.methods] == ['distilled', 'teacher']
+    assert results(study, None)[0]['behind'] == pytest.approx(20 - 60)
+    assert 'name one with --baseline' in study.notes[0]
+    with pytest.raises(ValueError, match='both the baseline and the teacher'):
+        read_study([learner], baseline=teacher)
+
+
+def test_a_baseline_can_be_named(tmp_path):
+    other = write_run(tmp_path / 'other', 'other', dict(STUDENT, neck=dict(type='PAFPN')), (.5, .1))
+    paths = three_methods(tmp_path)
+    assert read_study([*paths, other]).baseline.name == 'student'
+    assert read_study(paths, baseline=other).baseline.name == 'other'
+
+
+def test_same_config_name_with_other_settings_is_another_method(tmp_path):
+    paths = [write_run(tmp_path / f'kd_tau{tau}', 'kd', distilled(tau)) for tau in (1., 4.)]
+    study = read_study(paths)
+    assert {m.name for m in study.methods} == {'kd (kd_tau1.0)', 'kd (kd_tau4.0)'}
+    assert config_differences(study) == [dict(
+        key='model.distill_losses.loss_kd.temperature',
+        values=['1.0', '4.0'] if '1.0' in study.methods[0].name else ['4.0', '1.0'])]
+
+
+def test_names_of_a_config_that_the_runner_does_not_read_are_no_settings(tmp_path):
+    study = read_study([write_run(tmp_path / 'a', 'kd', distilled(), helper=1, seed=0),
+                        write_run(tmp_path / 'b', 'kd', distilled(), helper=2, seed=1)])
+    assert len(study.methods) == 1 and config_differences(study) == []
+
+
+def test_an_unset_seed_is_the_one_that_was_drawn(tmp_path):
+    run = read_study([write_run(tmp_path / 'kd', 'kd', distilled(), seed=None)]).methods[0].runs[0]
+    assert run.seed == 77
+
+
+def test_versions_of_training_and_of_now_are_told_apart(tmp_path):
+    titles, rows = environment(read_study([write_run(tmp_path / 'kd', 'kd', distilled())]))
+    assert titles == ['in training, from the log', 'now, of this report']
+    values = {row['name']: row['values'] for row in rows}
+    assert values['Python'][0] == '3.12.1' and values['PyTorch'][0] == '2.9.0'
+    assert values['plotly'][0] is None and values['plotly'][1]
+
+
+def test_wrong_and_empty_folders(tmp_path):
+    run = write_run(tmp_path / 'kd', 'kd', distilled())
+    (tmp_path / 'empty').mkdir()
+    assert 'empty holds no curves' in read_study([run, tmp_path / 'empty']).notes[0]
+    with pytest.raises(FileNotFoundError, match='none of these'):
+        read_study([tmp_path / 'empty'])
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        read_study([run, tmp_path / 'nowhere'])
+    with pytest.raises(FileNotFoundError, match='neither a work directory nor a checkpoint'):
+        read_study([run], teacher=tmp_path / 'teacher.pth')
+
+
+def test_twenty_methods_can_be_told_apart(tmp_path):
+    study = read_study([write_run(tmp_path / f'm{i}', f'm{i}', distilled(1.0 + i))
+                        for i in range(20)])
+    assert len({(m.colour, m.dash) for m in study.methods}) == 20
