@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 # below any honest sum of weights; keeps 0 / 0 at 0
-_TINY = 1e-6
+TINY = 1e-6
 
 
 def balance_foreground(weight: Tensor, foreground: Tensor, share: float) -> Tensor:
@@ -24,9 +24,9 @@ def balance_foreground(weight: Tensor, foreground: Tensor, share: float) -> Tens
     """
     total = weight.sum()
     groups = ((weight * foreground, share), (weight * ~foreground, 1 - share))
-    return sum(group * part * total / group.sum().clamp(min=_TINY) for group, part in groups)
+    return sum(group * part * total / group.sum().clamp(min=TINY) for group, part in groups)
 
 
 def weighted_mean(loss: Tensor, weight: Tensor, avg_factor: Union[Tensor, float]) -> Tensor:
     """sum(weight * loss) / avg_factor, a scalar; 0 with a graph if there is nothing to sum."""
-    return (weight * loss).sum() / torch.as_tensor(avg_factor).to(loss).clamp(min=_TINY)
+    return (weight * loss).sum() / torch.as_tensor(avg_factor).to(loss).clamp(min=TINY)
