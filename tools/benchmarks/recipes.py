@@ -19,8 +19,14 @@ METHODS: Dict[str, Tuple[str, dict, dict]] = {
     'ctkd_class': ('ctkd_class', {}, {}),
     'ctkd+dkd': ('ctkd_dkd', {}, {}),
     'ctkd_paper': ('ctkd_paper', {}, {}),
-    **{f'ctkd_power{p}': ('ctkd_global', dict(tau_power=float(p), relative_adversary=True),
-                          dict(tau_range=7.5, lr_mult=0.2)) for p in ('0.5', '1', '1.5', '2')},
+    **{f'kd_tau{tau}_weight{w}': ('kd_fixed', dict(temperature=float(tau), loss_weight=float(w)), {})
+       for tau in ('1', '2') for w in ('0.5', '4', '10')},
+    **{f'kd_tau{tau}_all_weight{w}': (
+        'kd_fixed', dict(temperature=float(tau), loss_weight=float(w), foreground_weight=None), {})
+       for tau in ('0.5', '1', '2', '4', '8') for w in ('0.5', '1', '2', '4')},
+    **{f'ctkd_power{p}_weight{w}': (
+        'ctkd_global', dict(tau_power=float(p), relative_adversary=True, loss_weight=float(w)),
+        dict(tau_range=7.5, lr_mult=0.2)) for p in ('0', '0.5', '1', '1.5', '2') for w in ('1', '4')},
 }
 
 
