@@ -11,9 +11,9 @@ from .version import __version__
 
 _apply_compat()
 
-from . import hooks, models  # noqa: E402  (they import mmdet, which needs compat)
+from . import evaluation, hooks, models  # noqa: E402  (they import mmdet, which needs compat)
 
 # mmengine resolves `_base_ = 'ctkd_det::...'` only for packages on its list
 MODULE2PACKAGE['ctkd_det'] = 'ctkd_det'
 
-__all__ = ['__version__', 'hooks', 'models']
+__all__ = ['__version__', 'evaluation', 'hooks', 'models']

@@ -12,6 +12,7 @@ from helpers import GLOBAL, ROOT, distill, student_config
 INSTANCE = dict(type='InstanceTemperature', num_classes=8)
 LOSSES = dict(
     loss_kd=GLOBAL,
+    loss_kd_relative=dict(GLOBAL, relative_adversary=True),
     loss_kd_balanced=dict(GLOBAL, foreground_weight=0.5),
     loss_kd_confident=dict(type='KDLoss', temperature=INSTANCE, confidence_power=2.0,
                            foreground_weight=0.7),

@@ -10,7 +10,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..temperatures import FixedTemperature
-from .weights import balance_foreground, weighted_mean
+from .weights import TINY, balance_foreground, mean_over_ranks, weighted_mean
 from .window import Window
 
 
@@ -35,11 +35,19 @@ class LogitLoss(nn.Module):
         standardize (bool): Whether each RoI's logits are brought to mean 0
             and deviation 1 first: "Logit Standardization in Knowledge
             Distillation" (CVPR 2024), eq. 10. Defaults to False.
+        tau_power (float): Each RoI's loss is multiplied by tau to this power,
+            at least 0. The usual 2 keeps the student's gradient as large at
+            any tau. Where the temperature is learned, it also says where the
+            adversary stops: at the tau at which a tau that is 1 % larger
+            makes the bare divergence ``tau_power`` % smaller. Defaults to 2.
+        relative_adversary (bool): Whether a learned temperature climbs the
+            loss's logarithm instead of the loss, so that its speed does not
+            depend on how large the loss is. Defaults to False.
         window (dict, optional): When the loss is active, the arguments of
             :class:`Window`. Defaults to None, always.
 
     Raises:
-        ValueError: if a weight is out of its range.
+        ValueError: if a weight or power is out of its range.
     """
     # whether the logits are those of a head with use_sigmoid=True
     for_sigmoids = False
@@ -50,6 +58,8 @@ class LogitLoss(nn.Module):
                  foreground_weight: Optional[float] = None,
                  confidence_power: float = 0.0,
                  standardize: bool = False,
+                 tau_power: float = 2.0,
+                 relative_adversary: bool = False,
                  window: Optional[dict] = None) -> None:
         super().__init__()
         if not loss_weight >= 0:
@@ -58,11 +68,15 @@ class LogitLoss(nn.Module):
             raise ValueError(f'foreground_weight must be from 0 to 1, got {foreground_weight}')
         if not confidence_power >= 0:
             raise ValueError(f'confidence_power must be >= 0, got {confidence_power}')
+        if not tau_power >= 0:
+            raise ValueError(f'tau_power must be >= 0, got {tau_power}')
         self.temperature = build_temperature(temperature)
         self.loss_weight = loss_weight
         self.foreground_weight = foreground_weight
         self.confidence_power = confidence_power
         self.standardize = standardize
+        self.tau_power = tau_power
+        self.relative_adversary = relative_adversary
         self.window = Window(**(window or {}))
         # scalars for the log, from the latest forward
         self.statistics: Dict[str, Tensor] = {}
@@ -112,7 +126,7 @@ class LogitLoss(nn.Module):
                 s, t = _standardize(s), _standardize(t)
             tau = self.temperature(s, t, labels)
             self.statistics = self.temperature.statistics(tau)
-            loss = self.divergence(s, t, labels, tau)
+            loss = self.divergence(s, t, labels, tau) * tau.reshape(-1)**self.tau_power
             weight = torch.ones_like(loss) if weight is None else weight.to(loss)
             if self.foreground_weight is not None:
                 # shares of a mean: single-stage heads' avg_factor counts objects only
@@ -123,10 +137,14 @@ class LogitLoss(nn.Module):
             if self.foreground_weight is not None:
                 foreground = labels != self.background(s)
                 weight = balance_foreground(weight, foreground, self.foreground_weight)
-            return self.loss_weight * self.window.factor * weighted_mean(loss, weight, avg_factor)
+            loss = self.loss_weight * self.window.factor * weighted_mean(loss, weight, avg_factor)
+            if self.relative_adversary and tau.requires_grad:
+                size = mean_over_ranks(loss).clamp(min=TINY)
+                tau.register_hook(lambda gradient: gradient / size)
+            return loss
 
     def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:
-        """Loss of each RoI, shape (N,), from logits in full precision."""
+        """Divergence of each RoI, shape (N,), from logits in full precision."""
         raise NotImplementedError
 
     @staticmethod

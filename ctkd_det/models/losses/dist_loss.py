@@ -40,7 +40,7 @@ class DISTLoss(LogitLoss):
         loss = self.beta * _decorrelation(p_s, p_t)
         if len(s) > 1:
             loss = loss + self.gamma * _decorrelation(p_s.t(), p_t.t()).mean()
-        return loss * tau.reshape(-1)**2
+        return loss
 
 
 def _decorrelation(a: Tensor, b: Tensor) -> Tensor:

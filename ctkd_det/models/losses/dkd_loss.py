@@ -44,7 +44,7 @@ class DKDLoss(LogitLoss):
         (b_s, others_s), (b_t, others_t) = (_decouple(z / tau, target) for z in (s, t))
         tckd = F.kl_div(b_s, b_t, reduction='none', log_target=True).sum(1)
         nckd = F.kl_div(others_s, others_t, reduction='none', log_target=True).sum(1)
-        return (self.alpha * tckd + self.beta * nckd) * tau.reshape(-1)**2
+        return self.alpha * tckd + self.beta * nckd
 
 
 def _decouple(z: Tensor, target: Tensor) -> tuple:

@@ -6,7 +6,7 @@ from mmdet.utils import reduce_mean
 from torch import Tensor
 
 # below any honest sum of weights; keeps 0 / 0 at 0
-_TINY = 1e-6
+TINY = 1e-6
 
 
 def balance_foreground(weight: Tensor, foreground: Tensor, share: float) -> Tensor:
@@ -25,8 +25,8 @@ def balance_foreground(weight: Tensor, foreground: Tensor, share: float) -> Tens
         Tensor: (N,).
     """
     groups = weight * foreground, weight * ~foreground
-    sums = _mean_over_ranks(torch.stack([x.sum() for x in (weight, *groups)]))
-    return sum(group * part * sums[0] / group_sum.clamp(min=_TINY)
+    sums = mean_over_ranks(torch.stack([x.sum() for x in (weight, *groups)]))
+    return sum(group * part * sums[0] / group_sum.clamp(min=TINY)
                for group, part, group_sum in zip(groups, (share, 1 - share), sums[1:],
                                                  strict=True))
 
@@ -38,10 +38,10 @@ def weighted_mean(loss: Tensor, weight: Tensor, avg_factor: Union[Tensor, float]
     averages the gradients, and the average of the ranks' sums over this is the
     mean of all their RoIs, however unequally the RoIs are spread.
     """
-    avg_factor = _mean_over_ranks(torch.as_tensor(avg_factor).to(loss))
-    return (weight * loss).sum() / avg_factor.clamp(min=_TINY)
+    avg_factor = mean_over_ranks(torch.as_tensor(avg_factor).to(loss))
+    return (weight * loss).sum() / avg_factor.clamp(min=TINY)
 
 
-def _mean_over_ranks(x: Tensor) -> Tensor:
+def mean_over_ranks(x: Tensor) -> Tensor:
     """``x`` itself without distributed training. Every rank must come here."""
     return reduce_mean(x.detach())

@@ -1,0 +1,16 @@
+"""The second bench's branches: see bench_student.py."""
+_base_ = './bench_student.py'
+data_root = 'data/shapes_bench_b/'
+metainfo = dict(classes=('triangle', 'square', 'pentagon', 'hexagon', 'circle'))
+train_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'val.json')
+test_evaluator = val_evaluator
+model = dict(
+    backbone=dict(base_channels=10),
+    neck=dict(in_channels=[10, 20, 40], out_channels=20),
+    rpn_head=dict(in_channels=20, feat_channels=20),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=20),
+        bbox_head=dict(in_channels=20, fc_out_channels=48, num_classes=5)))

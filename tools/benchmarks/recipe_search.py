@@ -1,0 +1,136 @@
+"""Train each method from the same students, several seeds, and keep the results.
+
+A seed has one trunk, a student that has been trained alone (bench*_warmup.py),
+and every method goes on from it with the same images in the same order
+(bench*_student.py), so methods can be compared in pairs. Interrupt it and start
+it again as you like: finished runs are not repeated, others go on.
+
+    python tools/benchmarks/recipe_search.py --seeds 0 1 2
+    python tools/benchmarks/recipe_table.py docs/evidence/shapes.jsonl
+"""
+import argparse
+import json
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+from mmengine.config import Config
+from recipes import METHODS, additions
+
+from ctkd_det.runs import Run, RunFailed
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / 'configs' / 'shapes'
+BENCHES = {'shapes': 'bench', 'shapes_b': 'bench_b'}  # name -> how its configs' names begin
+_writing = threading.Lock()
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--bench', choices=BENCHES, default='shapes')
+    parser.add_argument('--methods', nargs='+', metavar='METHOD',
+                        choices=['student', *METHODS], default=['student', *METHODS],
+                        help=f'of: student {" ".join(METHODS)}; default: all')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument('--jobs', type=int, default=2, help='trainings side by side')
+    parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs' / 'bench')
+    parser.add_argument('--out', type=Path, help='default: docs/evidence/BENCH.jsonl')
+    return parser.parse_args()
+
+
+def read(out: Path) -> List[dict]:
+    return [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+
+
+def write(out: Path, result: dict) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with _writing, open(out, 'a') as file:
+        file.write(json.dumps(result) + '\n')
+
+
+def finish(run: Run) -> Run:
+    """Train ``run`` to its end, from wherever it is."""
+    if not run.finished:
+        before, started = run.seconds, time.time()
+        run.start(threads=1)
+        try:
+            if run.process.wait():
+                raise RunFailed(f'{run.title} failed, see {run.work_dir / "log.txt"}')
+        finally:
+            run.process.kill()
+            run.seconds = before + time.time() - started
+    return run
+
+
+def trunk(bench: str, seed: int, folder: Path) -> Run:
+    config = CONFIGS / f'{BENCHES[bench]}_warmup.py'
+    return Run(f'{bench} trunk, seed {seed}', config, folder / 'trunk' / f'seed_{seed}',
+               Config.fromfile(config).max_epochs, [f'randomness.seed={seed}'])
+
+
+def branch(bench: str, method: str, seed: int, folder: Path, start: Path) -> Run:
+    """The run of a method, its config written beside it."""
+    name = 'student' if method == 'student' else 'distill'
+    cfg = Config.fromfile(CONFIGS / f'{BENCHES[bench]}_{name}.py')
+    cfg.randomness = dict(seed=seed)
+    # not load_from, which --resume sets aside
+    cfg.model.init_cfg = dict(type='Pretrained', checkpoint=str(start))
+    if method != 'student':
+        added = additions(method, cfg.model.roi_head.bbox_head.num_classes)
+        cfg.model.distill_losses = added['distill_losses']
+        cfg.custom_hooks = added['custom_hooks']
+        cfg.optim_wrapper.paramwise_cfg = added['temperature_paramwise']
+    work_dir = folder / method / f'seed_{seed}'
+    work_dir.mkdir(parents=True, exist_ok=True)
+    cfg.dump(work_dir / 'bench.py')
+    return Run(f'{bench} {method}, seed {seed}', work_dir / 'bench.py', work_dir, cfg.max_epochs)
+
+
+def summary(run: Run) -> Dict[str, object]:
+    """What the results file says of a finished run, mAP from 0 to 1."""
+    last = {name: values[-1] for name, (_, values) in run.scalars.items()}
+    aps = {name.replace('coco/bbox_', ''): round(value, 5)
+           for name, value in last.items() if name.startswith('coco/bbox_')}
+    temperatures = {name.split('.')[1]: round(value, 4)
+                    for name, value in last.items() if '.tau_' in name}
+    return dict(**aps, temperatures=temperatures, minutes=round(run.seconds / 60, 1))
+
+
+def commit() -> str:
+    return subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=ROOT, check=True,
+                          capture_output=True, text=True).stdout.strip()
+
+
+def main() -> None:
+    args = parse_args()
+    out = args.out or ROOT / 'docs' / 'evidence' / f'{args.bench}.jsonl'
+    folder = args.work_dir.resolve() / args.bench
+    known = {(line['method'], line['seed']) for line in read(out)}
+    todo = [(method, seed) for seed in args.seeds for method in args.methods
+            if (method, seed) not in known]
+    # mmengine reads configs in one thread only
+    trunks = {seed: trunk(args.bench, seed, folder) for _, seed in todo}
+    branches = [branch(args.bench, *job, folder, trunks[job[1]].checkpoint) for job in todo]
+
+    def work(job: Tuple[str, int], run: Run) -> None:
+        method, seed = job
+        result = dict(bench=args.bench, method=method, seed=seed, **summary(finish(run)),
+                      commit=commit())
+        write(out, result)
+        print(json.dumps(result), flush=True)
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        try:
+            list(pool.map(finish, trunks.values()))
+            list(pool.map(work, todo, branches))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,98 @@
+"""Table and plot of what recipe_search.py found.
+
+mAP in points (0 to 100): mean and standard deviation over seeds, and the
+difference to ``--against`` over the seeds that both have, with the p-value of
+a two-sided paired t-test.
+"""
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import numpy as np
+from scipy import stats
+
+Results = Dict[str, Dict[int, dict]]
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('results', type=Path, help='.jsonl that recipe_search.py wrote')
+    parser.add_argument('--against', nargs='+', default=['student', 'kd_tau4'], metavar='METHOD')
+    parser.add_argument('--plot', type=Path, help='also draw the methods, to this .png')
+    return parser.parse_args()
+
+
+def read(path: Path) -> Results:
+    """Results by method and seed."""
+    results: Results = defaultdict(dict)
+    for line in map(json.loads, path.read_text().splitlines()):
+        results[line['method']][line['seed']] = line
+    return results
+
+
+def points(runs: Dict[int, dict]) -> np.ndarray:
+    return 100 * np.array([runs[seed]['mAP'] for seed in sorted(runs)])
+
+
+def paired(runs: Dict[int, dict], others: Dict[int, dict]) -> Optional[np.ndarray]:
+    """Differences in points on the seeds that both have."""
+    seeds = sorted(runs.keys() & others.keys())
+    return 100 * np.array([runs[s]['mAP'] - others[s]['mAP'] for s in seeds])
+
+
+def describe(difference: np.ndarray) -> str:
+    """Mean difference, and p where there are enough pairs to speak of it."""
+    if len(difference) == 0 or not difference.any():
+        return ''
+    if len(difference) < 3:
+        return f'{difference.mean():+.1f}'
+    return f'{difference.mean():+.1f} (p {stats.ttest_1samp(difference, 0).pvalue:.2g})'
+
+
+def table(results: Results, against: List[str]) -> List[str]:
+    header = ['method', 'seeds', 'mAP', 'std', *(f'against {name}' for name in against),
+              'final tau', 'minutes']
+    rows = [header, ['---'] * len(header)]
+    for method in sorted(results, key=lambda name: -points(results[name]).mean()):
+        runs, mAP = results[method], points(results[method])
+        taus = [run['temperatures'].get('tau_mean') for run in runs.values()]
+        taus = [tau for tau in taus if tau is not None]
+        rows.append([
+            method, str(len(runs)), f'{mAP.mean():.1f}',
+            f'{mAP.std(ddof=1):.2f}' if len(mAP) > 1 else '',
+            *(describe(paired(runs, results.get(name, {}))) for name in against),
+            f'{np.mean(taus):.2f}' if taus else '',
+            f'{np.mean([run["minutes"] for run in runs.values()]):.1f}'])
+    return [f'| {" | ".join(row)} |' for row in rows]
+
+
+def plot(results: Results, out: Path) -> None:
+    import matplotlib
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+    methods = sorted(results, key=lambda name: points(results[name]).mean())
+    figure, axis = plt.subplots(figsize=(8, 1 + 0.3 * len(methods)), layout='constrained')
+    for row, method in enumerate(methods):
+        mAP = points(results[method])
+        colour = '#0072b2' if method.startswith('ctkd') else '#666666'
+        axis.plot(mAP, [row] * len(mAP), 'o', color=colour, alpha=.45, markersize=5)
+        axis.plot(mAP.mean(), row, '|', color=colour, markersize=16, markeredgewidth=2.5)
+    axis.set_yticks(range(len(methods)), methods)
+    axis.set_xlabel('mAP in points; a dot for each seed, a bar for their mean')
+    axis.grid(axis='x', alpha=.3)
+    axis.spines[['top', 'right']].set_visible(False)
+    figure.savefig(out, dpi=110)
+
+
+def main() -> None:
+    args = parse_args()
+    results = read(args.results)
+    print('\n'.join(table(results, args.against)))
+    if args.plot:
+        plot(results, args.plot)
+
+
+if __name__ == '__main__':
+    main()

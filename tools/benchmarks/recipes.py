@@ -1,0 +1,56 @@
+"""The methods of the bench: each a shipped distillation fragment and what differs from it."""
+import copy
+from pathlib import Path
+from typing import Any, Dict, Tuple
+
+from mmengine.config import Config
+
+FRAGMENTS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'distill'
+
+# method -> fragment, changes of its loss, changes of its temperature
+METHODS: Dict[str, Tuple[str, dict, dict]] = {
+    **{f'kd_tau{tau}': ('kd_fixed', dict(temperature=float(tau)), {})
+       for tau in ('0.5', '1', '2', '4', '8')},
+    'dkd': ('dkd', {}, {}),
+    'scheduled': ('kd_scheduled', {}, {}),
+    'ctkd': ('ctkd_global', {}, {}),
+    'ctkd_instance': ('ctkd_instance', {}, {}),
+    'ctkd_foreground': ('ctkd_foreground', {}, {}),
+    'ctkd_class': ('ctkd_class', {}, {}),
+    'ctkd+dkd': ('ctkd_dkd', {}, {}),
+    'ctkd_paper': ('ctkd_paper', {}, {}),
+    # what the search tried besides
+    **{f'kd_tau{tau}_weight{w}': (
+        'kd_fixed', dict(temperature=float(tau), loss_weight=float(w)), {})
+       for tau in ('1', '2') for w in ('0.5', '4')},
+    **{f'kd_tau{tau}_all_weight{w}': (
+        'kd_fixed', dict(temperature=float(tau), loss_weight=float(w), foreground_weight=None), {})
+       for tau in ('0.5', '1', '2', '4', '8') for w in ('0.5', '1', '2', '4')},
+    **{f'ctkd_power{p}_weight{w}': (
+        'ctkd_global', dict(tau_power=float(p), relative_adversary=True, loss_weight=float(w)),
+        dict(tau_range=7.5, lr_mult=0.2))
+       for p in ('0', '0.5', '1', '1.5', '2') for w in ('1', '4')},
+}
+
+
+def additions(method: str, num_classes: int) -> Dict[str, Any]:
+    """What ``method`` adds to the config of a distilled detector.
+
+    Returns:
+        dict: With ``distill_losses``, ``custom_hooks`` and
+        ``temperature_paramwise``, as in the fragments.
+    """
+    fragment, of_loss, of_temperature = METHODS[method]
+    cfg = copy.deepcopy(Config.fromfile(FRAGMENTS / f'{fragment}.py').to_dict())
+    for loss in cfg['distill_losses'].values():
+        loss.update(of_loss)
+        if isinstance(loss['temperature'], dict):
+            loss['temperature'].update(of_temperature)
+            lr_mult = loss['temperature'].pop('lr_mult', None)
+            if lr_mult:
+                cfg['temperature_paramwise']['custom_keys']['distill_losses']['lr_mult'] = lr_mult
+            if 'num_classes' in loss['temperature']:
+                loss['temperature']['num_classes'] = num_classes
+    return dict(distill_losses=cfg['distill_losses'],
+                custom_hooks=cfg.get('custom_hooks', []),
+                temperature_paramwise=cfg.get('temperature_paramwise', {}))

@@ -1,0 +1,110 @@
+"""In which direction the adversary pulls tau, on a real student's RoIs.
+
+For each checkpoint of the student, its and the teacher's logits on the RoIs
+of some training batches; then KL(tau), tau KL(tau) and tau^2 KL(tau) on a
+grid of temperatures, averaged over foreground and over background RoIs. The
+adversary climbs these curves: where one rises, it raises tau.
+"""
+import argparse
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Dict, List
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.runner import Runner, load_checkpoint
+from torch import Tensor
+
+import ctkd_det  # noqa: F401
+from ctkd_det.models.taps import RoITap
+
+POWERS = (0, 1, 2)
+GRID = np.geomspace(0.25, 32, 57)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config of a distilled detector')
+    parser.add_argument('checkpoints', nargs='+', type=Path, help='students, in order')
+    parser.add_argument('--batches', type=int, default=12, help='training batches to look at')
+    parser.add_argument('--out', type=Path, required=True, help='.jsonl to write; .png beside it')
+    return parser.parse_args()
+
+
+def collect(runner: Runner, checkpoint: Path, batches: int) -> Dict[str, Tensor]:
+    """Logits (N, C+1) of both detectors and labels (N,) on sampled RoIs."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+    load_checkpoint(runner.model, str(checkpoint))
+    model, found = runner.model.train(), []
+    loader = runner.build_dataloader(runner.cfg.train_dataloader, seed=0)
+    for data in islice(loader, batches):
+        data = model.data_preprocessor(data, training=True)
+        with torch.no_grad(), RoITap(model.roi_head) as record:
+            model.loss(data['inputs'], data['data_samples'])
+        teacher = model.teacher.roi_logits(data['inputs'], data['data_samples'], record.rois)
+        found.append((record.cls_score.detach(), teacher, record.labels))
+    student, teacher, labels = map(torch.cat, zip(*found, strict=True))
+    return dict(student=student, teacher=teacher, labels=labels)
+
+
+def curves(logits: Dict[str, Tensor], chosen: Tensor) -> List[List[float]]:
+    """tau^p KL(tau) for each power p, averaged over the chosen RoIs, float64."""
+    s, t = logits['student'][chosen].double(), logits['teacher'][chosen].double()
+    kl = [F.kl_div(F.log_softmax(s / tau, 1), F.log_softmax(t / tau, 1), reduction='batchmean',
+                   log_target=True).item() for tau in GRID]
+    return [(GRID**power * kl).tolist() for power in POWERS]
+
+
+def plot(lines: List[dict], out: Path) -> None:
+    import matplotlib
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+    figure, axes = plt.subplots(2, len(POWERS), figsize=(12, 6.5), sharex=True,
+                                layout='constrained')
+    students = list(dict.fromkeys(line['checkpoint'] for line in lines))
+    colours = plt.get_cmap('viridis')(np.linspace(0, .85, len(students)))
+    for line in lines:
+        row = axes[('foreground', 'background').index(line['rois'])]
+        for axis, power, values in zip(row, POWERS, line['curves'], strict=True):
+            colour = colours[students.index(line['checkpoint'])]
+            axis.plot(line['tau'], values, color=colour, label=line['checkpoint'])
+            top = int(np.argmax(values))
+            axis.plot(line['tau'][top], values[top], 'o', color=colour)
+            name = ('KL', 'τ KL', 'τ² KL')[POWERS.index(power)]
+            axis.set(title=f'{name}, {line["rois"]}', xscale='log', ylim=(0, None))
+    for axis in axes[-1]:
+        axis.set_xlabel('temperature τ')
+        axis.set_xticks([.25, .5, 1, 2, 4, 8, 16, 32], [.25, .5, 1, 2, 4, 8, 16, 32])
+        axis.minorticks_off()
+    axes[0, 0].legend(frameon=False, fontsize='small')
+    figure.savefig(out, dpi=110)
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    cfg.work_dir = str(args.out.with_suffix(''))
+    runner = Runner.from_cfg(cfg)
+    lines = []
+    for checkpoint in args.checkpoints:
+        logits = collect(runner, checkpoint, args.batches)
+        foreground = logits['labels'] < logits['student'].size(1) - 1
+        for rois, chosen in (('foreground', foreground), ('background', ~foreground)):
+            lines.append(dict(
+                checkpoint=checkpoint.stem, rois=rois, number=int(chosen.sum()),
+                student_std=logits['student'][chosen].std(1).mean().item(),
+                teacher_std=logits['teacher'][chosen].std(1).mean().item(),
+                tau=GRID.tolist(), curves=curves(logits, chosen)))
+            best = {f'p={p}': round(float(GRID[np.argmax(c)]), 2)
+                    for p, c in zip(POWERS, lines[-1]['curves'], strict=True)}
+            print(checkpoint.stem, rois, 'the adversary goes to tau', best, flush=True)
+    args.out.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    plot(lines, args.out.with_suffix('.png'))
+
+
+if __name__ == '__main__':
+    main()
