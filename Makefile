@@ -19,13 +19,13 @@ test: $(READY)
 
 docs: $(VENV)/.docs_ready
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs -q build --strict
-	@echo 'Open build/docs/index.html.'
+	@echo 'Open build/docs/index.html; its search needs a server: $(PYTHON) -m http.server -d build/docs'
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 
 clean:
-	rm -rf build *.egg-info work_dirs/demo data/shapes data/shapes_* .pytest_cache .ruff_cache
+	rm -rf build *.egg-info work_dirs/demo work_dirs/tutorial data/shapes data/shapes_* .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -exec rm -rf {} +
 
 # Complete only when the last line has run, so an interrupted set-up starts again.
