@@ -4,7 +4,7 @@ import textwrap
 
 import griffe
 
-MATH_BLOCK = re.compile(r'^( *)\.\. math::\n\n((?:\1 +\S.*\n?|\n)+)', re.M)
+MATH_BLOCK = re.compile(r'^( *)\.\. math::\n\n?((?:\1 +\S.*\n?|\n)+)', re.M)
 
 
 class RstRoles(griffe.Extension):
