@@ -1,13 +1,14 @@
 # make demo   set up .venv, distil on the embedded example, print table and pictures
 #             (make demo ARGS=--quick for a short one)
 # make test   set up .venv, run the test suite
+# make docs   set up .venv, build the documentation: open build/docs/index.html
 # make lint   check style
 # make clean  remove what the others made, but not .venv nor your own data and runs
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test docs lint clean
 
 demo: $(READY)
 	$(VENV)/bin/python tools/demo.py $(ARGS)
@@ -16,11 +17,15 @@ test: $(READY)
 	$(VENV)/bin/ruff check .
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile $(ARGS)
 
+docs: $(VENV)/.docs_ready
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs -q build --strict
+	@echo 'Open build/docs/index.html; its search needs a server: $(PYTHON) -m http.server -d build/docs'
+
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 
 clean:
-	rm -rf build *.egg-info work_dirs/demo data/shapes data/shapes_* .pytest_cache .ruff_cache
+	rm -rf build *.egg-info work_dirs/demo work_dirs/tutorial data/shapes data/shapes_* .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -exec rm -rf {} +
 
 # Complete only when the last line has run, so an interrupted set-up starts again.
@@ -32,4 +37,8 @@ $(READY): requirements/constraints.txt requirements/runtime.txt requirements/mmi
 	$(VENV)/bin/python -m pip install -q -c requirements/constraints.txt \
 		-r requirements/runtime.txt -r requirements/mminstall.txt -r requirements/tests.txt
 	$(VENV)/bin/python -m pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.docs_ready: $(READY) requirements/docs.txt
+	$(VENV)/bin/python -m pip install -q -c requirements/constraints.txt -r requirements/docs.txt
 	touch $@

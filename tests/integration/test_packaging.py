@@ -1,5 +1,6 @@
 """What ``pip install .`` gives to someone without the checkout."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -62,6 +63,19 @@ def test_configs_inherit_by_package_name(installed, tmp_path):
                   'print(ctkd_det.__file__, cfg.model.type, cfg.train_cfg.max_epochs)')
     assert printed.split() == [str(installed / 'ctkd_det' / '__init__.py'),
                                'KnowledgeDistillationTwoStageDetector', '12']
+
+
+def test_fragments_join_a_students_config_by_package_name(installed, tmp_path):
+    """The three lines of docs/distil.md, in a folder without the checkout."""
+    three_lines = re.search(r'```python\n(.*?)```', (ROOT / 'docs' / 'distil.md').read_text(), re.S)
+    (tmp_path / 'my_distill.py').write_text(three_lines.group(1))
+    (tmp_path / 'my_student.py').write_text(
+        "_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'")
+    printed = run(installed, tmp_path, '-c',
+                  'import ctkd_det; from mmengine.config import Config;'
+                  "cfg = Config.fromfile('my_distill.py');"
+                  'print(cfg.model.distill_losses.loss_ctkd.type, cfg.model.backbone.depth)')
+    assert printed.split() == ['KDLoss', '50']
 
 
 def test_recipes_are_found_by_name_through_the_model_index(installed, tmp_path):

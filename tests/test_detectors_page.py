@@ -1,0 +1,39 @@
+"""The configs and options that docs/detectors.md shows exist."""
+import inspect
+import re
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.registry import init_default_scope
+
+from ctkd_det.models import (
+    KnowledgeDistillationDenseDetector,
+    KnowledgeDistillationTwoStageDetector,
+)
+from helpers import ROOT
+
+PAGE = (ROOT / 'docs' / 'detectors.md').read_text()
+CODE = re.findall(r'```python\n(.*?)```', PAGE, re.S)
+
+
+@pytest.mark.parametrize('code', CODE, ids=['two_stage', 'dense'])
+def test_the_shown_configs_build(code, tmp_path):
+    (tmp_path / 'config.py').write_text(code)
+    cfg = Config.fromfile(tmp_path / 'config.py')
+    init_default_scope('mmdet')
+    teacher = MODELS.build(get_config(cfg.model.teacher_config).model)
+    torch.save(teacher.state_dict(), tmp_path / 'teacher.pth')
+    cfg.model.teacher_ckpt = str(tmp_path / 'teacher.pth')
+    assert 'loss_kd' in MODELS.build(cfg.model).distill_losses
+
+
+def test_the_shown_options_are_arguments():
+    table = '\n'.join(line for line in PAGE.splitlines() if line.startswith('|'))
+    shown = set(re.findall(r'`(\w+)=', table)) - {'type'}
+    two_stage, dense = (set(inspect.signature(cls.__init__).parameters) for cls in (
+        KnowledgeDistillationTwoStageDetector, KnowledgeDistillationDenseDetector))
+    ours = two_stage - {'self', 'args', 'kwargs', 'distill_losses', 'eval_teacher'}
+    assert shown == ours and dense - two_stage == set()
