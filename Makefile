@@ -17,7 +17,7 @@ test: $(READY)
 	$(VENV)/bin/ruff check .
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile $(ARGS)
 
-docs: $(VENV)/.docs_ready
+docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs -q build --strict
 	@echo 'Open build/docs/index.html; its search needs a server: $(PYTHON) -m http.server -d build/docs'
 
@@ -29,16 +29,13 @@ clean:
 	find . -name __pycache__ -not -path './$(VENV)/*' -exec rm -rf {} +
 
 # Complete only when the last line has run, so an interrupted set-up starts again.
-$(READY): requirements/constraints.txt requirements/runtime.txt requirements/mminstall.txt requirements/tests.txt setup.py
+$(READY): requirements/constraints.txt requirements/runtime.txt requirements/mminstall.txt requirements/tests.txt requirements/docs.txt setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'Python 3.10 or newer is needed: make PYTHON=python3.12 ...'; exit 1; }
 	@echo 'Setting up $(VENV): about 5 GB and some minutes, once.'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -q -c requirements/constraints.txt \
-		-r requirements/runtime.txt -r requirements/mminstall.txt -r requirements/tests.txt
+		-r requirements/runtime.txt -r requirements/mminstall.txt -r requirements/tests.txt \
+		-r requirements/docs.txt
 	$(VENV)/bin/python -m pip install -q --no-deps --no-build-isolation -e .
-	touch $@
-
-$(VENV)/.docs_ready: $(READY) requirements/docs.txt
-	$(VENV)/bin/python -m pip install -q -c requirements/constraints.txt -r requirements/docs.txt
 	touch $@
