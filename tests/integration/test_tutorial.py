@@ -7,7 +7,7 @@ from nbclient import NotebookClient
 from helpers import ROOT
 
 NOTEBOOK = ROOT / 'demo' / 'ctkd_tutorial.ipynb'
-SIZES = 'TRAIN_IMAGES, VAL_IMAGES, EPOCHS = 640, 100, 12'
+SIZES = 'TRAIN_IMAGES, VAL_IMAGES, EPOCHS = 640, 100, 5'
 FOLDER = "OUT = ROOT / 'work_dirs' / 'tutorial'"
 
 
