@@ -20,8 +20,11 @@ class BuildWithMim(build_py):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for name in MIM_CONTENT:
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, target / name)
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, target / name,
+                                ignore=shutil.ignore_patterns('__pycache__'))
+            else:
+                shutil.copy(ROOT / name, target / name)
 
 
 def requirements(name: str) -> list:

@@ -15,6 +15,7 @@ PASS_ON = dict(ignore_unknown_options=True, help_option_names=[])
 def run_tool(script: Path, args: Sequence[str]) -> None:
     """Run a script as if it had been called, in this process."""
     sys.argv = [str(script), *args]
+    sys.path.insert(0, str(script.parent))  # as for a script: its neighbours can be imported
     runpy.run_path(str(script), run_name='__main__')
 
 
@@ -76,7 +77,8 @@ def benchmark(ctx: click.Context, name: str, args: Sequence[str]) -> None:
     ctkd-det benchmark instance_kl --help
     """
     folder = shipped('ctkd_det', 'tools') / 'benchmarks'
-    scripts = {path.stem: path for path in sorted(folder.glob('*.py'))}
+    scripts = {path.stem: path for path in sorted(folder.glob('*.py'))
+               if '__main__' in path.read_text(encoding='utf-8')}
     if name in ('-h', '--help'):
         click.echo(ctx.get_help())
     elif name is None:
@@ -89,4 +91,5 @@ def benchmark(ctx: click.Context, name: str, args: Sequence[str]) -> None:
 
 
 def _first_line(script: Path) -> str:
-    return (ast.get_docstring(ast.parse(script.read_text())) or '').partition('\n')[0]
+    docstring = ast.get_docstring(ast.parse(script.read_text(encoding='utf-8')))
+    return (docstring or '').partition('\n')[0]

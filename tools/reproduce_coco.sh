@@ -2,7 +2,7 @@
 # The evidence that the embedded benches cannot give: student alone, KD and CTKD on full COCO.
 #   tools/reproduce_coco.sh [NUM_GPUS]        (default 8; SEEDS="0 1 2" METHODS="students kd ctkd")
 # Checks the data, evaluates the teacher before anything else, trains each method with each seed,
-# tests the last checkpoints and writes a report. Start it again after an interruption: finished
+# validating as it goes, and writes a report. Start it again after an interruption: finished
 # trainings are not repeated, others resume. docs/evidence.md says what it costs.
 set -euo pipefail
 cd "$(dirname "$0")/.."

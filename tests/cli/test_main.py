@@ -55,11 +55,13 @@ def test_status_of_a_failing_tool(own_argv, tmp_path):
 
 def test_benchmarks(own_argv):
     listed = invoke('benchmark').output
-    scripts = {p.stem for p in (ROOT / 'tools' / 'benchmarks').glob('*.py')}
+    scripts = {p.stem for p in (ROOT / 'tools' / 'benchmarks').glob('*.py')} - {'recipes'}
     assert {line.partition(':')[0] for line in listed.splitlines()} == scripts
     assert 'instance_kl: How much faster the vectorised' in listed
     result = invoke('benchmark', 'instance_kl', '--rois', '8', '--classes', '4')
     assert result.output.startswith('8 RoIs, 5 logits: loop')
+    # what a benchmark imports from its own folder is found
+    assert '--seeds' in invoke('benchmark', 'recipe_search', '--help').output
     unknown = invoke('benchmark', 'fast')
     assert unknown.exit_code == 2 and 'instance_kl' in unknown.output
 

@@ -106,3 +106,12 @@ def test_a_checkpoint_has_the_last_word(resume, teacher, shapes, tmp_path):
     runner = run(cfg, tmp_path / 'second')
     assert same(runner.model.state_dict(), saved['state_dict'], 'neck')
     assert not same(runner.model.state_dict(), runner.model.teacher_model.state_dict(), 'neck')
+
+
+def test_a_head_is_not_inherited_where_its_classes_may_be_in_another_order(teacher):
+    cfg = student(teacher, ['neck', 'roi_head'])
+    cfg.model.class_mapping = 'by_name'
+    with pytest.raises(ValueError, match="inherit.*'roi_head'.*class_mapping"):
+        build(cfg)
+    cfg.model.inherit = ['neck']
+    build(cfg)

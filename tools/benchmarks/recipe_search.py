@@ -101,14 +101,17 @@ def summary(run: Run) -> Dict[str, object]:
 
 
 def commit() -> str:
-    return subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=ROOT, check=True,
-                          capture_output=True, text=True).stdout.strip()
+    """Of the code that runs; 'unknown' outside a checkout."""
+    git = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=ROOT, capture_output=True,
+                         text=True)
+    return git.stdout.strip() or 'unknown'
 
 
 def main() -> None:
     args = parse_args()
     out = args.out or ROOT / 'docs' / 'evidence' / f'{args.bench}.jsonl'
     folder = args.work_dir.resolve() / args.bench
+    code = commit()
     known = {(line['method'], line['seed']) for line in read(out)}
     todo = [(method, seed) for seed in args.seeds for method in args.methods
             if (method, seed) not in known]
@@ -119,7 +122,7 @@ def main() -> None:
     def work(job: Tuple[str, int], run: Run) -> None:
         method, seed = job
         result = dict(bench=args.bench, method=method, seed=seed, **summary(finish(run)),
-                      commit=commit())
+                      commit=code)
         write(out, result)
         print(json.dumps(result), flush=True)
 

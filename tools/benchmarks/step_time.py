@@ -76,7 +76,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = build(cfg, Path(folder)).to(args.device)
     weights = {name: loss.loss_weight for name, loss in model.distill_losses.items()}
-    data = batch(args, cfg.model.get('roi_head', {}).get('bbox_head', {}).get('num_classes', 80))
+    data = batch(args, model.teacher.heads(model)[0].num_classes)
     seconds: Dict[str, List[float]] = dict(plain=[], distilled=[])
     for number in range(args.steps + 1):  # the first of each is a warm-up
         for kind, times in seconds.items():

@@ -43,9 +43,9 @@ def collect(runner: Runner, checkpoint: Path, batches: int) -> Dict[str, Tensor]
     loader = runner.build_dataloader(runner.cfg.train_dataloader, seed=0)
     for data in islice(loader, batches):
         data = model.data_preprocessor(data, training=True)
-        with torch.no_grad(), RoITap(model.roi_head) as record:
+        with torch.no_grad(), RoITap(model.roi_head) as (record, ):
             model.loss(data['inputs'], data['data_samples'])
-        teacher = model.teacher.roi_logits(data['inputs'], data['data_samples'], record.rois)
+        teacher, = model.teacher.roi_logits(data['inputs'], data['data_samples'], [record.rois])
         found.append((record.cls_score.detach(), teacher, record.labels))
     student, teacher, labels = map(torch.cat, zip(*found, strict=True))
     return dict(student=student, teacher=teacher, labels=labels)

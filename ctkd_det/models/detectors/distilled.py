@@ -49,6 +49,7 @@ class DistilledDetector:
         self.inherit = [inherit] if isinstance(inherit, str) else list(inherit)
         # says now, not in training, if something cannot be inherited
         inheritable_weights(self, self.teacher_model, self.inherit)
+        self._check_inherited_classes()
         sigmoids = has_sigmoids(self.teacher.heads(self)[0])
         for name, loss in self.distill_losses.items():
             if loss.for_sigmoids != sigmoids:
@@ -56,6 +57,15 @@ class DistilledDetector:
                     f"{name}: {type(loss).__name__} is {'' if loss.for_sigmoids else 'not '}for "
                     f"heads with use_sigmoid=True; the student's has use_sigmoid={sigmoids}")
         self._classes_checked = False
+
+    def _check_inherited_classes(self) -> None:
+        """Of another number of classes nothing fits; of as many, their rows could be swapped."""
+        own, theirs = (self.teacher.heads(x)[0].num_classes for x in (self, self.teacher_model))
+        heads = [name for name in self.inherit if name.split('.')[0] in ('roi_head', 'bbox_head')]
+        if heads and own == theirs and self.teacher.map_classes.how is not None:
+            raise ValueError(f"inherit: {heads} would bring the teacher's order of classes, which "
+                             'class_mapping says may be another; inherit backbone, neck or '
+                             'rpn_head only')
 
     @property
     def teacher_model(self) -> nn.Module:

@@ -106,7 +106,8 @@ def classes_of_config(config: dict, num_classes: int) -> Names:
             dataset = dataset.get('dataset') or dataset['datasets'][0]
         if not dataset:
             continue
-        known = getattr(DATASETS.get(dataset['type']), 'METAINFO', {})
+        kind = dataset['type']  # a name, or the class itself in MMEngine's pure-Python configs
+        known = getattr(DATASETS.get(kind) if isinstance(kind, str) else kind, 'METAINFO', {})
         names = (dataset.get('metainfo') or {}).get('classes') or known.get('classes')
         if names and len(names) == num_classes:
             return tuple(names)

@@ -1,0 +1,97 @@
+"""The bench on a few images: every part of it runs, and goes on where it was."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from helpers import ROOT
+
+BENCHMARKS = ROOT / 'tools' / 'benchmarks'
+sys.path.insert(0, str(BENCHMARKS))
+
+import recipe_table  # noqa: E402
+from recipes import METHODS, additions  # noqa: E402
+
+
+@pytest.fixture(scope='module')
+def tree(tmp_path_factory, request):
+    """A copy of configs and tools whose bench takes one epoch of a few images."""
+    folder = tmp_path_factory.mktemp('bench')
+    for name in ('configs', 'tools', 'ctkd_det'):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copytree(request.getfixturevalue('shapes'), folder / 'data' / 'shapes_bench')
+    for name in ('bench_warmup', 'bench_student'):
+        path = folder / 'configs' / 'shapes' / f'{name}.py'
+        text = path.read_text()
+        epochs = text.split('max_epochs = ')[1].split('\n')[0]
+        path.write_text(text.replace(f'max_epochs = {epochs}', 'max_epochs = 1'))
+    return folder
+
+
+def call(tree: Path, script: str, *args: str) -> str:
+    result = subprocess.run(
+        [sys.executable, str(tree / 'tools' / 'benchmarks' / script), *args], cwd=tree, text=True,
+        capture_output=True, env=dict(os.environ, PYTHONPATH=str(tree)))
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+def test_search_gradient_and_table(tree):
+    search = ['recipe_search.py', '--seeds', '0', '--methods', 'student', 'ctkd', '--jobs', '1']
+    call(tree, *search)
+    out = tree / 'docs' / 'evidence' / 'shapes.jsonl'
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line['method'] for line in lines] == ['student', 'ctkd']
+    assert lines[0]['temperatures'] == {}
+    # theta starts at tau = 1 and has had one step or so
+    assert lines[1]['temperatures']['tau_mean'] == pytest.approx(1.0, abs=0.02)
+    assert all(line['seed'] == 0 and 0 <= line['mAP'] <= 1 for line in lines)
+    # both branches start from the one trunk
+    for method in ('student', 'ctkd'):
+        config = (tree / 'work_dirs/bench/shapes' / method / 'seed_0/bench.py').read_text()
+        assert 'trunk/seed_0/epoch_1.pth' in config
+    call(tree, *search)
+    assert len(out.read_text().splitlines()) == 2  # nothing is repeated
+    call(tree, 'temperature_gradient.py', str(tree / 'configs/shapes/bench_distill.py'),
+         str(tree / 'work_dirs/bench/shapes/ctkd/seed_0/epoch_1.pth'), '--batches', '1',
+         '--out', str(tree / 'gradient.jsonl'))
+    foreground, background = map(json.loads, (tree / 'gradient.jsonl').read_text().splitlines())
+    for line in (foreground, background):
+        kl, tau_kl, tau2_kl = map(np.array, line['curves'])
+        tau = np.array(line['tau'])
+        np.testing.assert_allclose(tau_kl, tau * kl)
+        np.testing.assert_allclose(tau2_kl, tau**2 * kl)
+        # for large tau, tau^2 KL tends to a constant: half the variance of the difference
+        assert tau2_kl[-1] == pytest.approx(tau2_kl[-3], rel=0.05) and tau2_kl[0] < tau2_kl[-1]
+    assert 'ctkd' in call(tree, 'recipe_table.py', str(out), '--plot', str(tree / 'table.png'))
+    assert (tree / 'table.png').stat().st_size > 5000
+
+
+def test_the_table_pairs_seeds(tmp_path):
+    student, kd = [0.30, 0.32, 0.31], [0.35, 0.36, 0.37]
+    path = tmp_path / 'results.jsonl'
+    path.write_text(''.join(
+        json.dumps(dict(method=method, seed=seed, mAP=mAP, temperatures={}, minutes=1.0)) + '\n'
+        for method, values in (('student', student), ('kd_tau1', [0.9, *kd]))
+        for seed, mAP in enumerate(values, start=3 - len(values) + 1)))
+    rows = recipe_table.table(recipe_table.read(path), ['student'])
+    p = stats.ttest_rel(kd, student).pvalue
+    assert f'+5.0 (p {p:.2g})' in rows[2]  # the seed that only one of them has is left out
+    assert rows[3].startswith('| student | 3 | 31.0 | 1.00 |')
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_method_is_a_shipped_fragment(method):
+    added = additions(method, num_classes=8)
+    (loss, ) = added['distill_losses'].values()
+    learned = isinstance(loss['temperature'], dict)
+    assert bool(added['custom_hooks']) == learned
+    if method.startswith('kd_tau'):
+        assert loss['temperature'] == float(method.split('_')[1].removeprefix('tau'))
+    assert not learned or loss['temperature'].get('num_classes', 8) == 8
