@@ -1,7 +1,7 @@
 """Writes the short config that one command line stands for."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, Optional
 
 import click
 from mmdet.models.detectors import TwoStageDetector
@@ -11,6 +11,7 @@ from mmengine.config import Config
 from ctkd_det.models import KnowledgeDistillationTwoStageDetector
 from .coco_folder import CocoFolder
 from .methods import read_method
+from .pair import check_classes, check_inherit, check_stage
 from .source_code import assignment
 from .student import data_for, heads_for
 from .zoo import Source
@@ -26,15 +27,15 @@ class Recipe:
         teacher_ckpt: The teacher's weights, an absolute path or a URL.
         method: As in 'ctkd' or 'ctkd+dkd'.
         data: A data set instead of the student's own.
-        mapped: Whether the classes are mapped, so that their numbers may
-            differ.
+        options: Further arguments of the detector: ``class_mapping``,
+            ``inherit``, ``teacher_stage``.
     """
     student: Source
     teacher: Source
     teacher_ckpt: str
     method: str
     data: Optional[CocoFolder] = None
-    mapped: bool = False
+    options: Dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -62,13 +63,9 @@ class Recipe:
         if kind is None or not issubclass(kind, TwoStageDetector):
             raise click.ClickException(f'the student {self.student.path} is a '
                                        f'{self.student.config.model.type}, no two-stage detector')
-        found = self.teacher.num_classes
-        if found != self.num_classes and not self.mapped:
-            raise click.ClickException(
-                f'the teacher {self.teacher.path} has {found} classes, the student '
-                f'{self.num_classes}: take a teacher that was trained on these classes. Where some '
-                "have the same names, class_mapping='by_name' lets it teach those: "
-                '--cfg-options model.class_mapping=by_name')
+        check_classes(self.teacher, self.num_classes, self.options.get('class_mapping'))
+        check_inherit(self.student, self.teacher, self.options.get('inherit', ()))
+        check_stage(self.student, self.teacher, self.options.get('teacher_stage'))
 
     def text(self) -> str:
         """The config file, to be read, kept and edited."""
@@ -77,7 +74,7 @@ class Recipe:
         model = dict(
             type=KnowledgeDistillationTwoStageDetector.__name__,
             teacher_config=self.teacher.reference, teacher_ckpt=self.teacher_ckpt,
-            distill_losses=method.losses)
+            distill_losses=method.losses, **self.options)
         if self.num_classes != self.student.num_classes:
             model['roi_head'] = heads_for(base.model.roi_head, self.student.num_classes,
                                           self.num_classes)
