@@ -35,7 +35,7 @@ class TeacherStage(click.ParamType):
               help="its weights; auto: those of MMDetection's model zoo")
 @click.option('--method', default='ctkd', show_default=True, shell_complete=_complete_method,
               help='ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, dkd, dist ...; several '
-              'with +, as in ctkd+dkd')
+              'with +, as in ctkd+dkd; for single-stage students ctkd, kd')
 @click.option('--data', type=click.Path(path_type=Path),
               help="folder of a data set in COCO's format, instead of the student's own")
 @click.option('--class-mapping', type=click.Choice(['by_name']),

@@ -1,9 +1,35 @@
-"""Whether two configs can be student and teacher, told without building them."""
+"""Whether two configs can be student and teacher, told before anything is written."""
 from typing import Optional, Sequence, Set, Union
 
 import click
 
+from .kinds import SINGLE_STAGE, ends_in_sigmoids, kind_of, other_locations
 from .zoo import Source
+
+
+def check_kinds(student: Source, teacher: Source) -> None:
+    """See whether both classify the same things, in the same way.
+
+    Raises:
+        click.ClickException: if one is a two-stage and the other a
+            single-stage detector, or something else; only one ends in
+            sigmoids; or single-stage detectors have other anchors or points.
+    """
+    kinds = [kind_of(source) for source in (student, teacher)]
+    if kinds[0] is not kinds[1]:
+        raise click.ClickException(
+            f'the student {student.path} is a {kinds[0].name} detector, the teacher '
+            f'{teacher.path} a {kinds[1].name} one: what one classifies, RoIs or fixed locations, '
+            f'the other does not. Take a {kinds[0].name} teacher')
+    if ends_in_sigmoids(student) != ends_in_sigmoids(teacher):
+        ends = ['sigmoids' if ends_in_sigmoids(s) else 'a softmax' for s in (student, teacher)]
+        raise click.ClickException(
+            f"the student's classifier ends in {ends[0]}, that of the teacher {teacher.path} in "
+            f'{ends[1]}: their logits say different things')
+    different = kinds[0] is SINGLE_STAGE and other_locations(teacher, student)
+    if different:
+        raise click.ClickException(f'the teacher {teacher.path} classifies other anchors or points '
+                                   f'than the student: {different}')
 
 
 def check_classes(teacher: Source, num_classes: int, mapping: Optional[str]) -> None:
@@ -47,7 +73,10 @@ def check_stage(student: Source, teacher: Source, stage: Union[int, str, None]) 
     Raises:
         click.ClickException: if not.
     """
-    number, students = (s.config.model.roi_head.get('num_stages', 1) for s in (teacher, student))
+    if stage is not None and kind_of(teacher) is SINGLE_STAGE:
+        raise click.ClickException('--teacher-stage: a single-stage teacher has no stages')
+    number, students = (s.config.model.get('roi_head', {}).get('num_stages', 1)
+                        for s in (teacher, student))
     if isinstance(stage, int) and stage >= number:
         raise click.ClickException(
             f'--teacher-stage {stage}: the teacher {teacher.path} has {number} '

@@ -4,14 +4,12 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 import click
-from mmdet.models.detectors import TwoStageDetector
-from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from ctkd_det.models import KnowledgeDistillationTwoStageDetector
 from .coco_folder import CocoFolder
+from .kinds import ends_in_sigmoids, kind_of
 from .methods import read_method
-from .pair import check_classes, check_inherit, check_stage
+from .pair import check_classes, check_inherit, check_kinds, check_stage
 from .source_code import assignment
 from .student import data_for, heads_for
 from .zoo import Source
@@ -59,25 +57,22 @@ class Recipe:
                 raise click.ClickException(
                     f'the {role} {source.path} is a distillation config: give a plain one'
                     + ('; to train it as it is: ctkd-det train' if role == 'student' else ''))
-        kind = MODELS.get(self.student.config.model.type)
-        if kind is None or not issubclass(kind, TwoStageDetector):
-            raise click.ClickException(f'the student {self.student.path} is a '
-                                       f'{self.student.config.model.type}, no two-stage detector')
+        check_kinds(self.student, self.teacher)
         check_classes(self.teacher, self.num_classes, self.options.get('class_mapping'))
         check_inherit(self.student, self.teacher, self.options.get('inherit', ()))
         check_stage(self.student, self.teacher, self.options.get('teacher_stage'))
 
     def text(self) -> str:
         """The config file, to be read, kept and edited."""
-        method = read_method(self.method, self.num_classes)
-        base = self.student.config
+        kind, base = kind_of(self.student), self.student.config
+        method = read_method(self.method, self.num_classes, ends_in_sigmoids(self.student))
         model = dict(
-            type=KnowledgeDistillationTwoStageDetector.__name__,
+            type=kind.distilled.__name__,
             teacher_config=self.teacher.reference, teacher_ckpt=self.teacher_ckpt,
             distill_losses=method.losses, **self.options)
         if self.num_classes != self.student.num_classes:
-            model['roi_head'] = heads_for(base.model.roi_head, self.student.num_classes,
-                                          self.num_classes)
+            model[kind.head] = heads_for(base.model[kind.head], self.student.num_classes,
+                                         self.num_classes)
         blocks = dict(
             _base_=self.student.reference,
             custom_imports=dict(imports=_imports(base), allow_failed_imports=False), model=model)
