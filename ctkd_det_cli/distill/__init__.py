@@ -1,7 +1,7 @@
 """``ctkd-det distill``: one line for a whole distillation."""
 import shlex
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Union
 
 import click
 
@@ -14,6 +14,20 @@ def _complete_method(ctx: click.Context, param: click.Parameter, incomplete: str
     return [name for name in fragments() if name.startswith(incomplete)]
 
 
+class TeacherStage(click.ParamType):
+    """A stage of a cascade, from 0, or their mean."""
+    name = 'stage'
+
+    def convert(self, value: Union[int, str], param: Optional[click.Parameter],
+                ctx: Optional[click.Context]) -> Union[int, str]:
+        if value == 'mean' or isinstance(value, int):
+            return value
+        if not value.isdecimal():
+            self.fail(f"{value!r} is neither 'mean' nor the number of a stage, 0 or more", param,
+                      ctx)
+        return int(value)
+
+
 @click.command(context_settings=dict(ignore_unknown_options=True))
 @click.argument('student')
 @click.option('--teacher', required=True, help='its config: a name or a path')
@@ -21,9 +35,15 @@ def _complete_method(ctx: click.Context, param: click.Parameter, incomplete: str
               help="its weights; auto: those of MMDetection's model zoo")
 @click.option('--method', default='ctkd', show_default=True, shell_complete=_complete_method,
               help='ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, dkd, dist ...; several '
-              'with +, as in ctkd+dkd')
+              'with +, as in ctkd+dkd; for single-stage students ctkd, kd')
 @click.option('--data', type=click.Path(path_type=Path),
               help="folder of a data set in COCO's format, instead of the student's own")
+@click.option('--class-mapping', type=click.Choice(['by_name']),
+              help="the teacher knows the student's classes among others, or in another order")
+@click.option('--inherit', multiple=True, metavar='PART',
+              help="start with the teacher's weights of it: neck, rpn_head ...; may be repeated")
+@click.option('--teacher-stage', type=TeacherStage(), metavar='N|mean',
+              help='stage of a cascade that teaches, from 0, or the mean of all')
 @click.option('--out', type=click.Path(dir_okay=False, path_type=Path),
               help='config file to write  [default: STUDENT_METHOD_TEACHER.py]')
 @click.option('--work-dir', type=click.Path(file_okay=False), help='of the training')
@@ -31,8 +51,9 @@ def _complete_method(ctx: click.Context, param: click.Parameter, incomplete: str
 @click.option('--force', is_flag=True, help='replace an edited config file')
 @click.argument('train_options', nargs=-1, type=click.UNPROCESSED)
 def distill(student: str, teacher: str, teacher_ckpt: Optional[str], method: str,
-            data: Optional[Path], out: Optional[Path], work_dir: Optional[str], dry_run: bool,
-            force: bool, train_options: Sequence[str]) -> None:
+            data: Optional[Path], class_mapping: Optional[str], inherit: Sequence[str],
+            teacher_stage: Union[int, str, None], out: Optional[Path], work_dir: Optional[str],
+            dry_run: bool, force: bool, train_options: Sequence[str]) -> None:
     """Let STUDENT learn from a teacher.
 
     Writes the short config that the line stands for, shows it and trains it.
@@ -52,9 +73,11 @@ def distill(student: str, teacher: str, teacher_ckpt: Optional[str], method: str
     from .recipe import Recipe, write
     from .zoo import find_config
     source = find_config(teacher)
+    options = dict(class_mapping=class_mapping, inherit=list(inherit) or None,
+                   teacher_stage=teacher_stage)
     recipe = Recipe(
-        find_config(student), source, _weights(teacher_ckpt, source), method,
-        _data(data), any(o.startswith('model.class_mapping=') for o in train_options))
+        find_config(student), source, _weights(teacher_ckpt, source), method, _data(data),
+        {name: value for name, value in options.items() if value is not None})
     recipe.check()
     out = (out or Path(f'{recipe.name}.py')).absolute()
     text = write(recipe, out, force)

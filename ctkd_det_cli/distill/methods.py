@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import click
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from ..places import shipped
 
-SHORT = dict(ctkd='ctkd_global', kd='kd_fixed')
+# for softmax classifiers, and for those that end in sigmoids
+SHORT = dict(ctkd=('ctkd_global', 'ctkd_sigmoid'), kd=('kd_fixed', 'kd_sigmoid'))
 
 
 @dataclass
@@ -20,30 +22,34 @@ class Method:
     custom_keys: Dict[str, dict] = field(default_factory=dict)
 
 
-def fragments() -> Dict[str, Path]:
-    """Name of each method and its file."""
+def fragments(sigmoids: bool = False) -> Dict[str, Path]:
+    """Name of each method and its file, for a classifier that ends in sigmoids or does not."""
     folder = shipped('ctkd_det', 'configs') / '_base_' / 'distill'
     files = {path.stem: path for path in sorted(folder.glob('*.py'))}
-    return {**{short: files[name] for short, name in SHORT.items()}, **files}
+    return {**{short: files[names[sigmoids]] for short, names in SHORT.items()}, **files}
 
 
-def read_method(name: str, num_classes: int) -> Method:
+def read_method(name: str, num_classes: int, sigmoids: bool = False) -> Method:
     """Read a method, or several joined with ``+``.
 
     Args:
         name (str): As in 'ctkd' or 'ctkd+dkd'.
         num_classes (int): Number of the student's classes.
+        sigmoids (bool): Whether its classifier ends in sigmoids.
 
     Raises:
-        click.ClickException: if a name is unknown.
+        click.ClickException: if a name is unknown, or of a method for
+            another kind of classifiers.
     """
-    files, method = fragments(), Method()
+    files, method = fragments(sigmoids), Method()
     for part in name.split('+'):
         if part not in files:
             close = difflib.get_close_matches(part, files) or files
             raise click.ClickException(f'unknown method {part!r}; perhaps {", ".join(close)}. '
                                        f'All: {", ".join(files)}')
         fragment = Config.fromfile(files[part]).to_dict()
+        if not _suits(fragment, sigmoids):
+            raise click.ClickException(_unsuitable(part, sigmoids))
         for key, loss in fragment['distill_losses'].items():
             # two methods may call their loss loss_ctkd
             key = f'loss_{files[part].stem}' if key in method.losses else key
@@ -51,6 +57,19 @@ def read_method(name: str, num_classes: int) -> Method:
         method.hooks += [h for h in fragment.get('custom_hooks', []) if h not in method.hooks]
         method.custom_keys.update(fragment.get('temperature_paramwise', {}).get('custom_keys', {}))
     return method
+
+
+def _suits(fragment: dict, sigmoids: bool) -> bool:
+    return all(MODELS.get(loss['type']).for_sigmoids == sigmoids
+               for loss in fragment['distill_losses'].values())
+
+
+def _unsuitable(name: str, sigmoids: bool) -> str:
+    ends = 'sigmoids, as those of single-stage detectors do' if sigmoids else 'a softmax'
+    suitable = [other for other, file in fragments(sigmoids).items()
+                if _suits(Config.fromfile(file).to_dict(), sigmoids)]
+    return (f"method {name} is not for this student: its classifier ends in {ends}. For it there "
+            f'are {", ".join(suitable)}')
 
 
 def _with_classes(config: Any, num_classes: int) -> Any:

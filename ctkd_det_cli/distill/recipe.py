@@ -1,16 +1,15 @@
 """Writes the short config that one command line stands for."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, Optional
 
 import click
-from mmdet.models.detectors import TwoStageDetector
-from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from ctkd_det.models import KnowledgeDistillationTwoStageDetector
 from .coco_folder import CocoFolder
+from .kinds import ends_in_sigmoids, kind_of
 from .methods import read_method
+from .pair import check_classes, check_inherit, check_kinds, check_stage
 from .source_code import assignment
 from .student import data_for, heads_for
 from .zoo import Source
@@ -26,15 +25,15 @@ class Recipe:
         teacher_ckpt: The teacher's weights, an absolute path or a URL.
         method: As in 'ctkd' or 'ctkd+dkd'.
         data: A data set instead of the student's own.
-        mapped: Whether the classes are mapped, so that their numbers may
-            differ.
+        options: Further arguments of the detector: ``class_mapping``,
+            ``inherit``, ``teacher_stage``.
     """
     student: Source
     teacher: Source
     teacher_ckpt: str
     method: str
     data: Optional[CocoFolder] = None
-    mapped: bool = False
+    options: Dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -58,29 +57,22 @@ class Recipe:
                 raise click.ClickException(
                     f'the {role} {source.path} is a distillation config: give a plain one'
                     + ('; to train it as it is: ctkd-det train' if role == 'student' else ''))
-        kind = MODELS.get(self.student.config.model.type)
-        if kind is None or not issubclass(kind, TwoStageDetector):
-            raise click.ClickException(f'the student {self.student.path} is a '
-                                       f'{self.student.config.model.type}, no two-stage detector')
-        found = self.teacher.num_classes
-        if found != self.num_classes and not self.mapped:
-            raise click.ClickException(
-                f'the teacher {self.teacher.path} has {found} classes, the student '
-                f'{self.num_classes}: take a teacher that was trained on these classes. Where some '
-                "have the same names, class_mapping='by_name' lets it teach those: "
-                '--cfg-options model.class_mapping=by_name')
+        check_kinds(self.student, self.teacher)
+        check_classes(self.teacher, self.num_classes, self.options.get('class_mapping'))
+        check_inherit(self.student, self.teacher, self.options.get('inherit', ()))
+        check_stage(self.student, self.teacher, self.options.get('teacher_stage'))
 
     def text(self) -> str:
         """The config file, to be read, kept and edited."""
-        method = read_method(self.method, self.num_classes)
-        base = self.student.config
+        kind, base = kind_of(self.student), self.student.config
+        method = read_method(self.method, self.num_classes, ends_in_sigmoids(self.student))
         model = dict(
-            type=KnowledgeDistillationTwoStageDetector.__name__,
+            type=kind.distilled.__name__,
             teacher_config=self.teacher.reference, teacher_ckpt=self.teacher_ckpt,
-            distill_losses=method.losses)
+            distill_losses=method.losses, **self.options)
         if self.num_classes != self.student.num_classes:
-            model['roi_head'] = heads_for(base.model.roi_head, self.student.num_classes,
-                                          self.num_classes)
+            model[kind.head] = heads_for(base.model[kind.head], self.student.num_classes,
+                                         self.num_classes)
         blocks = dict(
             _base_=self.student.reference,
             custom_imports=dict(imports=_imports(base), allow_failed_imports=False), model=model)

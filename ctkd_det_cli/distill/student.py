@@ -13,14 +13,19 @@ from .source_code import Name
 PALETTE = len(CocoDataset.METAINFO['palette'])
 
 
-def heads_for(roi_head: dict, old: int, new: int) -> dict:
-    """What has to be merged into ``roi_head`` so that all its heads have ``new`` classes.
+def heads_for(head: dict, old: int, new: int) -> dict:
+    """What has to be merged into a head so that it has ``new`` classes.
 
+    That is the ``roi_head`` of a two-stage detector, with all its heads, or
+    the ``bbox_head`` of a single-stage detector.
     Heads with another number than ``old``, as HTC's for stuff, keep it.
     mmengine replaces lists as a whole: cascades' heads come back complete.
     """
-    changes = _changed(roi_head, old, new) or {}
-    if isinstance(roi_head['bbox_head'], dict):  # which may not state mmdet's default of 80
+    changes = _changed(head, old, new) or {}
+    # a head need not state mmdet's default of 80
+    if 'bbox_head' not in head:
+        changes['num_classes'] = new
+    elif isinstance(head['bbox_head'], dict):
         changes.setdefault('bbox_head', {})['num_classes'] = new
     return changes
 
@@ -53,7 +58,7 @@ def data_for(student: Config, data: CocoFolder) -> dict:
         click.ClickException: if the config trains on something else than one
             COCO data set, or needs masks that the data do not have.
     """
-    masks = student.model.roi_head.get('mask_head') is not None
+    masks = student.model.get('roi_head', {}).get('mask_head') is not None
     if masks and not data.train.has_masks:
         raise click.ClickException(f'the student predicts masks, but not every annotation of '
                                    f'{data.train.ann_file} has one: take a box detector')

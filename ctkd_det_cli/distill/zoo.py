@@ -28,18 +28,24 @@ class Source:
     config: Config
 
     @property
-    def num_classes(self) -> int:
-        """int: C, without the background, of the (first) box head.
+    def classifier(self) -> dict:
+        """dict: The (first) box head, of a two-stage or a single-stage detector.
 
         Raises:
             click.ClickException: if the model has none.
         """
-        head = self.config.get('model', {}).get('roi_head', {}).get('bbox_head')
+        model = self.config.get('model', {})
+        head = (model.get('roi_head') or model).get('bbox_head')
         head = head[0] if isinstance(head, (list, tuple)) else head
         if not head:
-            raise click.ClickException(
-                f'{self.path} is no two-stage detector: its model has no roi_head with a bbox_head')
-        return head.get('num_classes', 80)  # mmdet's own default
+            raise click.ClickException(f'{self.path} is no detector with classes: its model has '
+                                       'no bbox_head')
+        return head
+
+    @property
+    def num_classes(self) -> int:
+        """int: C, without the background."""
+        return self.classifier.get('num_classes', 80)  # mmdet's own default
 
 
 def find_config(name: str) -> Source:

@@ -13,7 +13,7 @@ from ctkd_det.visualization.scalars import read_scalars
 from ctkd_det_cli.distill.methods import fragments, read_method
 from ctkd_det_cli.distill.student import heads_for
 from ctkd_det_cli.distill.zoo import find_config, weights_url
-from helpers import CLASSES, CONFIGS
+from helpers import CLASSES, CONFIGS, make_teacher
 
 
 def distill(*args):
@@ -43,7 +43,7 @@ def test_every_fragment_is_a_method():
     assert set(fragments()) == {'kd', 'ctkd'} | {
         p.stem for p in (CONFIGS / '_base_' / 'distill').glob('*.py')}
     for name in fragments():
-        for loss in read_method(name, 3).losses.values():
+        for loss in read_method(name, 3, sigmoids='sigmoid' in name).losses.values():
             assert '80' not in str(loss)
 
 
@@ -102,9 +102,16 @@ def test_an_edited_config_is_kept(folder, tmp_path):
     (dict(teacher_ckpt='missing.pth'), 'there is no file .*missing.pth'),
     (dict(method='ctdk'), "unknown method 'ctdk'; perhaps .*ctkd"),
     (dict(teacher='faster-rcnn_r50_fpn_1x_coco'),
-     "80 classes, the student 8: .*class_mapping='by_name'"),
-    (dict(teacher='retinanet_r50_fpn_1x_coco'), 'no two-stage detector'),
-    (dict(student='retinanet_r50_fpn_1x_coco'), 'no two-stage detector'),
+     '80 classes, the student 8: .*--class-mapping by_name$'),
+    (dict(student='faster-rcnn_r50_fpn_1x_coco', class_mapping='by_name'),
+     '8 classes, the student 80: .*trained on these classes.$'),
+    (dict(class_mapping='by_number'), 'by_number.*by_name'),
+    (dict(inherit='rpn'), 'no rpn in common, but backbone, neck, roi_head, rpn_head'),
+    (dict(teacher_stage='last'), "'last' is neither 'mean' nor the number of a stage"),
+    (dict(teacher_stage=-1), "'-1' is neither"),
+    (dict(teacher_stage=1), 'has 1 stage, 0$'),
+    (dict(teacher='cascade-rcnn_r50_fpn_1x_coco', class_mapping='by_name', teacher_stage=3),
+     'has 3 stages, 0 to 2$'),
     (dict(student=str(CONFIGS / 'shapes' / 'kd.py')), 'is a distillation config.*ctkd-det train'),
     (dict(data='nowhere'), 'there is no folder .*nowhere')])
 def test_errors(change, message, folder, tmp_path):
@@ -120,10 +127,58 @@ def test_errors(change, message, folder, tmp_path):
 
 
 def test_class_mapping_lets_the_numbers_differ(folder, tmp_path):
-    result = distill(folder / 'student.py', '--teacher', 'faster-rcnn_r50_fpn_1x_coco',
-                     '--teacher-ckpt', 'auto', '--out', tmp_path / 'x.py', '--cfg-options',
-                     'model.class_mapping=by_name')
+    """The config says so, and the detector that it builds gathers the student's columns."""
+    names = [f'c{i}' for i in range(4)] + list(reversed(CLASSES))
+    teacher = make_teacher(tmp_path, tuple(names), roi_head=dict(bbox_head=dict(num_classes=12)))
+    result = distill(folder / 'student.py', '--teacher', teacher['teacher_config'],
+                     '--teacher-ckpt', teacher['teacher_ckpt'], '--class-mapping', 'by_name',
+                     '--out', tmp_path / 'x.py')
     assert result.exit_code == 0, result.output
+    cfg = Config.fromfile(tmp_path / 'x.py')
+    assert cfg.model.class_mapping == 'by_name'
+    assert 'inherit' not in cfg.model and 'teacher_stage' not in cfg.model
+    init_default_scope('mmdet')
+    mapping = MODELS.build(cfg.model).teacher.map_classes
+    mapping.settle(CLASSES)
+    assert mapping(torch.arange(13.)[None]).tolist() == [[11, 10, 9, 8, 7, 6, 5, 4, 12]]
+
+
+def test_inherited_parts_and_the_stage_that_teaches(folder, tmp_path):
+    teacher = folder / 'teacher'
+    result = distill(folder / 'student.py', '--teacher', teacher / 'teacher.py', '--teacher-ckpt',
+                     teacher / 'teacher.pth', '--inherit', 'neck', '--inherit',
+                     'backbone.layer1', '--teacher-stage', '0', '--out', tmp_path / 'x.py')
+    assert result.exit_code == 0, result.output
+    cfg = Config.fromfile(tmp_path / 'x.py')
+    assert cfg.model.inherit == ['neck', 'backbone.layer1'] and cfg.model.teacher_stage == 0
+    init_default_scope('mmdet')
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    theirs = torch.load(teacher / 'teacher.pth')['state_dict']
+    same = {name.partition('.')[0] for name, value in model.state_dict().items()
+            if name.endswith('conv.weight') and torch.equal(value, theirs[name])}
+    assert same == {'neck'}
+    assert torch.equal(model.backbone.layer1[0].conv1.weight,
+                       theirs['backbone.layer1.0.conv1.weight'])
+    assert not torch.equal(model.backbone.layer2[0].conv1.weight,
+                           theirs['backbone.layer2.0.conv1.weight'])
+    mean = distill(folder / 'student.py', '--teacher', 'cascade-rcnn_r50_fpn_1x_coco',
+                   '--teacher-ckpt', 'auto', '--class-mapping', 'by_name', '--teacher-stage',
+                   'mean', '--out', tmp_path / 'mean.py')
+    assert mean.exit_code == 0, mean.output
+    assert Config.fromfile(tmp_path / 'mean.py').model.teacher_stage == 'mean'
+
+
+def test_cascades_of_different_length(tmp_path):
+    (tmp_path / 'two.py').write_text(
+        "_base_ = 'mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py'\n"
+        'model = dict(roi_head=dict(num_stages=2))\n')
+    line = [tmp_path / 'two.py', '--teacher', 'cascade-rcnn_r101_fpn_1x_coco', '--teacher-ckpt',
+            'auto', '--out', tmp_path / 'x.py']
+    refused = distill(*line)
+    assert refused.exit_code == 1 and not (tmp_path / 'x.py').exists()
+    assert 'cascade of 3 stages, the student of 2' in refused.output
+    assert distill(*line, '--teacher-stage', 'mean').exit_code == 0
 
 
 def test_all_heads_of_a_cascade_get_the_number_of_classes(tmp_path):

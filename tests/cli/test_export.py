@@ -184,12 +184,15 @@ def test_weights_of_another_detector_are_refused(distilled):
 
 @pytest.mark.parametrize('name, kind', [
     ('shapes/ctkd.py', 'FasterRCNN'),  # its base has a base
-    ('ctkd/faster-rcnn_r18_fpn_ctkd-r101_1x_coco.py', 'FasterRCNN')])
+    ('ctkd/faster-rcnn_r18_fpn_ctkd-r101_1x_coco.py', 'FasterRCNN'),
+    ('ctkd/retinanet_r18_fpn_ctkd-r101_1x_coco.py', 'RetinaNet')])
 def test_plain_configs_of_shipped_recipes(name, kind):
     cfg = plain_config(CONFIGS / name)
     assert cfg.model.type == kind and 'teacher_config' not in cfg.model
     assert 'custom_hooks' not in cfg and 'custom_imports' not in cfg
     assert 'distill_losses' not in cfg.pretty_text
+    cfg.model.backbone.init_cfg = None  # nothing to download
+    assert type(build(cfg)) is MODELS.get(kind)
 
 
 def test_a_dumped_config_has_mmdets_base_class(distilled):

@@ -1,0 +1,162 @@
+"""Single-stage students: from one command line to a config that builds, and to a plain detector."""
+import re
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+
+from cli.conftest import invoke
+from ctkd_det_cli.distill.methods import read_method
+from ctkd_det_cli.distill.student import heads_for
+from families import DENSE, save_teacher, tiny
+from helpers import CLASSES, CONFIGS, build
+
+RETINANET = 'retinanet_r50_fpn_1x_coco'
+
+
+def distill(*args):
+    return invoke('distill', '--dry-run', *args)
+
+
+def save_student(folder, family):
+    """mmdet's config of a family with COCO's 80 classes, but thin."""
+    cfg = get_config(f'mmdet::{DENSE[family]}').to_dict()
+    cfg['model'] = tiny(family).model.to_dict()
+    cfg['model']['bbox_head']['num_classes'] = 80
+    path = folder / f'{family}.py'
+    path.write_text(''.join(f'{key} = {value!r}\n' for key, value in cfg.items()))
+    return path
+
+
+@pytest.fixture(params=DENSE)
+def family(request):
+    return request.param
+
+
+@pytest.fixture
+def line(family, shapes, tmp_path):
+    """A student of COCO's classes, and a teacher of the 8 of the data."""
+    teacher = save_teacher(tmp_path, tiny(family))
+    return [save_student(tmp_path, family), '--teacher', teacher['teacher_config'],
+            '--teacher-ckpt', teacher['teacher_ckpt'], '--data', shapes, '--inherit', 'neck',
+            '--out', tmp_path / 'x.py']
+
+
+def test_every_family_builds_and_is_exported(line, family, tmp_path):
+    plain_type = get_config(f'mmdet::{DENSE[family]}').model.type
+    result = distill(*line)
+    assert result.exit_code == 0, result.output
+    cfg = Config.fromfile(tmp_path / 'x.py')
+    assert cfg.model.type == 'KnowledgeDistillationDenseDetector'
+    assert cfg.val_evaluator.metric == 'bbox' and cfg.model.inherit == ['neck']
+    shipped = Config.fromfile(CONFIGS / 'ctkd' / 'retinanet_r18_fpn_ctkd-r101_1x_coco.py')
+    assert cfg.model.distill_losses == shipped.model.distill_losses
+    assert cfg.custom_hooks == shipped.custom_hooks
+    init_default_scope('mmdet')
+    model = MODELS.build(cfg.model)
+    assert model.bbox_head.num_classes == model.bbox_head.cls_out_channels == len(CLASSES)
+    theta = model.distill_losses['loss_ctkd'].temperature.theta
+    group, = [g for g in build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+              if any(p is theta for p in g['params'])]
+    assert group['lr'] == pytest.approx(0.05 * 0.01) and group['weight_decay'] == 0
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'epoch_1.pth')
+
+    exported = invoke('export', tmp_path / 'x.py', tmp_path / 'epoch_1.pth', '--out',
+                      tmp_path / 'student', '--shape', 64, 64)
+    assert exported.exit_code == 0, exported.output
+    text = (tmp_path / 'student' / 'x.py').read_text().replace(str(tmp_path), '')
+    assert not re.search('ctkd|distill|teacher|inherit|Curriculum', text)
+    plain = Config.fromfile(tmp_path / 'student' / 'x.py')
+    assert plain.model.type == plain_type
+    student = build(plain)
+    assert type(student) is MODELS.get(plain_type)
+    student.load_state_dict(torch.load(tmp_path / 'student' / 'x.pth')['state_dict'], strict=True)
+    head = student.bbox_head.state_dict()
+    assert head and all(torch.equal(value, head[key])
+                        for key, value in model.bbox_head.state_dict().items())
+
+
+def test_a_dumped_config_has_mmdets_base_class(shapes, tmp_path):
+    """It has no base to say RetinaNet, which is SingleStageDetector by another name."""
+    teacher = save_teacher(tmp_path, tiny('retinanet'))
+    assert distill(save_student(tmp_path, 'retinanet'), '--teacher', teacher['teacher_config'],
+                   '--teacher-ckpt', teacher['teacher_ckpt'], '--data', shapes, '--method', 'kd',
+                   '--out', tmp_path / 'x.py').exit_code == 0
+    cfg = Config.fromfile(tmp_path / 'x.py')
+    loss, = cfg.model.distill_losses.values()
+    assert loss == dict(type='BinaryKDLoss', temperature=1.0, foreground_weight=0.5)
+    assert 'custom_hooks' not in cfg and 'custom_keys' not in str(cfg.optim_wrapper)
+    cfg.dump(tmp_path / 'dumped.py')
+    init_default_scope('mmdet')
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), tmp_path / 'epoch_1.pth')
+    result = invoke('export', tmp_path / 'dumped.py', tmp_path / 'epoch_1.pth', '--out',
+                    tmp_path / 'student', '--shape', 64, 64)
+    assert result.exit_code == 0, result.output
+    plain = Config.fromfile(tmp_path / 'student' / 'dumped.py')
+    assert plain.model.type == 'SingleStageDetector' and plain.model.bbox_head.num_classes == 8
+
+
+def test_config_of_two_names(tmp_path):
+    """What the shipped recipe says, for another student."""
+    result = distill('retinanet_r18_fpn_1x_coco', '--teacher', 'retinanet_r101_fpn_2x_coco',
+                     '--teacher-ckpt', 'auto', '--out', tmp_path / 'x.py')
+    assert result.exit_code == 0, result.output
+    recipe = Config.fromfile(CONFIGS / 'ctkd' / 'retinanet_r18_fpn_ctkd-r101_1x_coco.py')
+    found = Config.fromfile(tmp_path / 'x.py')
+    assert found.model.to_dict() == recipe.model.to_dict()
+    assert found.optim_wrapper.to_dict() == recipe.optim_wrapper.to_dict()
+
+
+@pytest.mark.parametrize('student, teacher, options, message', [
+    (RETINANET, RETINANET, ['--method', 'dkd'],
+     'method dkd is not for this student: .*sigmoids.* there are ctkd, kd,'),
+    (RETINANET, RETINANET, ['--method', 'ctkd+dist'], 'method dist is not for this student'),
+    ('faster-rcnn_r50_fpn_1x_coco', 'faster-rcnn_r101_fpn_2x_coco', ['--method', 'ctkd_sigmoid'],
+     'ctkd_sigmoid is not for this student: .*a softmax.* there are ctkd, kd, ctkd_class'),
+    (RETINANET, 'faster-rcnn_r101_fpn_2x_coco', [],
+     'is a single-stage detector, the teacher .* a two-stage one.*Take a single-stage teacher'),
+    ('faster-rcnn_r50_fpn_1x_coco', RETINANET, [],
+     'is a two-stage detector, the teacher .* a single-stage one.*Take a two-stage teacher'),
+    (RETINANET, RETINANET, ['--teacher-stage', '0'], 'a single-stage teacher has no stages'),
+    (RETINANET, RETINANET, ['--inherit', 'rpn_head'], 'but backbone, bbox_head, neck'),
+    (RETINANET, 'atss_r50_fpn_1x_coco', [], 'other anchors or points.*num_base_priors'),
+    ('vfnet_r50_fpn_1x_coco', RETINANET, [], 'vfnet_r50.*VFNetHead cannot be distilled'),
+    ('detr_r50_8xb2-150e_coco', RETINANET, [], 'is a DETR: only two-stage and single-stage')])
+def test_what_cannot_be_distilled(student, teacher, options, message, tmp_path):
+    result = distill(student, '--teacher', teacher, '--teacher-ckpt',
+                     CONFIGS / 'shapes' / 'teacher.pth', *options, '--out', tmp_path / 'x.py')
+    assert result.exit_code == 1 and not (tmp_path / 'x.py').exists()
+    assert re.search(message, ' '.join(result.output.split())), result.output
+
+
+def test_another_classifier_than_the_teachers(tmp_path):
+    """A Faster R-CNN whose box head ends in sigmoids."""
+    (tmp_path / 'sigmoids.py').write_text(
+        "_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'\n"
+        'model = dict(roi_head=dict(bbox_head=dict(loss_cls=dict(use_sigmoid=True))))\n')
+    line = ['--teacher-ckpt', CONFIGS / 'shapes' / 'teacher.pth', '--out', tmp_path / 'x.py']
+    refused = distill(tmp_path / 'sigmoids.py', '--teacher', 'faster-rcnn_r101_fpn_2x_coco', *line)
+    assert refused.exit_code == 1 and not (tmp_path / 'x.py').exists()
+    assert "classifier ends in sigmoids, that of the teacher" in refused.output
+    taken = distill(tmp_path / 'sigmoids.py', '--teacher', tmp_path / 'sigmoids.py', *line)
+    assert taken.exit_code == 0, taken.output
+    model = Config.fromfile(tmp_path / 'x.py').model
+    assert model.type == 'KnowledgeDistillationTwoStageDetector'
+    assert model.distill_losses.loss_ctkd.type == 'BinaryKDLoss'
+
+
+def test_short_names_mean_the_fragment_for_the_classifier():
+    for short, full in (('ctkd', 'ctkd_sigmoid'), ('kd', 'kd_sigmoid')):
+        assert read_method(short, 3, sigmoids=True) == read_method(full, 3, sigmoids=True)
+    both = read_method('ctkd+kd', 3, sigmoids=True)
+    assert {key: loss['type'] for key, loss in both.losses.items()} == dict(
+        loss_ctkd='BinaryKDLoss', loss_kd='BinaryKDLoss')
+
+
+def test_only_what_depends_on_the_classes_changes_in_the_head():
+    head = dict(type='RetinaHead', num_classes=80, in_channels=80, loss_cls=dict(num_classes=80))
+    assert heads_for(head, 80, 5) == dict(num_classes=5, loss_cls=dict(num_classes=5))
