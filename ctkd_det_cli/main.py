@@ -20,7 +20,7 @@ def _version() -> str:
 @click.group(context_settings=dict(help_option_names=['-h', '--help']))
 @click.version_option(_version(), prog_name='ctkd-det')
 def cli() -> None:
-    """Distil MMDetection's two-stage detectors with a temperature that learns.
+    """Distil MMDetection's detectors with a temperature that learns.
 
     \b
     ctkd-det doctor                    does everything work together?
