@@ -192,6 +192,23 @@ def test_plain_configs_of_shipped_recipes(name, kind):
     assert 'distill_losses' not in cfg.pretty_text
 
 
+def test_metrics_become_mmdets(tmp_path):
+    """Alone, in a list, in an Evaluator; everybody else's stay."""
+    source = Config.fromfile(CONFIGS / 'shapes' / 'ctkd.py')
+    faster = dict(type='FasterCocoMetric', ann_file='val.json', metric='bbox', classwise=True)
+    source.val_evaluator = faster
+    source.test_evaluator = [faster, dict(type='VOCMetric')]
+    source.dump(tmp_path / 'list.py')
+    plain = plain_config(tmp_path / 'list.py')
+    expected = dict(faster, type='CocoMetric')
+    assert plain.val_evaluator == expected
+    assert plain.test_evaluator == [expected, dict(type='VOCMetric')]
+    source.test_evaluator = dict(type='Evaluator', metrics=[faster])
+    source.dump(tmp_path / 'nested.py')
+    assert plain_config(tmp_path / 'nested.py').test_evaluator == dict(
+        type='Evaluator', metrics=[expected])
+
+
 def test_a_dumped_config_has_mmdets_base_class(distilled):
     """It has no base to name the detector, and others' hooks and imports stay."""
     cfg = Config.fromfile(distilled / 'work' / 'distilled.py')

@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+import families
 from ctkd_det.visualization.report import figures, knowledge
 from ctkd_det.visualization.report.detectors import Detector, detector_of
 from ctkd_det.visualization.report.evaluation import annotations, evaluate, logged_per_class
@@ -89,6 +90,18 @@ def test_a_distilled_student_is_run_as_a_plain_detector(shapes, teacher, tmp_pat
     torch.save(dict(state_dict=state), tmp_path / 'student.pth')
     with pytest.raises(Missing, match='1 weights are missing, roi_head.bbox_head.fc_cls.bias'):
         detector.build('cpu')
+
+
+def test_a_distilled_dense_student_is_run_as_a_plain_detector(tmp_path):
+    cfg = families.tiny('retinanet')
+    plain = build(cfg)
+    torch.save(dict(state_dict=plain.state_dict()), tmp_path / 'student.pth')
+    model = dict(cfg.model.to_dict(), type='KnowledgeDistillationDenseDetector',
+                 teacher_config='gone.py', teacher_ckpt='gone.pth', inherit=['neck'],
+                 distill_losses=dict(loss_kd=dict(type='BinaryKDLoss', temperature=1.0)))
+    built = Detector('kd', model, tmp_path / 'student.pth', {}, tmp_path, []).build('cpu')
+    assert type(built).__name__ == 'SingleStageDetector'
+    assert all(torch.equal(v, built.state_dict()[k]) for k, v in plain.state_dict().items())
 
 
 def test_quality_by_hand():

@@ -1,9 +1,8 @@
 """The detectors behind the runs, as plain mmdet ones that can look at images."""
-import inspect
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import List, Optional
+from typing import List
 
 import torch
 from mmdet.registry import DATASETS, MODELS
@@ -14,6 +13,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from ...models.plain import distillation_arguments, plain_parent
 from .runs import Missing, TrainedRun, first_line
 from .study import Study
 
@@ -126,19 +126,15 @@ def _imports(config: Config) -> List[str]:
 
 def _plain(model: dict) -> dict:
     """The config of the detector without what only its distillation needs."""
-    kind = model['type']
+    kept = {key: value for key, value in model.items() if key != 'init_cfg'}
     if 'teacher_config' not in model:
-        return {key: value for key, value in model.items() if key != 'init_cfg'}
-    kind = kind.replace('KnowledgeDistillation', '')
-    known = _arguments(MODELS.get(kind))
-    kept = {key: value for key, value in model.items() if key in known and key != 'init_cfg'}
-    return dict(kept, type=kind)
-
-
-def _arguments(detector: Optional[type]) -> set:
-    if detector is None:
-        raise TypeError('there is no plain detector of that kind')
-    return set(inspect.signature(detector.__init__).parameters)
+        return kept
+    distilled = MODELS.get(model['type'])
+    if distilled is None:
+        raise TypeError(f'no detector is registered as {model["type"]}')
+    for name in distillation_arguments(distilled):
+        kept.pop(name, None)
+    return dict(kept, type=plain_parent(distilled).__name__)
 
 
 def default_device() -> str:
