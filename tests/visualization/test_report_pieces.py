@@ -1,4 +1,5 @@
 """Predictions, metrics, gallery and softened answers against independent computations."""
+import copy
 import shutil
 
 import numpy as np
@@ -22,7 +23,7 @@ from ctkd_det.visualization.report.gallery import (
 )
 from ctkd_det.visualization.report.predictions import predict
 from ctkd_det.visualization.report.runs import Missing, read_run
-from helpers import CONFIGS, build, use_data
+from helpers import CLASSES, CONFIGS, build, use_data
 from studies import STUDENT, distilled, write_run
 
 
@@ -148,7 +149,7 @@ def test_names_of_boxes_stay_inside_the_picture():
 def test_answers_to_boxes_are_the_head_s_own(seeing):
     predictions = predict(seeing, 500, 'cpu')
     objects = knowledge.find_objects(predictions)
-    z = knowledge.logits(seeing, objects, 'cpu', 8)
+    z = knowledge.logits(seeing, objects, 'cpu', CLASSES)
     assert z.shape == (len(objects.labels), 9)
     assert (z.argmax(1) == objects.labels).mean() > .5  # a trained teacher on true boxes
     model, item = seeing.build('cpu'), seeing.dataset()[0]
@@ -160,8 +161,16 @@ def test_answers_to_boxes_are_the_head_s_own(seeing):
         expected = model.roi_head._bbox_forward(model.extract_feat(data['inputs']), rois)
     np.testing.assert_allclose(z[objects.rois[:, 0] == 0], expected['cls_score'].numpy(),
                                rtol=1e-5, atol=1e-5)
-    with pytest.raises(Missing, match='sigmoids'):
-        knowledge.logits(seeing, knowledge.Objects(objects.rois[:1], objects.labels[:1]), 'cpu', 9)
+    with pytest.raises(Missing, match='9 logits for each box, not one for each of 9 classes'):
+        knowledge.logits(seeing, knowledge.Objects(objects.rois[:1], objects.labels[:1]), 'cpu',
+                         [*CLASSES, 'moon'])
+    sigmoids = copy.deepcopy(seeing)
+    sigmoids.model['roi_head']['bbox_head']['loss_cls'] = dict(
+        type='CrossEntropyLoss', use_sigmoid=True)
+    sigmoids.checkpoint = seeing.checkpoint.with_name('sigmoids.pth')
+    torch.save(build(Config(dict(model=sigmoids.model))).state_dict(), sigmoids.checkpoint)
+    with pytest.raises(Missing, match='head with sigmoids'):
+        knowledge.logits(sigmoids, objects, 'cpu', CLASSES)
 
 
 def test_softened_by_hand():
