@@ -57,14 +57,14 @@ def logits(detector: Detector, objects: Objects, device: str,
                     list(classes), detector.source))
     file = detector.cache / f'logits_{hashlib.sha1(content.encode()).hexdigest()[:12]}.json'
     if file.exists():
-        return np.array(json.loads(file.read_text()), dtype=np.float32)
+        return np.array(json.loads(file.read_text(encoding='utf-8')), dtype=np.float32)
     result = _ask(detector, objects, device, classes)
     if result.shape[1] != len(classes) + 1:
         raise Missing(f'{detector.name} has {result.shape[1]} logits for each box, not one for '
                       f'each of {len(classes)} classes and one for the background.')
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(result.tolist()))
+        file.write_text(json.dumps(result.tolist()), encoding='utf-8')
     except OSError as error:
         print(f'logits are not kept: {error}')
     return result
