@@ -54,17 +54,20 @@ class Run:
     def finished(self) -> bool:
         """bool: Whether the last checkpoint is written, to its end."""
         pointer = self.work_dir / 'last_checkpoint'  # mmengine writes it after the checkpoint
-        return pointer.exists() and Path(pointer.read_text()).name == self.checkpoint.name
+        if not pointer.exists():
+            return False
+        path = pointer.read_text(encoding='utf-8', errors='replace')
+        return Path(path).name == self.checkpoint.name
 
     @property
     def seconds(self) -> float:
         """float: How long it took, interruptions not counted."""
         clock = self.work_dir / 'seconds.txt'
-        return float(clock.read_text()) if clock.exists() else 0.0
+        return float(clock.read_text(encoding='utf-8')) if clock.exists() else 0.0
 
     @seconds.setter
     def seconds(self, value: float) -> None:
-        (self.work_dir / 'seconds.txt').write_text(str(value))
+        (self.work_dir / 'seconds.txt').write_text(str(value), encoding='utf-8')
 
     @property
     def scalars(self) -> Dict[str, tuple]:
@@ -147,17 +150,18 @@ def evaluate(config: Path, checkpoint: Path, out: Path, options: Sequence[str] =
                           out / 'log.txt', os.cpu_count() or 1)
         if process.wait():
             raise RunFailed(f'evaluating {checkpoint} failed; {_tail(out / "log.txt")}')
-    return json.loads(sorted(out.glob('*/*.json'))[-1].read_text())
+    return json.loads(sorted(out.glob('*/*.json'))[-1].read_text(encoding='utf-8'))
 
 
 def _launch(command: list, options: Sequence[str], log: Path, threads: int) -> subprocess.Popen:
     command = [sys.executable, TOOLS / command[0], *command[1:]]
     command = [str(part) for part in command + (['--cfg-options', *options] if options else [])]
     console.print('$ ' + ' '.join(command), style='dim', soft_wrap=True, highlight=False)
-    with open(log, 'a') as output:
+    with open(log, 'a', encoding='utf-8') as output:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT,
                                 env=dict(os.environ, OMP_NUM_THREADS=str(threads)))
 
 
 def _tail(log: Path) -> str:
-    return f'the end of {log}:\n' + '\n'.join(log.read_text().splitlines()[-15:])
+    lines = log.read_text(encoding='utf-8', errors='replace').splitlines()
+    return f'the end of {log}:\n' + '\n'.join(lines[-15:])

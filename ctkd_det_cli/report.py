@@ -19,6 +19,8 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option('--images', type=click.IntRange(min=0), help='images in the gallery')
 @click.option('--val-images', type=click.IntRange(min=0),
               help='validation images that each detector is shown')
+@click.option('--score-thr', type=click.FloatRange(0, 1),
+              help='less confident detections are not in the gallery')
 @click.option('--device', help='cpu or cuda  [default: cuda, if there is one]')
 @click.option('--title', help='of the page')
 def report(work_dirs: Sequence[Path], out: Path, **options: Any) -> None:

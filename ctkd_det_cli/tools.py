@@ -91,5 +91,5 @@ def benchmark(ctx: click.Context, name: str, args: Sequence[str]) -> None:
 
 
 def _first_line(script: Path) -> str:
-    docstring = ast.get_docstring(ast.parse(script.read_text(encoding='utf-8')))
-    return (docstring or '').partition('\n')[0]
+    tree = ast.parse(script.read_text(encoding='utf-8'))
+    return (ast.get_docstring(tree) or '').partition('\n')[0]

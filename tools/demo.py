@@ -122,7 +122,8 @@ def report(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> Non
         table.add_row(*row)
     console.print(table)
     (folder / 'results.md').write_text('\n'.join(
-        '| ' + ' | '.join(line) + ' |' for line in (header, ['---'] * len(header), *rows)) + '\n')
+        '| ' + ' | '.join(line) + ' |' for line in (header, ['---'] * len(header), *rows)) + '\n',
+        encoding='utf-8')
 
 
 def percent(metrics: dict, name: str) -> float:

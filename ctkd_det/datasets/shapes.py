@@ -184,7 +184,7 @@ def generate(out_dir: str, name: str, config: ShapesConfig) -> Path:
     """
     ann_file = Path(out_dir) / f'{name}.json'
     info = dict(description='ctkd_det shapes', version=1, **asdict(config))
-    if ann_file.is_file() and json.loads(ann_file.read_text())['info'] == info:
+    if ann_file.is_file() and json.loads(ann_file.read_text(encoding='utf-8'))['info'] == info:
         return ann_file
     ann_file.unlink(missing_ok=True)  # it must not describe images of another configuration
     (Path(out_dir) / name).mkdir(parents=True, exist_ok=True)
@@ -202,5 +202,6 @@ def generate(out_dir: str, name: str, config: ShapesConfig) -> Path:
     categories = [dict(id=i + 1, name=c) for i, c in enumerate(config.classes)]
     # last, so that an interrupted set is never taken for a complete one
     ann_file.write_text(json.dumps(dict(
-        info=info, images=images, annotations=annotations, categories=categories)))
+        info=info, images=images, annotations=annotations, categories=categories)),
+        encoding='utf-8')
     return ann_file

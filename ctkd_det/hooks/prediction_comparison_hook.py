@@ -1,5 +1,4 @@
 """Shows, while a student learns, what it sees and what its teacher sees."""
-import copy
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
@@ -12,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.model import is_model_wrapper
 
+from ..models.detectors.distilled import DistilledDetector
 from ..visualization.boxes import Box, detections, draw_boxes, render
 
 
@@ -23,7 +23,12 @@ class PredictionComparisonHook(Hook):
     by side, to the runner's visualizer: ``comparison_<image>_<step>.png`` with
     the local backend, an image tag with TensorBoard. The teacher's
     detections, which its whole network makes, do not change and are made
-    once. A plain detector is shown without a teacher.
+    once, at the size at which it teaches. A plain detector is shown without a
+    teacher.
+
+    The student is drawn with the weights that the optimizer has. With
+    ``EMAHook`` these are not the averaged ones, which mmengine puts in only
+    while it validates.
 
     Args:
         interval (int): Epochs, or iterations, between two looks. Defaults to
@@ -35,7 +40,7 @@ class PredictionComparisonHook(Hook):
     Raises:
         ValueError: if ``interval`` or ``num_images`` is below 1.
     """
-    # after EMAHook and the evaluation
+    # after the other hooks' work on the epoch or iteration; mmengine validates later
     priority = 'LOW'
 
     def __init__(self, interval: int = 1, num_images: int = 4, score_thr: float = 0.3,
@@ -90,11 +95,9 @@ class PredictionComparisonHook(Hook):
         data = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
         images, samples = data['inputs'], data['data_samples']
         columns = {}
-        if hasattr(model, 'teacher'):
+        if isinstance(model, DistilledDetector):
             if index not in self._teachers:
-                # the way it is asked in training: the student's images, converted
-                found = model.teacher.model.predict(
-                    model.teacher.convert(images, samples), copy.deepcopy(samples))
+                found = model.teacher.predict(images, samples)
                 self._teachers[index] = detections(found[0], self.score_thr,
                                                    model.teacher.classes or names)
             columns['teacher'] = self._teachers[index]

@@ -29,7 +29,7 @@ def read_scalars(work_dir: str) -> Dict[str, Series]:
                                 '*/vis_data/scalars.json')
     series: Dict[str, Dict[float, float]] = {}
     for file in files:
-        for line in file.read_text().splitlines():
+        for line in file.read_text(encoding='utf-8').splitlines():
             record = _parse(line)
             for name, value in record.items():
                 if name != 'step' and isinstance(value, (int, float)):

@@ -35,7 +35,7 @@ def write_ops_file() -> Path:
     if ops_of_mmcv() == FULL:
         raise click.ClickException(f'{path.parent} is full mmcv with operators of its own: there '
                                    'is nothing to fix')
-    if path.exists() and not path.read_text().startswith(MARK):
+    if path.exists() and not path.read_text(encoding='utf-8').startswith(MARK):
         raise click.ClickException(f'{path} exists and is not ours: look what it is')
-    path.write_text(CODE)
+    path.write_text(CODE, encoding='utf-8')
     return path

@@ -20,12 +20,15 @@ class Package:
         install: The command that installs a good one.
         minimum: Oldest version that serves.
         below: First version that no longer does.
+        unbounded: Distributions that count their versions otherwise, which
+            ``below`` does not concern.
     """
     module: str
     names: Tuple[str, ...]
     install: str
     minimum: str = ''
     below: str = ''
+    unbounded: Tuple[str, ...] = ()
 
 
 PACKAGES = (
@@ -33,7 +36,9 @@ PACKAGES = (
     Package('torchvision', ('torchvision', ),
             'pip install --force-reinstall torch torchvision  (both from one index)', '0.16'),
     Package('mmengine', ('mmengine', 'onedl-mmengine'), 'pip install mmengine==0.10.7', '0.10'),
-    Package('mmcv', ('mmcv', 'mmcv-lite', 'onedl-mmcv'), 'pip install mmcv-lite==2.1.0', '2.0'),
+    # mmdet 3.3.0 asserts mmcv < 2.2.0 when it is imported; the fork's mmdet knows its own mmcv
+    Package('mmcv', ('mmcv', 'mmcv-lite', 'onedl-mmcv'), 'pip install mmcv-lite==2.1.0', '2.0',
+            below='2.2', unbounded=('onedl-mmcv', )),
     Package('mmdet', ('mmdet', 'onedl-mmdetection'), 'pip install mmdet==3.3.0', '3.3'),
     Package('numpy', ('numpy', ), 'pip install numpy'),
     Package('pycocotools', ('pycocotools', ), 'pip install --force-reinstall pycocotools'),
@@ -65,10 +70,11 @@ def check_package(package: Package) -> Row:
         return Row(package.module, FAIL, f'{" and ".join(names)} overwrite each other\'s files',
                    f'pip uninstall -y {" ".join(names)} && {package.install}')
     text = found[0][1] if found else 'version unknown'
-    if found and not _in_range(text, package):
+    below = '' if what in package.unbounded else package.below
+    if found and not _in_range(text, package.minimum, below):
         wanted = ', '.join([f'>= {package.minimum}'] * bool(package.minimum)
-                           + [f'< {package.below}'] * bool(package.below))
-        return Row(what, FAIL, f'{text}, need {wanted}', package.install)
+                           + [f'< {below}'] * bool(below))
+        return Row(what, FAIL, f'{text}, need {wanted}', _mend(what, package))
     try:
         importlib.import_module(package.module)
     except ModuleNotFoundError as error:
@@ -91,6 +97,13 @@ def _numbers(text: str) -> List[int]:
     return [int(n) for n in re.findall(r'\d+', text.partition('+')[0])[:3]]
 
 
-def _in_range(text: str, package: Package) -> bool:
-    return (not package.minimum or _numbers(text) >= _numbers(package.minimum)) and (
-        not package.below or _numbers(text) < _numbers(package.below))
+def _in_range(text: str, minimum: str, below: str) -> bool:
+    return (not minimum or _numbers(text) >= _numbers(minimum)) and (
+        not below or _numbers(text) < _numbers(below))
+
+
+def _mend(name: str, package: Package) -> str:
+    """The command that replaces distribution ``name`` by a good one."""
+    if len(package.names) == 1 or f' {name}==' in package.install:
+        return package.install
+    return f'pip uninstall -y {name} && {package.install}'  # else both would be there

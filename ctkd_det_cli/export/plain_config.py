@@ -1,13 +1,14 @@
 """Turns a distillation config into the plain one that it extends."""
 import ast
-import inspect
 from pathlib import Path
 from typing import List, Optional
 
-from mmdet.registry import HOOKS, MODELS
+from mmdet.registry import HOOKS, METRICS, MODELS
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import Registry
+
+from ctkd_det.models.plain import distillation_arguments, learns_from_teacher, plain_parent
 
 # what our fragments define besides the keys that mmengine reads
 FRAGMENT_VARIABLES = ('distill_losses', 'temperature_paramwise', 'teacher_config', 'teacher_ckpt')
@@ -19,14 +20,14 @@ def plain_config(path: Path) -> Config:
     The detector is the base config's, or, in a dumped config that has no base
     any more, the class of mmdet that the distilling one extends. Everything
     else that is ours is taken out: the arguments it adds, hooks, imports, and
-    the learning rates of the losses.
+    the learning rates of the losses; a metric becomes mmdet's, which it extends.
     """
     cfg = Config.fromfile(path)
     distilling = MODELS.get(cfg.model.type)
-    if _is_ours(distilling):
-        for name in _own_arguments(distilling):
+    if learns_from_teacher(distilling):
+        for name in distillation_arguments(distilling):
             cfg.model.pop(name, None)
-        cfg.model.type = _type_in_base(path) or _parent(distilling).__name__
+        cfg.model.type = _type_in_base(path) or plain_parent(distilling).__name__
     for name in (*FRAGMENT_VARIABLES, 'work_dir'):
         cfg.pop(name, None)
     cfg.load_from, cfg.resume = None, False
@@ -35,6 +36,8 @@ def plain_config(path: Path) -> Config:
         hooks = [h for h in cfg.pop('custom_hooks') if not _is_ours(_class(HOOKS, h))]
         if hooks:
             cfg.custom_hooks = hooks
+    for evaluator in ('val_evaluator', 'test_evaluator'):
+        _make_metrics_plain(cfg.get(evaluator))
     paramwise = cfg.get('optim_wrapper', {}).get('paramwise_cfg') or {}
     for key in [k for k in paramwise.get('custom_keys', {}) if k.startswith('distill_losses')]:
         del paramwise['custom_keys'][key]
@@ -52,16 +55,15 @@ def _is_ours(cls: Optional[type]) -> bool:
     return cls is not None and cls.__module__.partition('.')[0] == 'ctkd_det'
 
 
-def _parent(cls: type) -> type:
-    """The nearest ancestor in mmdet that can be built by name."""
-    return next(c for c in cls.__mro__ if not _is_ours(c) and MODELS.get(c.__name__) is c)
-
-
-def _own_arguments(cls: type) -> List[str]:
-    """Arguments of our classes that the plain detector does not take."""
-    plain = inspect.signature(_parent(cls).__init__).parameters
-    return [name for c in cls.__mro__ if _is_ours(c)
-            for name in inspect.signature(c.__init__).parameters if name not in plain]
+def _make_metrics_plain(evaluator) -> None:
+    """One metric, a list of them, or an Evaluator that has them; ours take mmdet's arguments."""
+    for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
+        if not isinstance(metric, dict):
+            continue
+        _make_metrics_plain(metric.get('metrics'))
+        cls = _class(METRICS, metric) if 'type' in metric else None
+        if _is_ours(cls):
+            metric.type = next(c.__name__ for c in cls.__mro__ if not _is_ours(c))
 
 
 def _type_in_base(path: Path) -> Optional[str]:
@@ -72,9 +74,9 @@ def _type_in_base(path: Path) -> Optional[str]:
         else:
             file = path.parent / base
             kind = Config.fromfile(file).get('model', {}).get('type')
-            if kind and _is_ours(MODELS.get(kind)):
+            if kind and learns_from_teacher(MODELS.get(kind)):
                 kind = _type_in_base(file)
-        if kind and not _is_ours(MODELS.get(kind)):
+        if kind and not learns_from_teacher(MODELS.get(kind)):
             return kind
     return None
 

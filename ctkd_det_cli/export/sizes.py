@@ -1,12 +1,11 @@
 """How much a detector computes."""
-from functools import partial
 from typing import Optional, Tuple
 
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
-from torch import nn
+from torch import Tensor, nn
 
 
 def resize_shape(cfg: Config) -> Optional[Tuple[int, int]]:
@@ -29,11 +28,17 @@ def flops(model: nn.Module, shape: Tuple[int, int]) -> float:
         img_shape=shape, ori_shape=shape, pad_shape=(height, width),
         batch_input_shape=(height, width), scale_factor=(1.0, 1.0)))
     image = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
-    forward = model.forward
-    model.forward = partial(forward, data_samples=[sample])
-    try:
-        # what get_model_complexity_info calls, without its warnings of operators that cost nothing
-        counter = FlopAnalyzer(model, (image, ))
-        return counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False).total()
-    finally:
-        del model.forward
+    # what get_model_complexity_info calls, without its warnings of operators that cost nothing
+    counter = FlopAnalyzer(_OnOneImage(model, sample), (image, ))
+    return counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False).total()
+
+
+class _OnOneImage(nn.Module):
+    """A detector as a function of the image alone, as the counter calls it."""
+
+    def __init__(self, model: nn.Module, sample: DetDataSample) -> None:
+        super().__init__()
+        self.model, self.sample = model, sample
+
+    def forward(self, image: Tensor):
+        return self.model(image, data_samples=[self.sample])

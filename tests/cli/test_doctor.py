@@ -11,7 +11,8 @@ import mmcv
 import pytest
 
 from cli.conftest import coco, command, invoke, write
-from ctkd_det_cli.doctor.packages import Package, check_package
+from ctkd_det_cli.doctor import packages
+from ctkd_det_cli.doctor.packages import PACKAGES, Package, check_package
 from ctkd_det_cli.doctor.probes import check_weights
 from helpers import CONFIGS, ROOT
 
@@ -78,6 +79,24 @@ def test_broken_packages(tmp_path):
 def test_versions(package, state, found):
     row = check_package(package)
     assert row.state == state and found in row.found
+
+
+MMCV = next(package for package in PACKAGES if package.module == 'mmcv')
+
+
+@pytest.mark.parametrize('name, version, mend', [
+    ('mmcv', '2.1.0', None),
+    ('mmcv', '2.2.0', 'pip uninstall -y mmcv && pip install mmcv-lite==2.1.0'),
+    ('mmcv', '1.7.2', 'pip uninstall -y mmcv && pip install mmcv-lite==2.1.0'),
+    ('mmcv-lite', '2.2.0', 'pip install mmcv-lite==2.1.0'),
+    ('onedl-mmcv', '2.3.2', None)])
+def test_mmcv_that_mmdet_refuses(monkeypatch, name, version, mend):
+    """mmdet 3.3.0 asserts 2.0.0rc4 <= mmcv < 2.2.0; the fork's numbers are its own."""
+    monkeypatch.setattr(packages, '_version', {name: version}.get)
+    row = check_package(MMCV)
+    assert row.what == name and row.state == ('fail' if mend else 'ok')
+    if mend:
+        assert row.mend == mend and '< 2.2' in row.found and version in row.found
 
 
 @pytest.fixture

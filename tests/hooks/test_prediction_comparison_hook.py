@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import same_color
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.hooks import EMAHook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from ctkd_det.hooks import PredictionComparisonHook
 from ctkd_det.hooks.prediction_comparison_hook import _ground_truth
@@ -83,9 +87,55 @@ def test_what_is_drawn_is_what_they_predict(shapes, teacher):
         assert [label for _, label, _ in found[name]] == [CLASSES[i] for i in expected.labels]
 
 
+def test_the_teacher_looks_at_the_size_at_which_it_teaches(shapes, teacher):
+    """Twice as large here; its boxes are still in pixels of the file."""
+    cfg = config(shapes, dict(teacher, teacher_scale=2.0))
+    model, dataset = build(cfg).eval(), validation_set(cfg)
+    model.teacher.model.roi_head.test_cfg.score_thr = 0.0
+    alone = copy.deepcopy(model.teacher.model)
+    data = model.data_preprocessor(pseudo_collate([dataset[1]]), False)
+    sample, = data['data_samples']
+    assert sample.img_shape == (64, 64) and sample.scale_factor == (1.0, 1.0)
+    large = DetDataSample(metainfo=dict(
+        img_shape=(128, 128), ori_shape=(64, 64), pad_shape=(128, 128),
+        batch_input_shape=(128, 128), scale_factor=(2.0, 2.0)))
+    with torch.no_grad():
+        found = PredictionComparisonHook(score_thr=0.0)._predictions(model, dataset, 1, CLASSES)
+        images = interpolate(data['inputs'], scale_factor=2, mode='bilinear')
+        expected = alone.predict(images, [large])[0].pred_instances
+    assert len(expected) > 10 and expected.bboxes.max() <= 64
+    torch.testing.assert_close(torch.tensor([box for box, _, _ in found['teacher']]),
+                               expected.bboxes, rtol=0, atol=1e-4)  # float32, 64 pixels
+
+
+def test_the_student_has_the_weights_of_the_optimizer(shapes, teacher, tmp_path):
+    """Not those that EMAHook averages."""
+    key, seen = 'roi_head.bbox_head.fc_cls.weight', []
+
+    class Watch(PredictionComparisonHook):
+
+        def _predictions(self, model, *args):
+            seen.append(model.state_dict()[key].clone())
+            return {}
+
+    cfg = config(shapes, teacher, dict(type='EMAHook', momentum=0.3), epochs=1)
+    runner = run(cfg, tmp_path / 'ema', (Watch(num_images=1), ))
+    averaged, = (hook.ema_model.module for hook in runner.hooks if isinstance(hook, EMAHook))
+    assert len(seen) == 1 and torch.equal(seen[0], runner.model.state_dict()[key])
+    assert not torch.equal(seen[0], averaged.state_dict()[key])
+
+
+def test_another_detectors_teacher_is_not_asked(shapes):
+    """mmdet's semi-supervised detectors have a ``teacher`` too, a module of another kind."""
+    cfg = student_config(shapes)
+    dataset, model = validation_set(cfg), build(cfg).eval()
+    model.teacher = torch.nn.Identity()
+    with torch.no_grad():
+        assert list(PredictionComparisonHook()._predictions(model, dataset, 0, CLASSES)) == [
+            'student']
+
+
 def test_ground_truth_is_that_of_the_file(shapes):
-
-
     dataset = validation_set(student_config(shapes))
     content = json.loads((shapes / 'val.json').read_text())
     annotations = [a for a in content['annotations'] if a['image_id'] == 2]

@@ -1,4 +1,6 @@
 """The page from real runs, and from runs of which parts are missing."""
+import ast
+import inspect
 import json
 import re
 import shutil
@@ -12,6 +14,7 @@ from mmdet.visualization import DetLocalVisualizer
 import helpers
 from ctkd_det.visualization.report import write_report
 from ctkd_det.visualization.report.detectors import Detector
+from ctkd_det_cli.report import report
 from studies import STUDENT, distilled, write_run
 
 GROUP = dict(type='KDLoss', temperature=dict(type='GroupTemperature', by='foreground',
@@ -159,6 +162,24 @@ def test_names_are_text(tmp_path):
         file.rename(run / '<b>bold<.py')
     page = write_report([run], tmp_path / 'report.html').read_text()
     assert '<b>bold' not in page and '&lt;b&gt;bold' in page and '<img src=x' not in page
+
+
+def test_every_way_to_it_has_every_option():
+    """Python, ``ctkd-det report``, the tool, and the line at the end of the page on it."""
+    signature = inspect.signature(write_report)
+    names = set(signature.parameters)
+    assert {parameter.name for parameter in report.params} == names
+    tool = helpers.ROOT / 'tools' / 'analysis_tools' / 'report.py'
+    usage = subprocess.run([sys.executable, tool, '--help'], capture_output=True, text=True).stdout
+    assert {name for name in names if f"--{name.replace('_', '-')} " in usage} == names - {
+        'work_dirs'}
+    text = (helpers.ROOT / 'docs' / 'report.md').read_text(encoding='utf-8')
+    call = ast.parse(re.search(r'`ctkd_det.visualization.report.(write_report\([^`]*\))`',
+                               text).group(1), mode='eval').body
+    assert [arg.id for arg in call.args] + [k.arg for k in call.keywords] == list(
+        signature.parameters)
+    assert {k.arg: ast.literal_eval(k.value) for k in call.keywords} == {
+        name: p.default for name, p in signature.parameters.items() if p.default is not p.empty}
 
 
 def test_the_command(runs, page, tmp_path):

@@ -1,4 +1,5 @@
 """Predictions, metrics, gallery and softened answers against independent computations."""
+import copy
 import shutil
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+import families
 from ctkd_det.visualization.report import figures, knowledge
 from ctkd_det.visualization.report.detectors import Detector, detector_of
 from ctkd_det.visualization.report.evaluation import annotations, evaluate, logged_per_class
@@ -21,7 +23,7 @@ from ctkd_det.visualization.report.gallery import (
 )
 from ctkd_det.visualization.report.predictions import predict
 from ctkd_det.visualization.report.runs import Missing, read_run
-from helpers import CONFIGS, build, use_data
+from helpers import CLASSES, CONFIGS, build, use_data
 from studies import STUDENT, distilled, write_run
 
 
@@ -91,6 +93,18 @@ def test_a_distilled_student_is_run_as_a_plain_detector(shapes, teacher, tmp_pat
         detector.build('cpu')
 
 
+def test_a_distilled_dense_student_is_run_as_a_plain_detector(tmp_path):
+    cfg = families.tiny('retinanet')
+    plain = build(cfg)
+    torch.save(dict(state_dict=plain.state_dict()), tmp_path / 'student.pth')
+    model = dict(cfg.model.to_dict(), type='KnowledgeDistillationDenseDetector',
+                 teacher_config='gone.py', teacher_ckpt='gone.pth', inherit=['neck'],
+                 distill_losses=dict(loss_kd=dict(type='BinaryKDLoss', temperature=1.0)))
+    built = Detector('kd', model, tmp_path / 'student.pth', {}, tmp_path, []).build('cpu')
+    assert type(built).__name__ == 'SingleStageDetector'
+    assert all(torch.equal(v, built.state_dict()[k]) for k, v in plain.state_dict().items())
+
+
 def test_quality_by_hand():
     truth = Objects(np.array([[0, 0, 10, 10], [20, 20, 30, 30]], float), np.array([0, 1]))
     boxes = np.array([[0, 0, 10, 8], [0, 0, 10, 10], [20, 20, 30, 30]], float)
@@ -135,7 +149,7 @@ def test_names_of_boxes_stay_inside_the_picture():
 def test_answers_to_boxes_are_the_head_s_own(seeing):
     predictions = predict(seeing, 500, 'cpu')
     objects = knowledge.find_objects(predictions)
-    z = knowledge.logits(seeing, objects, 'cpu', 8)
+    z = knowledge.logits(seeing, objects, 'cpu', CLASSES)
     assert z.shape == (len(objects.labels), 9)
     assert (z.argmax(1) == objects.labels).mean() > .5  # a trained teacher on true boxes
     model, item = seeing.build('cpu'), seeing.dataset()[0]
@@ -147,8 +161,16 @@ def test_answers_to_boxes_are_the_head_s_own(seeing):
         expected = model.roi_head._bbox_forward(model.extract_feat(data['inputs']), rois)
     np.testing.assert_allclose(z[objects.rois[:, 0] == 0], expected['cls_score'].numpy(),
                                rtol=1e-5, atol=1e-5)
-    with pytest.raises(Missing, match='sigmoids'):
-        knowledge.logits(seeing, knowledge.Objects(objects.rois[:1], objects.labels[:1]), 'cpu', 9)
+    with pytest.raises(Missing, match='9 logits for each box, not one for each of 9 classes'):
+        knowledge.logits(seeing, knowledge.Objects(objects.rois[:1], objects.labels[:1]), 'cpu',
+                         [*CLASSES, 'moon'])
+    sigmoids = copy.deepcopy(seeing)
+    sigmoids.model['roi_head']['bbox_head']['loss_cls'] = dict(
+        type='CrossEntropyLoss', use_sigmoid=True)
+    sigmoids.checkpoint = seeing.checkpoint.with_name('sigmoids.pth')
+    torch.save(build(Config(dict(model=sigmoids.model))).state_dict(), sigmoids.checkpoint)
+    with pytest.raises(Missing, match='head with sigmoids'):
+        knowledge.logits(sigmoids, objects, 'cpu', CLASSES)
 
 
 def test_softened_by_hand():

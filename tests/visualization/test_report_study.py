@@ -62,6 +62,15 @@ def test_the_teacher_is_the_run_whose_checkpoint_is_named(tmp_path):
         read_study([learner], baseline=teacher)
 
 
+@pytest.mark.parametrize('option', [
+    dict(teacher_stage=0), dict(teacher_scale=2.0), dict(class_mapping='by_name'),
+    dict(inherit=['neck']), dict(teacher_compile=True), dict(eval_teacher=True)])
+def test_how_it_is_distilled_is_no_architecture(tmp_path, option):
+    learner = write_run(tmp_path / 'kd', 'kd', dict(distilled(), **option))
+    study = read_study([learner, write_run(tmp_path / 'student', 'student', STUDENT)])
+    assert study.baseline and study.baseline.name == 'student'
+
+
 def test_a_baseline_can_be_named(tmp_path):
     other = write_run(tmp_path / 'other', 'other', dict(STUDENT, neck=dict(type='PAFPN')), (.5, .1))
     paths = three_methods(tmp_path)

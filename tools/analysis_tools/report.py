@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument('--score-thr', type=float, default=0.3,
                         help='less confident detections are not in the gallery')
     parser.add_argument('--device', help='where detectors run; without it, a GPU if there is one')
+    parser.add_argument('--title', default='Distillation report', help='of the page')
     args = parser.parse_args()
     try:
         print(write_report(**vars(args)))

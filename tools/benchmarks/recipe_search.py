@@ -43,12 +43,14 @@ def parse_args() -> argparse.Namespace:
 
 
 def read(out: Path) -> List[dict]:
-    return [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    if not out.exists():
+        return []
+    return [json.loads(line) for line in out.read_text(encoding='utf-8').splitlines()]
 
 
 def write(out: Path, result: dict) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _writing, open(out, 'a') as file:
+    with _writing, open(out, 'a', encoding='utf-8') as file:
         file.write(json.dumps(result) + '\n')
 
 

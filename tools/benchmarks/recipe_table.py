@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 def read(path: Path) -> Results:
     """Results by method and seed."""
     results: Results = defaultdict(dict)
-    for line in map(json.loads, path.read_text().splitlines()):
+    for line in map(json.loads, path.read_text(encoding='utf-8').splitlines()):
         results[line['method']][line['seed']] = line
     return results
 

@@ -102,7 +102,7 @@ def main() -> None:
             best = {f'p={p}': round(float(GRID[np.argmax(c)]), 2)
                     for p, c in zip(POWERS, lines[-1]['curves'], strict=True)}
             print(checkpoint.stem, rois, 'the adversary goes to tau', best, flush=True)
-    args.out.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    args.out.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
     plot(lines, args.out.with_suffix('.png'))
 
 

@@ -42,7 +42,7 @@ def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
             f'teacher_ckpt {filename} does not hold the weights of teacher_config '
             f'({type(model).__name__}): {error}\nGive the checkpoint that was trained with '
             'this very config. A teacher with missing weights would teach noise.') from None
-    return _classes(checkpoint.get('meta', {}))
+    return classes_of_checkpoint(checkpoint)
 
 
 def _read(filename: str) -> dict:
@@ -71,8 +71,9 @@ def _read(filename: str) -> dict:
     return checkpoint
 
 
-def _classes(meta: dict) -> Optional[Tuple[str, ...]]:
+def classes_of_checkpoint(checkpoint: dict) -> Optional[Tuple[str, ...]]:
     """Class names as mmdet 3.x (``dataset_meta``) and 2.x (``CLASSES``) store them."""
+    meta = checkpoint.get('meta', {})
     classes = meta.get('dataset_meta', {}).get('classes') or meta.get('CLASSES')
     return tuple(classes) if classes else None
 

@@ -1,6 +1,6 @@
 """Shows the teacher the student's images as the teacher was trained to see them."""
 import math
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -73,8 +73,7 @@ class InputScale:
         if self.factor == 1:
             return images
         sizes = [self._size(sample) for sample in batch_data_samples]
-        height, width = (-(-max(side) // self.divisor) * self.divisor
-                         for side in zip(*sizes, strict=True))
+        height, width = self._padded(sizes)
         out = images.new_zeros((*images.shape[:2], height, width))
         for i, (sample, (h, w)) in enumerate(zip(batch_data_samples, sizes, strict=True)):
             old_h, old_w = sample.metainfo['img_shape'][:2]
@@ -91,6 +90,25 @@ class InputScale:
             (h, w), (old_h, old_w) = self._size(sample), sample.metainfo['img_shape'][:2]
             ratios.append([1, w / old_w, h / old_h, w / old_w, h / old_h])
         return rois * rois.new_tensor(ratios)[rois[:, 0].long()]
+
+    def samples(self, batch_data_samples: Sequence) -> Sequence:
+        """Let the samples say what size the resized images have."""
+        if self.factor == 1:
+            return batch_data_samples
+        sizes = [self._size(sample) for sample in batch_data_samples]
+        padded = self._padded(sizes)
+        for sample, (h, w) in zip(batch_data_samples, sizes, strict=True):
+            old_h, old_w = sample.metainfo['img_shape'][:2]
+            scale_w, scale_h = sample.metainfo['scale_factor']
+            sample.set_metainfo(dict(
+                img_shape=(h, w), pad_shape=padded, batch_input_shape=padded,
+                scale_factor=(scale_w * w / old_w, scale_h * h / old_h)))
+        return batch_data_samples
+
+    def _padded(self, sizes: Sequence[List[int]]) -> Tuple[int, ...]:
+        """Height and width of the batch that images of these sizes make."""
+        return tuple(-(-max(side) // self.divisor) * self.divisor
+                     for side in zip(*sizes, strict=True))
 
     def _size(self, sample) -> List[int]:
         return [max(1, int(side * self.factor + 0.5)) for side in sample.metainfo['img_shape'][:2]]

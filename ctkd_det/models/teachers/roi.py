@@ -70,6 +70,9 @@ class RoITeacher(FrozenTeacher):
         images = super().prepare(images, batch_data_samples)
         return self.scale.images(images, batch_data_samples)
 
+    def describe(self, batch_data_samples: Sequence) -> Sequence:
+        return self.scale.samples(super().describe(batch_data_samples))
+
     def _classify(self, feats: Sequence[Tensor], rois: Tensor, stages: Sequence[int]) -> Tensor:
         roi_head, rois = self.model.roi_head, rois.to(feats[0].dtype)
         if not isinstance(roi_head, CascadeRoIHead):

@@ -105,6 +105,25 @@ class FrozenTeacher:
         """The student's images as the teacher wants to see them."""
         return self.convert(images, batch_data_samples)
 
+    def predict(self, images: Tensor, batch_data_samples: Sequence) -> Sequence:
+        """What its whole network detects where it looks in training, to show it.
+
+        Args:
+            images (Tensor): (B, 3, H, W), normalised for the student.
+            batch_data_samples (Sequence[DetDataSample]): Of length B; they
+                are not changed.
+
+        Returns:
+            Sequence[DetDataSample]: Boxes in pixels of the files, labels of
+            its own classes.
+        """
+        return self.model.predict(self.prepare(images, batch_data_samples),
+                                  self.describe(batch_data_samples))
+
+    def describe(self, batch_data_samples: Sequence) -> Sequence:
+        """Copies of the samples that fit the images that :meth:`prepare` returns."""
+        return copy.deepcopy(batch_data_samples)
+
     def check_classes(self, student_classes: Optional[Sequence[str]]) -> None:
         """Compare, or map, the class names, where both sides state theirs.
 

@@ -117,7 +117,7 @@ def _knowledge(study: Study, looks: Looks) -> dict:
     if not len(objects.labels):
         raise Missing('There is no object on the first validation images.')
     taught = knowledge.logits(teacher_detector(study), objects, looks.device,
-                              len(seen.classes))
+                              seen.classes)
     chosen = knowledge.choose(taught, objects.labels, _OBJECTS)
     if not chosen:
         raise Missing("The teacher classifies none of the first images' objects rightly.")
@@ -143,7 +143,7 @@ def _answers(study: Study, looks: Looks, method: Method, objects: knowledge.Obje
     for other in _distinct([m for m in (method, study.baseline) if m]):
         try:
             learned = knowledge.logits(looks.detector(other), objects, looks.device,
-                                       len(seen.classes))
+                                       seen.classes)
         except Missing as missing:
             if other is method:
                 raise

@@ -1,5 +1,4 @@
 """The detectors behind the runs, as plain mmdet ones that can look at images."""
-import inspect
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +13,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from ...models.plain import distillation_arguments, plain_parent
+from ...models.teachers.checkpoint import classes_of_checkpoint
 from .runs import Missing, TrainedRun, first_line
 from .study import Study
 
@@ -29,6 +30,8 @@ class Detector:
         loader: The config of the validation data.
         cache: Folder in which its predictions are kept.
         imports: Modules that its parts are registered by.
+        source: A teacher's whole config, which may name its classes; None for
+            a student, whose classes are those of its data.
     """
     name: str
     model: dict
@@ -36,9 +39,10 @@ class Detector:
     loader: dict
     cache: Path
     imports: List[str]
+    source: Optional[dict] = None
 
     def build(self, device: str) -> nn.Module:
-        """Build it and load every weight.
+        """Build it and load every weight; its ``dataset_meta`` is the checkpoint's.
 
         Raises:
             Missing: if that fails.
@@ -53,6 +57,7 @@ class Detector:
             if keys.missing_keys:
                 raise RuntimeError(f'{len(keys.missing_keys)} weights are missing, '
                                    f'{keys.missing_keys[0]} among them')
+            model.dataset_meta = dict(classes=classes_of_checkpoint(checkpoint))
         except Exception as error:  # a user's model may fail in any way there is
             raise Missing(f'{self.name} could not be built from {self.checkpoint} '
                           f'({first_line(error)}).') from error
@@ -97,6 +102,7 @@ def teacher_detector(study: Study) -> Detector:
     if study.teacher:
         own = detector_of(study.teacher.runs[0])
         own.loader = _loader(learner.config, learner)
+        own.source = study.teacher.runs[0].config.to_dict()
         return own
     checkpoint = Path(study.teacher_checkpoint or learner.config.model.teacher_ckpt)
     if not checkpoint.exists():
@@ -110,7 +116,7 @@ def teacher_detector(study: Study) -> Detector:
         raise Missing(f"The teacher's config could not be read ({first_line(error)}).") from error
     return Detector('teacher', dict(config['model']), checkpoint,
                     _loader(learner.config, learner), learner.work_dir / 'report',
-                    _imports(learner.config))
+                    _imports(learner.config), config)
 
 
 def _loader(config: Config, run: TrainedRun) -> dict:
@@ -126,19 +132,15 @@ def _imports(config: Config) -> List[str]:
 
 def _plain(model: dict) -> dict:
     """The config of the detector without what only its distillation needs."""
-    kind = model['type']
+    kept = {key: value for key, value in model.items() if key != 'init_cfg'}
     if 'teacher_config' not in model:
-        return {key: value for key, value in model.items() if key != 'init_cfg'}
-    kind = kind.replace('KnowledgeDistillation', '')
-    known = _arguments(MODELS.get(kind))
-    kept = {key: value for key, value in model.items() if key in known and key != 'init_cfg'}
-    return dict(kept, type=kind)
-
-
-def _arguments(detector: Optional[type]) -> set:
-    if detector is None:
-        raise TypeError('there is no plain detector of that kind')
-    return set(inspect.signature(detector.__init__).parameters)
+        return kept
+    distilled = MODELS.get(model['type'])
+    if distilled is None:
+        raise TypeError(f'no detector is registered as {model["type"]}')
+    for name in distillation_arguments(distilled):
+        kept.pop(name, None)
+    return dict(kept, type=plain_parent(distilled).__name__)
 
 
 def default_device() -> str:

@@ -3,13 +3,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from ...models.heads import has_sigmoids, roi_stages
+from .classes import class_mapping, classifier, map_logits
 from .detectors import Detector
 from .evaluation import annotations
 from .gallery import data_uri, ground_truth
@@ -38,32 +40,41 @@ def find_objects(predictions: Predictions) -> Objects:
     return Objects(np.array(rois, dtype=np.float32).reshape(-1, 5), np.array(labels, dtype=int))
 
 
-def logits(detector: Detector, objects: Objects, device: str, num_classes: int) -> np.ndarray:
-    """The detector's logits (R, C+1) on the objects' boxes, kept for the next report.
+def logits(detector: Detector, objects: Objects, device: str,
+           classes: Sequence[str]) -> np.ndarray:
+    """The detector's logits on the objects' boxes, kept for the next report.
+
+    Returns:
+        ndarray: (R, C+1) of the C ``classes`` of the data and the background.
 
     Raises:
-        Missing: if its head does not answer for given RoIs, fails, or has
-            sigmoids, that is no distribution over classes.
+        Missing: if its head does not answer for given RoIs, fails, has
+            sigmoids, that is no distribution over classes, or knows other
+            classes.
     """
     stat = Path(detector.checkpoint).stat()
-    content = repr((detector.model, stat.st_size, stat.st_mtime_ns, objects.rois.tolist()))
+    content = repr((detector.model, stat.st_size, stat.st_mtime_ns, objects.rois.tolist(),
+                    list(classes), detector.source))
     file = detector.cache / f'logits_{hashlib.sha1(content.encode()).hexdigest()[:12]}.json'
     if file.exists():
-        return np.array(json.loads(file.read_text()), dtype=np.float32)
-    result = _ask(detector, objects, device)
-    if result.shape[1] != num_classes + 1:
-        raise Missing(f'{detector.name} has a head with sigmoids, which gives no distribution '
-                      'over the classes.')
+        return np.array(json.loads(file.read_text(encoding='utf-8')), dtype=np.float32)
+    result = _ask(detector, objects, device, classes)
+    if result.shape[1] != len(classes) + 1:
+        raise Missing(f'{detector.name} has {result.shape[1]} logits for each box, not one for '
+                      f'each of {len(classes)} classes and one for the background.')
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(result.tolist()))
+        file.write_text(json.dumps(result.tolist()), encoding='utf-8')
     except OSError as error:
         print(f'logits are not kept: {error}')
     return result
 
 
-def _ask(detector: Detector, objects: Objects, device: str) -> np.ndarray:
+def _ask(detector: Detector, objects: Objects, device: str,
+         classes: Sequence[str]) -> np.ndarray:
     model, dataset = detector.build(device), detector.dataset(_IMAGES)
+    _check(detector, model)
+    mapping = class_mapping(detector, model, classes)
     answers = []
     try:
         for index in sorted(set(objects.rois[:, 0].astype(int))):
@@ -72,7 +83,27 @@ def _ask(detector: Detector, objects: Objects, device: str) -> np.ndarray:
     except Exception as error:  # a user's head may want to be asked in another way
         raise Missing(f'{detector.name} does not classify given boxes '
                       f'({first_line(error)}).') from error
-    return np.concatenate(answers)
+    return map_logits(mapping, np.concatenate(answers))
+
+
+def _check(detector: Detector, model: torch.nn.Module) -> None:
+    """Whether the head can be asked about boxes, and answers with a distribution.
+
+    Raises:
+        Missing: if not.
+    """
+    roi_head = getattr(model, 'roi_head', None)
+    try:
+        stages = [] if roi_head is None else roi_stages(roi_head)
+    except TypeError:
+        stages = []
+    if len(stages) != 1:
+        raise Missing(f'{detector.name} is not shown, because only RoI heads with one classifier '
+                      'can be asked about given boxes: it is a '
+                      f'{type(roi_head or model).__name__}.')
+    if has_sigmoids(classifier(model)):
+        raise Missing(f'{detector.name} has a head with sigmoids, which gives no distribution '
+                      'over the classes.')
 
 
 @torch.no_grad()

@@ -65,16 +65,17 @@ class Looks:
             return None
         try:
             predictions = self.teacher()
+            metrics = evaluate(predictions).metrics if predictions.complete else None
         except Missing as missing:
             self.note(Missing(f'There is no distance to the teacher. {missing}'))
             return None
-        if not predictions.complete:
+        if metrics is None:
             self.note(Missing(
                 f'There is no distance to the teacher, because it was shown '
                 f'{len(predictions.image_ids)} of {predictions.total} validation images: raise '
                 '--val-images, or name its work directory with --teacher.'))
             return None
-        return evaluate(predictions).metrics
+        return metrics
 
     @property
     def extent(self) -> str:

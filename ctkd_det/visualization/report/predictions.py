@@ -11,6 +11,7 @@ from mmengine.fileio import join_path
 from mmengine.runner import Runner
 from rich.progress import track
 
+from .classes import class_mapping, map_labels
 from .detectors import Detector
 from .runs import Missing, first_line
 
@@ -24,7 +25,7 @@ class Predictions:
     Attributes:
         image: (K,) index of the detection's image.
         bboxes: (K, 4) as x1, y1, x2, y2.
-        labels: (K,) index of the class.
+        labels: (K,) index of the class in ``classes``.
         scores: (K,).
         image_ids: M ids of the annotation file.
         paths: M paths of the images.
@@ -79,6 +80,8 @@ def _predict(detector: Detector, num_images: int, device: str) -> Predictions:
     if not hasattr(dataset, 'cat_ids'):
         raise Missing(f'The validation data of {detector.name} are no COCO data.')
     model = detector.build(device)
+    classes = list(dataset.metainfo['classes'])
+    mapping = class_mapping(detector, model, classes)
     found = []
     try:
         loader = Runner.build_dataloader(dict(detector.loader, dataset=dataset), seed=0)
@@ -89,13 +92,19 @@ def _predict(detector: Detector, num_images: int, device: str) -> Predictions:
         raise Missing(f'{detector.name} failed on its validation data '
                       f'({first_line(error)}).') from error
     instances = [sample.pred_instances for sample in found]
+    image = np.repeat(np.arange(len(found)), [len(i) for i in instances])
+    bboxes, labels, scores = (np.concatenate([getattr(i, name).numpy() for i in instances])
+                              for name in ('bboxes', 'labels', 'scores'))
+    labels = map_labels(mapping, labels)
+    if len(labels) and labels.max() >= len(classes):
+        raise Missing(f'{detector.name} found an object of class {labels.max()}, but its '
+                      f'validation data have {len(classes)} classes.')
+    known = labels >= 0
     return Predictions(
-        np.repeat(np.arange(len(found)), [len(i) for i in instances]),
-        *(np.concatenate([getattr(i, name).numpy() for i in instances])
-          for name in ('bboxes', 'labels', 'scores')),
+        image[known], bboxes[known], labels[known], scores[known],
         image_ids=[int(sample.img_id) for sample in found],
         paths=[str(Path(sample.img_path).resolve()) for sample in found],
-        classes=list(dataset.metainfo['classes']), cat_ids=list(dataset.cat_ids),
+        classes=classes, cat_ids=list(dataset.cat_ids),
         ann_file=str(Path(dataset.ann_file).resolve()), total=total)
 
 
@@ -105,7 +114,7 @@ def _key(detector: Detector, num_images: int) -> str:
     ann_file = join_path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
     stats = [(path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
              for path in (Path(detector.checkpoint), Path(ann_file))]
-    content = repr((detector.model, dataset, stats, num_images))
+    content = repr((detector.model, dataset, stats, num_images, detector.source))
     return hashlib.sha1(content.encode()).hexdigest()[:12]
 
 

@@ -48,7 +48,8 @@ class TrainedRun:
         """int or None: The config's seed, or the one that mmengine drew and logged."""
         seed = self.config.get('randomness', {}).get('seed')
         if seed is None and self.log:
-            found = re.search(r'^ +seed: (\d+)', self.log.read_text(errors='replace'), re.M)
+            text = self.log.read_text(encoding='utf-8', errors='replace')
+            found = re.search(r'^ +seed: (\d+)', text, re.M)
             seed = int(found.group(1)) if found else None
         return seed
 
@@ -92,7 +93,8 @@ class TrainedRun:
         """
         pointer = self.work_dir / 'last_checkpoint'
         if pointer.exists():  # by name, for the directory may have been moved
-            last = self.work_dir / Path(pointer.read_text().strip()).name
+            path = pointer.read_text(encoding='utf-8', errors='replace').strip()
+            last = self.work_dir / Path(path).name
             if last.exists():
                 return last
         for pattern in ('epoch_*.pth', 'iter_*.pth', 'best_*.pth'):

@@ -55,7 +55,7 @@ def _some(names: List[str]) -> str:
 
 
 def _from_log(run: TrainedRun) -> Dict[str, str]:
-    text = run.log.read_text(errors='replace')[:20000] if run.log else ''
+    text = run.log.read_text(encoding='utf-8', errors='replace')[:20000] if run.log else ''
     pairs = re.findall(r'^ +([\w. ]+): (.+)$', text.split('Runtime environment')[0], re.M)
     return {_LOGGED[key]: value.strip() for key, value in pairs if key in _LOGGED}
 

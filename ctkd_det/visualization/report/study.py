@@ -6,12 +6,16 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Dict, List, Optional, Sequence, Union
 
+from ...models import KnowledgeDistillationDenseDetector, KnowledgeDistillationTwoStageDetector
+from ...models.plain import distillation_arguments
 from .runs import Missing, TrainedRun, flatten, read_run, settings
 
 # what may differ between seeds of one method
 _SEED_KEYS = ('work_dir', 'experiment_name', 'randomness.seed', 'resume', 'launcher')
 # arguments of a detector that say how it is distilled, not what it is
-DISTILLATION = ('type', 'teacher_config', 'teacher_ckpt', 'distill_losses', 'eval_teacher')
+DISTILLATION = frozenset((
+    'type', *distillation_arguments(KnowledgeDistillationTwoStageDetector),
+    *distillation_arguments(KnowledgeDistillationDenseDetector)))
 # Okabe and Ito's colours, without those that vanish on white or on black
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#B8860B', '#882255', '#44AA99')
 DASHES = ('solid', 'dash', 'dot', 'dashdot')

@@ -1,0 +1,57 @@
+"""The plain detector behind a distilled one, whoever has written it."""
+import pytest
+from mmdet.models.detectors import RetinaNet, TwoStageDetector
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+
+from ctkd_det.models import (
+    KnowledgeDistillationDenseDetector,
+    KnowledgeDistillationTwoStageDetector,
+)
+from ctkd_det.models.detectors.distilled import DistilledDetector
+from ctkd_det.models.plain import distillation_arguments, learns_from_teacher, plain_parent
+
+
+class OwnStudent(KnowledgeDistillationTwoStageDetector):
+    """A user's, with an argument of its own and the parent's behind ``**kwargs``."""
+
+    def __init__(self, *args, own=1, **kwargs):
+        super().__init__(*args, **kwargs)
+
+
+class OwnRetinaNet(KnowledgeDistillationDenseDetector, RetinaNet):
+    pass
+
+
+COMMON = {'teacher_config', 'teacher_ckpt', 'distill_losses', 'class_mapping', 'inherit',
+          'eval_teacher', 'teacher_compile'}
+ROI = COMMON | {'teacher_stage', 'teacher_scale'}
+
+
+@pytest.mark.parametrize('cls, parent, arguments', [
+    (KnowledgeDistillationTwoStageDetector, 'TwoStageDetector', ROI),
+    (KnowledgeDistillationDenseDetector, 'SingleStageDetector', COMMON),
+    (OwnStudent, 'TwoStageDetector', ROI | {'own'}),
+    (OwnRetinaNet, 'RetinaNet', COMMON),
+    ('KnowledgeDistillationSingleStageDetector', 'SingleStageDetector',
+     {'teacher_config', 'teacher_ckpt', 'eval_teacher'}),  # mmdet's own
+    (RetinaNet, 'RetinaNet', set())])
+def test_parent_and_arguments(cls, parent, arguments):
+    init_default_scope('mmdet')
+    cls = MODELS.get(cls) if isinstance(cls, str) else cls
+    for name in (OwnStudent.__name__, OwnRetinaNet.__name__):
+        assert MODELS.get(name) is None
+    assert plain_parent(cls) is MODELS.get(parent)
+    assert set(distillation_arguments(cls)) == arguments
+    assert learns_from_teacher(cls) == bool(arguments)
+
+
+def test_no_parent():
+    class Unregistered(TwoStageDetector):
+        def __init__(self, teacher_config):
+            pass
+
+    assert plain_parent(Unregistered) is TwoStageDetector
+    assert not learns_from_teacher(None) and not learns_from_teacher(DistilledDetector)
+    with pytest.raises(TypeError, match='Lonely extends no detector'):
+        plain_parent(type('Lonely', (), {}))
