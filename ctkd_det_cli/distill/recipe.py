@@ -101,10 +101,10 @@ def write(recipe: Recipe, out: Path, force: bool) -> str:
             ``force`` is False.
     """
     text = recipe.text()
-    if out.exists() and out.read_text() != text and not force:
+    if out.exists() and out.read_text(encoding='utf-8') != text and not force:
         raise click.ClickException(
             f'{out} exists and says something else. To train what it says: ctkd-det train {out}; '
             'to replace it: --force; to write another: --out FILE')
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text)
+    out.write_text(text, encoding='utf-8')
     return text

@@ -2,13 +2,14 @@
 
 mAP in points (0 to 100): mean and standard deviation over seeds, and the
 difference to ``--against`` over the seeds that both have, with the p-value of
-a two-sided paired t-test.
+a two-sided paired t-test. Sorted by the difference to the first of these,
+since methods with few seeds may have had lucky ones.
 """
 import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List
 
 import numpy as np
 from scipy import stats
@@ -20,7 +21,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('results', type=Path, help='.jsonl that recipe_search.py wrote')
     parser.add_argument('--against', nargs='+', default=['student', 'kd_tau4'], metavar='METHOD')
-    parser.add_argument('--plot', type=Path, help='also draw the methods, to this .png')
+    parser.add_argument('--plot', type=Path,
+                        help='also draw the differences to the first of --against, to this .png')
     return parser.parse_args()
 
 
@@ -36,10 +38,18 @@ def points(runs: Dict[int, dict]) -> np.ndarray:
     return 100 * np.array([runs[seed]['mAP'] for seed in sorted(runs)])
 
 
-def paired(runs: Dict[int, dict], others: Dict[int, dict]) -> Optional[np.ndarray]:
+def paired(runs: Dict[int, dict], others: Dict[int, dict]) -> np.ndarray:
     """Differences in points on the seeds that both have."""
     seeds = sorted(runs.keys() & others.keys())
     return 100 * np.array([runs[s]['mAP'] - others[s]['mAP'] for s in seeds])
+
+
+def ranked(results: Results, baseline: str) -> List[str]:
+    """Methods, the best first, by their paired difference to ``baseline``."""
+    other = results.get(baseline, {})
+    means = {name: paired(runs, other).mean() for name, runs in results.items()
+             if runs.keys() & other.keys()}
+    return sorted(means, key=means.__getitem__, reverse=True)
 
 
 def describe(difference: np.ndarray) -> str:
@@ -55,7 +65,7 @@ def table(results: Results, against: List[str]) -> List[str]:
     header = ['method', 'seeds', 'mAP', 'std', *(f'against {name}' for name in against),
               'final tau', 'minutes']
     rows = [header, ['---'] * len(header)]
-    for method in sorted(results, key=lambda name: -points(results[name]).mean()):
+    for method in ranked(results, against[0]):
         runs, mAP = results[method], points(results[method])
         taus = [run['temperatures'].get('tau_mean') for run in runs.values()]
         taus = [tau for tau in taus if tau is not None]
@@ -68,19 +78,21 @@ def table(results: Results, against: List[str]) -> List[str]:
     return [f'| {" | ".join(row)} |' for row in rows]
 
 
-def plot(results: Results, out: Path) -> None:
+def plot(results: Results, baseline: str, out: Path) -> None:
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
-    methods = sorted(results, key=lambda name: points(results[name]).mean())
+    methods = [name for name in ranked(results, baseline) if name != baseline][::-1]
     figure, axis = plt.subplots(figsize=(8, 1 + 0.3 * len(methods)), layout='constrained')
+    axis.axvline(0, color='black', linewidth=1)
     for row, method in enumerate(methods):
-        mAP = points(results[method])
+        difference = paired(results[method], results[baseline])
         colour = '#0072b2' if method.startswith('ctkd') else '#666666'
-        axis.plot(mAP, [row] * len(mAP), 'o', color=colour, alpha=.45, markersize=5)
-        axis.plot(mAP.mean(), row, '|', color=colour, markersize=16, markeredgewidth=2.5)
+        axis.plot(difference, [row] * len(difference), 'o', color=colour, alpha=.45, markersize=5)
+        axis.plot(difference.mean(), row, '|', color=colour, markersize=16, markeredgewidth=2.5)
     axis.set_yticks(range(len(methods)), methods)
-    axis.set_xlabel('mAP in points; a dot for each seed, a bar for their mean')
+    axis.set_xlabel(f'mAP points against {baseline} of the same seed; a dot for each seed, '
+                    'a bar for their mean')
     axis.grid(axis='x', alpha=.3)
     axis.spines[['top', 'right']].set_visible(False)
     figure.savefig(out, dpi=110)
@@ -91,7 +103,7 @@ def main() -> None:
     results = read(args.results)
     print('\n'.join(table(results, args.against)))
     if args.plot:
-        plot(results, args.plot)
+        plot(results, args.against[0], args.plot)
 
 
 if __name__ == '__main__':
