@@ -54,7 +54,7 @@ def test_search_gradient_and_table(tree):
     assert all(line['seed'] == 0 and 0 <= line['mAP'] <= 1 for line in lines)
     # both branches start from the one trunk
     for method in ('student', 'ctkd'):
-        config = (tree / 'work_dirs/bench/shapes' / method / 'seed_0/bench.py').read_text()
+        config = (tree / 'work_dirs/bench/shapes' / method / f'seed_0/{method}.py').read_text()
         assert 'trunk/seed_0/epoch_1.pth' in config
     call(tree, *search)
     assert len(out.read_text().splitlines()) == 2  # nothing is repeated

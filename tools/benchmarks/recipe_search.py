@@ -88,8 +88,9 @@ def branch(bench: str, method: str, seed: int, folder: Path, start: Path) -> Run
         cfg.optim_wrapper.paramwise_cfg = added['temperature_paramwise']
     work_dir = folder / method / f'seed_{seed}'
     work_dir.mkdir(parents=True, exist_ok=True)
-    cfg.dump(work_dir / 'bench.py')
-    return Run(f'{bench} {method}, seed {seed}', work_dir / 'bench.py', work_dir, cfg.max_epochs)
+    config = work_dir / f'{method}.py'
+    cfg.dump(config)
+    return Run(f'{bench} {method}, seed {seed}', config, work_dir, cfg.max_epochs)
 
 
 def summary(run: Run) -> Dict[str, object]:

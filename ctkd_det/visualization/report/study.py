@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from ...models import KnowledgeDistillationDenseDetector, KnowledgeDistillationTwoStageDetector
 from ...models.plain import distillation_arguments
@@ -124,12 +124,17 @@ def read_study(work_dirs: Sequence[Path], baseline: Optional[Path] = None,
 def _group(runs: List[TrainedRun]) -> List[Method]:
     methods: Dict[str, Method] = {}
     for run in runs:
-        same = {key: value for key, value in settings(run.config).items()
+        same = {key: _without_seed(value, run.seed) for key, value in settings(run.config).items()
                 if key not in _SEED_KEYS}
         methods.setdefault(f'{run.stem} {sorted(same.items(), key=repr)!r}',
                            Method(run.stem, [])).runs.append(run)
     _name(list(methods.values()))
     return list(methods.values())
+
+
+def _without_seed(value: Any, seed: Optional[int]) -> Any:
+    """A path into a seed's own folder, such as that of its initial weights, is the same for all."""
+    return re.sub(rf'seed_{seed}\b', 'seed', value) if isinstance(value, str) else value
 
 
 def _name(methods: List[Method]) -> None:
