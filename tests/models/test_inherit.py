@@ -99,7 +99,7 @@ def test_survives_the_runners_initialisation(teacher, shapes, tmp_path):
 @pytest.mark.parametrize('resume', [False, True])
 def test_a_checkpoint_has_the_last_word(resume, teacher, shapes, tmp_path):
     run(standing_still(distill(student_config(), teacher), shapes), tmp_path / 'first')
-    saved = torch.load(tmp_path / 'first' / 'epoch_1.pth', weights_only=False)
+    saved = torch.load(tmp_path / 'first' / 'epoch_1.pth')
     cfg = standing_still(student(teacher, 'neck'), shapes)
     cfg.update(load_from=str(tmp_path / 'first' / 'epoch_1.pth'), resume=resume)
     cfg.train_cfg.max_epochs = 2
