@@ -33,7 +33,7 @@ def main(config: str, out: str) -> None:
             strategy=strategy, work_dir=str(Path(out) / name), experiment_name=name))
         runner = FlexibleRunner.from_cfg(cfg)
         runner.train()
-        log = {key: list(runner.message_hub.get_scalar(f'train/{key}').data[0])
+        log = {key: runner.message_hub.get_scalar(f'train/{key}').data[0].tolist()
                for key in ('ctkd.theta_grad', 'ctkd.lambda', 'ctkd.tau_mean')}
         results[name] = dict(log=log, sharded=isinstance(runner.model, FullyShardedDataParallel))
     torch.save(results, Path(out) / f'rank{get_rank()}.pt')

@@ -39,7 +39,7 @@ def ranks(config):
          str(folder)], capture_output=True, text=True,
         env=dict(os.environ, PYTHONPATH=f'{ROOT}:{tests}', OMP_NUM_THREADS='1'))
     assert result.returncode == 0, result.stderr[-3000:]
-    return [torch.load(folder / f'rank{i}.pt', weights_only=False) for i in range(2)]
+    return [torch.load(folder / f'rank{i}.pt') for i in range(2)]
 
 
 def test_fsdp_trains_the_student_that_ddp_trains(config, ranks):
