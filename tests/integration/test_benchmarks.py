@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from scipy import stats
 
 from helpers import ROOT
@@ -25,8 +26,9 @@ def tree(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp('bench')
     for name in ('configs', 'tools', 'ctkd_det'):
         shutil.copytree(ROOT / name, folder / name)
-    shutil.copytree(request.getfixturevalue('shapes'), folder / 'data' / 'shapes_bench')
-    for name in ('bench_warmup', 'bench_student'):
+    for name in ('shapes_bench', 'shapes_bench_b'):
+        shutil.copytree(request.getfixturevalue('shapes'), folder / 'data' / name)
+    for name in ('bench_warmup', 'bench_student', 'teacher'):
         path = folder / 'configs' / 'shapes' / f'{name}.py'
         text = path.read_text()
         epochs = text.split('max_epochs = ')[1].split('\n')[0]
@@ -71,6 +73,22 @@ def test_search_gradient_and_table(tree):
         assert tau2_kl[-1] == pytest.approx(tau2_kl[-3], rel=0.05) and tau2_kl[0] < tau2_kl[-1]
     assert 'ctkd' in call(tree, 'recipe_table.py', str(out), '--plot', str(tree / 'table.png'))
     assert (tree / 'table.png').stat().st_size > 5000
+
+
+def test_a_bench_trains_its_own_teacher_first(tree):
+    call(tree, 'recipe_search.py', '--bench', 'shapes_b', '--seeds', '0', '--methods', 'kd_tau1')
+    folder = tree / 'work_dirs/bench/shapes_b'
+    config = Config.fromfile(folder / 'kd_tau1' / 'seed_0' / 'kd_tau1.py')
+    assert config.model.teacher_ckpt == str(folder / 'teacher' / 'epoch_1.pth')
+    (line, ) = (tree / 'docs/evidence/shapes_b.jsonl').read_text().splitlines()
+    assert json.loads(line)['bench'] == 'shapes_b'
+
+
+def test_the_second_bench_by_hand_finds_its_teacher():
+    """tools/train.py on bench_b_distill.py, after tools/train.py on bench_b_teacher.py."""
+    teacher = Config.fromfile(ROOT / 'configs/shapes/bench_b_teacher.py')
+    distill = Config.fromfile(ROOT / 'configs/shapes/bench_b_distill.py')
+    assert Path(distill.model.teacher_ckpt).name == f'epoch_{teacher.max_epochs}.pth'
 
 
 def test_the_table_pairs_seeds(tmp_path):

@@ -68,6 +68,14 @@ def finish(run: Run) -> Run:
     return run
 
 
+def teacher(bench: str, folder: Path) -> List[Run]:
+    """The bench's own teacher, if it does not use the shipped one."""
+    config = CONFIGS / f'{BENCHES[bench]}_teacher.py'
+    if not config.exists():
+        return []
+    return [Run(f'{bench} teacher', config, folder / 'teacher', Config.fromfile(config).max_epochs)]
+
+
 def trunk(bench: str, seed: int, folder: Path) -> Run:
     config = CONFIGS / f'{BENCHES[bench]}_warmup.py'
     return Run(f'{bench} trunk, seed {seed}', config, folder / 'trunk' / f'seed_{seed}',
@@ -86,6 +94,8 @@ def branch(bench: str, method: str, seed: int, folder: Path, start: Path) -> Run
         cfg.model.distill_losses = added['distill_losses']
         cfg.custom_hooks = added['custom_hooks']
         cfg.optim_wrapper.paramwise_cfg = added['temperature_paramwise']
+        for own in teacher(bench, folder):
+            cfg.model.teacher_ckpt = str(own.checkpoint)
     work_dir = folder / method / f'seed_{seed}'
     work_dir.mkdir(parents=True, exist_ok=True)
     config = work_dir / f'{method}.py'
@@ -119,6 +129,7 @@ def main() -> None:
     todo = [(method, seed) for seed in args.seeds for method in args.methods
             if (method, seed) not in known]
     # mmengine reads configs in one thread only
+    teachers = teacher(args.bench, folder) if todo else []
     trunks = {seed: trunk(args.bench, seed, folder) for _, seed in todo}
     branches = [branch(args.bench, *job, folder, trunks[job[1]].checkpoint) for job in todo]
 
@@ -131,7 +142,7 @@ def main() -> None:
 
     with ThreadPoolExecutor(args.jobs) as pool:
         try:
-            list(pool.map(finish, trunks.values()))
+            list(pool.map(finish, [*teachers, *trunks.values()]))
             list(pool.map(work, todo, branches))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -20,6 +20,13 @@ METHODS: Dict[str, Tuple[str, dict, dict]] = {
     'ctkd+dkd': ('ctkd_dkd', {}, {}),
     'ctkd_paper': ('ctkd_paper', {}, {}),
     # what the search tried besides
+    'ctkd_all': ('ctkd_global', dict(foreground_weight=None), {}),
+    # the adversary's learning rate as a share of the detector's; as shipped 0.05
+    **{f'ctkd_lr{m}': ('ctkd_global', {}, dict(lr_mult=float(m))) for m in ('0.5', '1', '2')},
+    # the schedule along the curve that an adversary takes
+    **{f'scheduled_to{tau}': ('kd_scheduled', {}, dict(end=float(tau)))
+       for tau in ('1.1', '1.5', '1.8', '4')},
+    'kd_standardized': ('kd_standardized', {}, {}),
     **{f'kd_tau{tau}_weight{w}': (
         'kd_fixed', dict(temperature=float(tau), loss_weight=float(w)), {})
        for tau in ('1', '2') for w in ('0.5', '4')},
