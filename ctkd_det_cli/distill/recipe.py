@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 import click
-from mmengine.config import Config
 
+from ctkd_det.configs import imported_modules
 from .coco_folder import CocoFolder
 from .kinds import ends_in_sigmoids, kind_of
 from .methods import read_method
@@ -75,7 +75,8 @@ class Recipe:
                                          self.num_classes)
         blocks = dict(
             _base_=self.student.reference,
-            custom_imports=dict(imports=_imports(base), allow_failed_imports=False), model=model)
+            custom_imports=dict(imports=[*imported_modules(base), 'ctkd_det'],
+                                allow_failed_imports=False), model=model)
         if method.hooks:  # a list of the base would be replaced, not continued
             blocks['custom_hooks'] = [*base.get('custom_hooks', []), *method.hooks]
         if method.custom_keys:
@@ -83,11 +84,6 @@ class Recipe:
         if self.data:
             blocks.update(data_for(base, self.data))
         return ''.join(assignment(key, value) for key, value in blocks.items())
-
-
-def _imports(base: Config) -> list:
-    imports = base.get('custom_imports', {}).get('imports', [])
-    return [*([imports] if isinstance(imports, str) else imports), 'ctkd_det']
 
 
 def write(recipe: Recipe, out: Path, force: bool) -> str:

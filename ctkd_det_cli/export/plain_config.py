@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import Registry
 
+from ctkd_det.configs import imported_modules
 from ctkd_det.models.plain import distillation_arguments, learns_from_teacher, plain_parent
 
 # what our fragments define besides the keys that mmengine reads
@@ -95,9 +96,7 @@ def _bases(path: Path) -> List[str]:
 def _take_out_imports(cfg: Config) -> None:
     if 'custom_imports' not in cfg:
         return
-    imports = cfg.custom_imports.imports
-    imports = [imports] if isinstance(imports, str) else imports
-    others = [name for name in imports if name.partition('.')[0] != 'ctkd_det']
+    others = [name for name in imported_modules(cfg) if name.partition('.')[0] != 'ctkd_det']
     if others:
         cfg.custom_imports.imports = others
     else:

@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.hub import get_config
 
-import ctkd_det  # noqa: F401
+from ctkd_det.configs import read_config
 from ctkd_det.runs import evaluate
 
 
@@ -23,9 +22,7 @@ def main() -> None:
     model = Config.fromfile(args.config).model
     args.work_dir.mkdir(parents=True, exist_ok=True)
     config = args.work_dir / 'teacher.py'
-    named = model.teacher_config.startswith('mmdet::')
-    (get_config(model.teacher_config) if named else Config.fromfile(model.teacher_config)).dump(
-        config)
+    read_config(model.teacher_config).dump(config)
     mAP = evaluate(config, model.teacher_ckpt, args.work_dir)['coco/bbox_mAP']
     print(f'the teacher has {100 * mAP:.1f} mAP, {100 * args.at_least:.1f} are needed')
     sys.exit(mAP < args.at_least)

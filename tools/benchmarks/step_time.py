@@ -15,12 +15,11 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
-from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import nn
 
-import ctkd_det  # noqa: F401
+from ctkd_det.configs import read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,8 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 def build(cfg: Config, folder: Path) -> nn.Module:
     """The detector with a teacher that has just been made."""
-    teacher = cfg.model.teacher_config
-    teacher = get_config(teacher) if '::' in teacher else Config.fromfile(teacher)
+    teacher = read_config(cfg.model.teacher_config)
     teacher.model.backbone.init_cfg = cfg.model.backbone.init_cfg = None
     model = MODELS.build(teacher.model)
     torch.save(dict(meta={}, state_dict=model.state_dict()), folder / 'teacher.pth')

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Callable, Optional, Sequence, Union
 
 from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.hub import get_config
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from ...configs import read_config
 from ..heads import has_sigmoids
 from .checkpoint import TeacherError, load_strictly
 from .classes import ClassMapping, classes_of_config
@@ -134,9 +133,7 @@ class FrozenTeacher:
 
 
 def _read(config: Union[str, Path, dict]) -> dict:
-    if isinstance(config, (str, Path)):
-        config = str(config)
-        config = get_config(config) if '::' in config else Config.fromfile(config)
+    config = read_config(config)
     if 'distill_losses' in config['model']:
         raise TeacherError('teacher_config is itself a distillation config; to let its student '
                            "teach, give that student's plain config")

@@ -8,11 +8,11 @@ import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
-from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from ...configs import imported_modules, read_config
 from ...models.plain import distillation_arguments, plain_parent
 from ...models.teachers.checkpoint import classes_of_checkpoint
 from .runs import Missing, TrainedRun, first_line
@@ -85,7 +85,7 @@ def detector_of(run: TrainedRun) -> Detector:
         Missing: if the run has no checkpoint or no validation data.
     """
     return Detector(run.name, run.config.model.to_dict(), run.checkpoint, _loader(run.config, run),
-                    run.work_dir / 'report', _imports(run.config))
+                    run.work_dir / 'report', imported_modules(run.config))
 
 
 def teacher_detector(study: Study) -> Detector:
@@ -109,25 +109,18 @@ def teacher_detector(study: Study) -> Detector:
         raise Missing(f"The teacher's checkpoint {checkpoint} is not here; --teacher says where "
                       'it is.')
     try:
-        named = learner.config.model.teacher_config
-        config = named if isinstance(named, dict) else (
-            get_config(str(named)) if '::' in str(named) else Config.fromfile(named))
+        config = read_config(learner.config.model.teacher_config)
     except Exception as error:
         raise Missing(f"The teacher's config could not be read ({first_line(error)}).") from error
     return Detector('teacher', dict(config['model']), checkpoint,
                     _loader(learner.config, learner), learner.work_dir / 'report',
-                    _imports(learner.config), config)
+                    imported_modules(learner.config), config)
 
 
 def _loader(config: Config, run: TrainedRun) -> dict:
     if not config.get('val_dataloader'):
         raise Missing(f'The config of {run.name} has no val_dataloader.')
     return config.val_dataloader.to_dict()
-
-
-def _imports(config: Config) -> List[str]:
-    modules = config.get('custom_imports', {}).get('imports', [])
-    return [modules] if isinstance(modules, str) else list(modules)
 
 
 def _plain(model: dict) -> dict:

@@ -1,0 +1,23 @@
+"""Configs as people name them, and what they import."""
+from pathlib import Path
+from typing import List, Union
+
+from mmengine.config import Config
+from mmengine.hub import get_config
+
+
+def read_config(named: Union[str, Path, dict]) -> dict:
+    """A config by its path, by its name in a package (``mmdet::...``), or given as it is.
+
+    Raises:
+        Exception: whatever reading it raises; a config is code.
+    """
+    if isinstance(named, dict):
+        return named
+    return get_config(str(named)) if '::' in str(named) else Config.fromfile(named)
+
+
+def imported_modules(config: Config) -> List[str]:
+    """What its ``custom_imports`` names, which may be one string."""
+    modules = config.get('custom_imports', {}).get('imports', [])
+    return [modules] if isinstance(modules, str) else list(modules)
