@@ -82,13 +82,13 @@ def test_group_by_the_teachers_answer(logits):
     temperature.theta.data = torch.arange(C + 1.0)
     answers = logits[1].argmax(1)
     torch.testing.assert_close(temperature(*logits, LABELS).squeeze(1),
-                               1 + 20 * answers.float().sigmoid())
+                               0.5 + 1.5 * answers.float().sigmoid())
 
 
 def test_group_statistics_name_the_groups(logits):
-    temperature = driven(GroupTemperature('foreground', C, initial_temperature=4.0))
+    temperature = driven(GroupTemperature('foreground', C, initial_temperature=1.7))
     statistics = temperature.statistics(temperature(*logits, LABELS))
-    assert statistics['tau_foreground'].item() == pytest.approx(4) == pytest.approx(
+    assert statistics['tau_foreground'].item() == pytest.approx(1.7) == pytest.approx(
         statistics['tau_background'].item())
     names = GroupTemperature('class', 3).statistics(torch.ones(1, 1))
     assert [k for k in names if 'class' in k] == ['tau_class_0', 'tau_class_1', 'tau_class_2']
@@ -106,7 +106,7 @@ def test_scheduled_follows_its_curve(curve, progress, expected, logits):
 
 @pytest.mark.parametrize('make', [
     lambda: InstanceTemperature(C, tau_min=0),
-    lambda: InstanceTemperature(C, initial_temperature=1),
+    lambda: InstanceTemperature(C, initial_temperature=2),
     lambda: GroupTemperature('size', C), lambda: GroupTemperature('class', C, labels_from='nobody'),
     lambda: ScheduledTemperature(0, 1), lambda: ScheduledTemperature(1, 2, 'step')])
 def test_impossible_temperatures_are_refused(make):

@@ -3,16 +3,36 @@ import math
 import pytest
 import torch
 
-from ctkd_det.models import FixedTemperature, GlobalTemperature
+from ctkd_det.models import (
+    FixedTemperature,
+    GlobalTemperature,
+    GroupTemperature,
+    InstanceTemperature,
+)
 
 NOTHING = (torch.zeros(3, 9), torch.zeros(3, 9), torch.zeros(3, dtype=torch.long))
 
 
 def test_paper_values_start_at_15_62():
     # 1 + 20 / (1 + e^-1) = 15.6212, by hand
-    tau = GlobalTemperature()(*NOTHING)
+    tau = GlobalTemperature(1.0, 20.0, init=1.0)(*NOTHING)
     assert tau.shape == (1, )
     assert tau.item() == pytest.approx(15.6212, abs=1e-4)
+    # also where only the paper's bounds are given, between which 1 does not lie
+    assert GlobalTemperature(1.0, 20.0)(*NOTHING).item() == tau.item()
+
+
+@pytest.mark.parametrize('make, otherwise', [
+    (GlobalTemperature, 2 + 6 / (1 + math.exp(-1))),
+    (lambda *bounds: InstanceTemperature(8, 4, *bounds), 5.0),
+    (lambda *bounds: GroupTemperature('class', 8, 'ground_truth', *bounds), 5.0)])
+def test_every_learned_temperature_starts_at_1_where_it_can(make, otherwise):
+    for bounds in ((), (0.5, 1.5), (0.25, 7.75)):
+        tau = make(*bounds)(*NOTHING)
+        torch.testing.assert_close(tau, torch.ones_like(tau))
+    tau = make(2.0, 6.0)(*NOTHING)
+    torch.testing.assert_close(tau, torch.full_like(tau, otherwise))
+    assert (make().bounds.tau_min, make().bounds.tau_max) == (0.5, 2.0)
 
 
 def test_initial_temperature_is_tau_itself():

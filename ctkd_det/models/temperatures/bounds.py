@@ -1,5 +1,6 @@
 """The bounded map from an unbounded parameter theta to a temperature tau."""
 import math
+from typing import Optional
 
 import torch
 from torch import Tensor
@@ -43,6 +44,21 @@ class TemperatureBounds:
             raise ValueError(f'an initial temperature of {tau} does not lie strictly '
                              f'between {self.tau_min} and {self.tau_max}')
         return math.log((tau - self.tau_min) / (self.tau_max - tau))
+
+    def initial_theta(self, tau: Optional[float], otherwise: float) -> float:
+        """The parameter to start from.
+
+        Args:
+            tau (float, optional): The temperature there. None is 1, at which
+                the teacher was trained, if that is between the bounds.
+            otherwise (float): The parameter if it is not.
+
+        Raises:
+            ValueError: if ``tau`` is not strictly between the bounds.
+        """
+        if tau is None and not self.tau_min < 1 < self.tau_max:
+            return otherwise
+        return self.theta(1.0 if tau is None else tau)
 
     def __repr__(self) -> str:
         return f'tau in ({self.tau_min:g}, {self.tau_max:g})'

@@ -17,12 +17,13 @@ class GlobalTemperature(LearnedTemperature):
     distillation loss, by as much as the curriculum's lambda allows.
 
     Args:
-        tau_min (float): Lower bound of tau. Defaults to 1.
-        tau_range (float): Width of the interval. Defaults to 20, the paper's.
-        init (float, optional): Initial theta. Defaults to 1, the paper's,
-            which gives tau = 15.62 with the bounds above.
+        tau_min (float): Lower bound of tau. Defaults to 0.5; the paper has 1.
+        tau_range (float): Width of the interval. Defaults to 1.5; the paper
+            has 20.
+        init (float, optional): Initial theta.
         initial_temperature (float, optional): Initial tau, the other way to
-            say ``init``.
+            say ``init``. If neither is given it is 1 where the bounds allow,
+            otherwise theta is 1 as in the paper.
 
     Raises:
         ValueError: if a bound is not above 0, if ``initial_temperature`` is
@@ -30,18 +31,18 @@ class GlobalTemperature(LearnedTemperature):
     """
 
     def __init__(self,
-                 tau_min: float = 1.0,
-                 tau_range: float = 20.0,
+                 tau_min: float = 0.5,
+                 tau_range: float = 1.5,
                  init: Optional[float] = None,
                  initial_temperature: Optional[float] = None) -> None:
         super().__init__(tau_min, tau_range)
         if init is not None and initial_temperature is not None:
             raise ValueError('init (theta) and initial_temperature (tau) say the same '
                              'thing; give one of them')
-        if initial_temperature is not None:
-            init = self.bounds.theta(initial_temperature)
+        if init is None:
+            init = self.bounds.initial_theta(initial_temperature, otherwise=1.0)
         # (1,) as in the paper's code, not (): FSDP refuses parameters without a dimension
-        self.theta = nn.Parameter(torch.tensor([1.0 if init is None else float(init)]))
+        self.theta = nn.Parameter(torch.tensor([float(init)]))
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor,
                 labels: Tensor) -> Tensor:

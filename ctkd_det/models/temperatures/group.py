@@ -21,10 +21,11 @@ class GroupTemperature(LearnedTemperature):
         num_classes (int): C, without the background.
         labels_from (str): Who says which group a RoI is in, 'ground_truth' or
             'teacher' (its most likely class). Defaults to 'ground_truth'.
-        tau_min (float): Lower bound of tau. Defaults to 1.
-        tau_range (float): Width of the interval. Defaults to 20, the paper's.
+        tau_min (float): Lower bound of tau. Defaults to 0.5; the paper has 1.
+        tau_range (float): Width of the interval. Defaults to 1.5; the paper
+            has 20.
         initial_temperature (float, optional): Initial tau of every group.
-            Defaults to None, the middle of the interval.
+            Defaults to None, 1 where the bounds allow, otherwise the middle.
 
     Raises:
         ValueError: if ``by`` or ``labels_from`` is unknown, a bound is not
@@ -36,8 +37,8 @@ class GroupTemperature(LearnedTemperature):
                  by: str,
                  num_classes: int,
                  labels_from: str = 'ground_truth',
-                 tau_min: float = 1.0,
-                 tau_range: float = 20.0,
+                 tau_min: float = 0.5,
+                 tau_range: float = 1.5,
                  initial_temperature: Optional[float] = None) -> None:
         super().__init__(tau_min, tau_range)
         if by not in ('foreground', 'class'):
@@ -45,12 +46,10 @@ class GroupTemperature(LearnedTemperature):
         if labels_from not in ('ground_truth', 'teacher'):
             raise ValueError("labels_from must be 'ground_truth' or 'teacher', "
                              f'got {labels_from!r}')
-        if initial_temperature is None:
-            initial_temperature = tau_min + tau_range / 2
         self.by, self.labels_from, self.num_classes = by, labels_from, num_classes
         num_groups = 2 if by == 'foreground' else num_classes + 1
-        self.theta = nn.Parameter(
-            torch.full((num_groups, ), self.bounds.theta(initial_temperature)))
+        init = self.bounds.initial_theta(initial_temperature, otherwise=0.0)
+        self.theta = nn.Parameter(torch.full((num_groups, ), init))
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor,
                 labels: Tensor) -> Tensor:

@@ -25,10 +25,11 @@ class InstanceTemperature(LearnedTemperature):
     Args:
         num_classes (int): C, without the background.
         hidden_channels (int): Width of the hidden layer. Defaults to 64.
-        tau_min (float): Lower bound of tau. Defaults to 1.
-        tau_range (float): Width of the interval. Defaults to 20, the paper's.
+        tau_min (float): Lower bound of tau. Defaults to 0.5; the paper has 1.
+        tau_range (float): Width of the interval. Defaults to 1.5; the paper
+            has 20.
         initial_temperature (float, optional): Initial tau of every RoI.
-            Defaults to None, the middle of the interval.
+            Defaults to None, 1 where the bounds allow, otherwise the middle.
         use_sigmoid (bool): Whether the logits are those of a head with
             ``use_sigmoid=True``, (N, C). Defaults to False.
 
@@ -40,18 +41,17 @@ class InstanceTemperature(LearnedTemperature):
     def __init__(self,
                  num_classes: int,
                  hidden_channels: int = 64,
-                 tau_min: float = 1.0,
-                 tau_range: float = 20.0,
+                 tau_min: float = 0.5,
+                 tau_range: float = 1.5,
                  initial_temperature: Optional[float] = None,
                  use_sigmoid: bool = False) -> None:
         super().__init__(tau_min, tau_range)
-        if initial_temperature is None:
-            initial_temperature = tau_min + tau_range / 2
         num_logits = num_classes + (not use_sigmoid)
         self.hidden = nn.Linear(2 * num_logits, hidden_channels)
         self.out = nn.Linear(hidden_channels, 1)
         nn.init.zeros_(self.out.weight)
-        nn.init.constant_(self.out.bias, self.bounds.theta(initial_temperature))
+        init = self.bounds.initial_theta(initial_temperature, otherwise=0.0)
+        nn.init.constant_(self.out.bias, init)
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor,
                 labels: Tensor) -> Tensor:
