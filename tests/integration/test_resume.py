@@ -51,7 +51,7 @@ def test_resume_takes_the_teacher_from_the_config(data, teacher, tmp_path):
         assert torch.equal(value, weights[key]), key
     # theta goes on from the checkpoint's
     tau = runner.message_hub.get_scalar('train/ctkd.tau_mean').data[0]
-    assert tau[4] == pytest.approx(1 + 20 * saved['state_dict'][THETA].sigmoid().item())
+    assert tau[4] == pytest.approx(0.5 + 1.5 * saved['state_dict'][THETA].sigmoid().item())
 
 
 def test_a_students_checkpoint_goes_on_without_its_teacher(data, teacher, tmp_path, capsys):
