@@ -84,6 +84,33 @@ def test_a_bench_trains_its_own_teacher_first(tree):
     assert json.loads(line)['bench'] == 'shapes_b'
 
 
+def test_the_bench_of_speed_starts_from_scratch_and_keeps_the_curve(tree):
+    path = tree / 'configs' / 'shapes' / 'bench_speed_student.py'
+    path.write_text(path.read_text() + 'max_epochs = 2\ntrain_cfg.update(max_epochs=2)\n')
+    call(tree, 'recipe_search.py', '--bench', 'shapes_speed', '--seeds', '0',
+         '--methods', 'student')
+    assert not (tree / 'work_dirs/bench/shapes_speed/trunk').exists()
+    out = tree / 'docs/evidence/shapes_speed.jsonl'
+    line = json.loads(out.read_text())
+    (first, _), (second, mAP) = line['mAP_by_epoch']
+    assert (first, second) == (1, 2) and mAP == pytest.approx(line['mAP'], abs=1e-5)
+
+
+def test_curves_are_means_over_seeds(tmp_path):
+    path = tmp_path / 'results.jsonl'
+    path.write_text(''.join(
+        json.dumps(dict(method=method, seed=seed, mAP=end, temperatures={},
+                        mAP_by_epoch=[[1, end / 2], [2, end]])) + '\n'
+        for method, ends in (('student', [0.2, 0.3]), ('ctkd', [0.4, 0.5]))
+        for seed, end in enumerate(ends)))
+    results = recipe_table.read(path)
+    assert recipe_table.curve_table(results, 'student') == [
+        '| epoch | 1 | 2 |', '| --- | --- | --- |',
+        '| ctkd | 22.5 | 45.0 |', '| student | 12.5 | 25.0 |']
+    recipe_table.plot_curves(results, 'student', tmp_path / 'curves.png')
+    assert (tmp_path / 'curves.png').stat().st_size > 5000
+
+
 def test_the_second_bench_by_hand_finds_its_teacher():
     """tools/train.py on bench_b_distill.py, after tools/train.py on bench_b_teacher.py."""
     teacher = Config.fromfile(ROOT / 'configs/shapes/bench_b_teacher.py')

@@ -2,9 +2,12 @@
 
 A seed has one trunk, a student that has been trained alone (bench*_warmup.py),
 and every method goes on from it with the same images in the same order
-(bench*_student.py), so methods can be compared in pairs. Interrupt it and start
-it again as you like: finished runs are not repeated, others go on.
+(bench*_student.py), so methods can be compared in pairs. The bench shapes_speed
+has no trunks: its runs start from scratch and are validated after every epoch.
+Interrupt it and start it again as you like: finished runs are not repeated,
+others go on.
 
+    python tools/dataset_converters/make_shapes_coco.py data/shapes_bench --val 2000
     python tools/benchmarks/recipe_search.py --seeds 0 1 2
     python tools/benchmarks/recipe_table.py docs/evidence/shapes.jsonl
 """
@@ -24,7 +27,8 @@ from ctkd_det.runs import Run, RunFailed
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs' / 'shapes'
-BENCHES = {'shapes': 'bench', 'shapes_b': 'bench_b'}  # name -> how its configs' names begin
+# name -> how its configs' names begin
+BENCHES = {'shapes': 'bench', 'shapes_b': 'bench_b', 'shapes_speed': 'bench_speed'}
 _writing = threading.Lock()
 
 
@@ -76,19 +80,23 @@ def teacher(bench: str, folder: Path) -> List[Run]:
     return [Run(f'{bench} teacher', config, folder / 'teacher', Config.fromfile(config).max_epochs)]
 
 
-def trunk(bench: str, seed: int, folder: Path) -> Run:
+def trunk(bench: str, seed: int, folder: Path) -> List[Run]:
+    """What the runs of a seed start from, unless they start from scratch."""
     config = CONFIGS / f'{BENCHES[bench]}_warmup.py'
-    return Run(f'{bench} trunk, seed {seed}', config, folder / 'trunk' / f'seed_{seed}',
-               Config.fromfile(config).max_epochs, [f'randomness.seed={seed}'])
+    if not config.exists():
+        return []
+    return [Run(f'{bench} trunk, seed {seed}', config, folder / 'trunk' / f'seed_{seed}',
+                Config.fromfile(config).max_epochs, [f'randomness.seed={seed}'])]
 
 
-def branch(bench: str, method: str, seed: int, folder: Path, start: Path) -> Run:
+def branch(bench: str, method: str, seed: int, folder: Path) -> Run:
     """The run of a method, its config written beside it."""
     name = 'student' if method == 'student' else 'distill'
     cfg = Config.fromfile(CONFIGS / f'{BENCHES[bench]}_{name}.py')
     cfg.randomness = dict(seed=seed)
-    # not load_from, which --resume sets aside
-    cfg.model.init_cfg = dict(type='Pretrained', checkpoint=str(start))
+    for start in trunk(bench, seed, folder):
+        # not load_from, which --resume sets aside
+        cfg.model.init_cfg = dict(type='Pretrained', checkpoint=str(start.checkpoint))
     if method != 'student':
         added = additions(method, cfg.model.roi_head.bbox_head.num_classes)
         cfg.model.distill_losses = added['distill_losses']
@@ -105,12 +113,15 @@ def branch(bench: str, method: str, seed: int, folder: Path, start: Path) -> Run
 
 def summary(run: Run) -> Dict[str, object]:
     """What the results file says of a finished run, mAP from 0 to 1."""
-    last = {name: values[-1] for name, (_, values) in run.scalars.items()}
+    curves = run.scalars
+    last = {name: values[-1] for name, (_, values) in curves.items()}
     aps = {name.replace('coco/bbox_', ''): round(value, 5)
            for name, value in last.items() if name.startswith('coco/bbox_')}
     temperatures = {name.split('.')[1]: round(value, 4)
                     for name, value in last.items() if '.tau_' in name}
-    return dict(**aps, temperatures=temperatures, minutes=round(run.seconds / 60, 1))
+    by_epoch = list(zip(*curves['coco/bbox_mAP'], strict=True))
+    return dict(**aps, mAP_by_epoch=by_epoch, temperatures=temperatures,
+                minutes=round(run.seconds / 60, 1))
 
 
 def commit() -> str:
@@ -130,8 +141,9 @@ def main() -> None:
             if (method, seed) not in known]
     # mmengine reads configs in one thread only
     teachers = teacher(args.bench, folder) if todo else []
-    trunks = {seed: trunk(args.bench, seed, folder) for _, seed in todo}
-    branches = [branch(args.bench, *job, folder, trunks[job[1]].checkpoint) for job in todo]
+    trunks = [run for seed in dict.fromkeys(seed for _, seed in todo)
+              for run in trunk(args.bench, seed, folder)]
+    branches = [branch(args.bench, *job, folder) for job in todo]
 
     def work(job: Tuple[str, int], run: Run) -> None:
         method, seed = job
@@ -142,7 +154,7 @@ def main() -> None:
 
     with ThreadPoolExecutor(args.jobs) as pool:
         try:
-            list(pool.map(finish, [*teachers, *trunks.values()]))
+            list(pool.map(finish, [*teachers, *trunks]))
             list(pool.map(work, todo, branches))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -3,18 +3,21 @@
 mAP in points (0 to 100): mean and standard deviation over seeds, and the
 difference to ``--against`` over the seeds that both have, with the p-value of
 a two-sided paired t-test. Sorted by the difference to the first of these,
-since methods with few seeds may have had lucky ones.
+since methods with few seeds may have had lucky ones. ``--curves`` adds mAP
+against epochs, for a bench whose runs are validated more than once.
 """
 import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 import numpy as np
 from scipy import stats
 
 Results = Dict[str, Dict[int, dict]]
+# told apart by the colour-blind, too (Okabe and Ito)
+COLOURS = ('#0072b2', '#d55e00', '#009e73', '#666666', '#cc79a7', '#e69f00', '#56b4e9')
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,6 +26,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--against', nargs='+', default=['student', 'kd_tau4'], metavar='METHOD')
     parser.add_argument('--plot', type=Path,
                         help='also draw the differences to the first of --against, to this .png')
+    parser.add_argument('--curves', type=Path,
+                        help='also print mAP by epoch, and draw it to this .png')
     return parser.parse_args()
 
 
@@ -63,7 +68,7 @@ def describe(difference: np.ndarray) -> str:
 
 def table(results: Results, against: List[str]) -> List[str]:
     header = ['method', 'seeds', 'mAP', 'std', *(f'against {name}' for name in against),
-              'final tau', 'minutes']
+              'final tau']
     rows = [header, ['---'] * len(header)]
     for method in ranked(results, against[0]):
         runs, mAP = results[method], points(results[method])
@@ -73,9 +78,45 @@ def table(results: Results, against: List[str]) -> List[str]:
             method, str(len(runs)), f'{mAP.mean():.1f}',
             f'{mAP.std(ddof=1):.2f}' if len(mAP) > 1 else '',
             *(describe(paired(runs, results.get(name, {}))) for name in against),
-            f'{np.mean(taus):.2f}' if taus else '',
-            f'{np.mean([run["minutes"] for run in runs.values()]):.1f}'])
+            f'{np.mean(taus):.2f}' if taus else ''])
+    return lines(rows)
+
+
+def lines(rows: List[List[str]]) -> List[str]:
     return [f'| {" | ".join(row)} |' for row in rows]
+
+
+def by_epoch(runs: Dict[int, dict]) -> Tuple[np.ndarray, np.ndarray]:
+    """Epochs (E,) and mAP in points (seeds, E) of a method's runs."""
+    curves = np.array([runs[seed]['mAP_by_epoch'] for seed in sorted(runs)])
+    return curves[0, :, 0], 100 * curves[:, :, 1]
+
+
+def curve_table(results: Results, baseline: str) -> List[str]:
+    """Mean mAP over seeds after each epoch."""
+    rows = []
+    for method in ranked(results, baseline):
+        epochs, mAP = by_epoch(results[method])
+        rows.append([method, *(f'{value:.1f}' for value in mAP.mean(0))])
+    header = ['epoch', *(f'{epoch:.0f}' for epoch in epochs)]
+    return lines([header, ['---'] * len(header), *rows])
+
+
+def plot_curves(results: Results, baseline: str, out: Path) -> None:
+    import matplotlib
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+    figure, axis = plt.subplots(figsize=(8, 4.5), layout='constrained')
+    for method, colour in zip(ranked(results, baseline), COLOURS, strict=False):
+        epochs, mAP = by_epoch(results[method])
+        axis.plot(epochs, mAP.T, color=colour, alpha=.3, linewidth=1)
+        axis.plot(epochs, mAP.mean(0), 'o-', color=colour, linewidth=2.5, markersize=4,
+                  label=method)
+    axis.set(xlabel='epoch', ylabel='mAP in %; thick: mean over seeds', ylim=(0, None))
+    axis.grid(alpha=.3)
+    axis.spines[['top', 'right']].set_visible(False)
+    axis.legend(frameon=False)
+    figure.savefig(out, dpi=110)
 
 
 def plot(results: Results, baseline: str, out: Path) -> None:
@@ -104,6 +145,9 @@ def main() -> None:
     print('\n'.join(table(results, args.against)))
     if args.plot:
         plot(results, args.against[0], args.plot)
+    if args.curves:
+        print('\n'.join(['', *curve_table(results, args.against[0])]))
+        plot_curves(results, args.against[0], args.curves)
 
 
 if __name__ == '__main__':
