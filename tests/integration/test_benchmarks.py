@@ -84,13 +84,14 @@ def test_a_bench_trains_its_own_teacher_first(tree):
     assert json.loads(line)['bench'] == 'shapes_b'
 
 
-def test_the_bench_of_speed_starts_from_scratch_and_keeps_the_curve(tree):
-    path = tree / 'configs' / 'shapes' / 'bench_speed_student.py'
-    path.write_text(path.read_text() + 'max_epochs = 2\ntrain_cfg.update(max_epochs=2)\n')
-    call(tree, 'recipe_search.py', '--bench', 'shapes_speed', '--seeds', '0',
+def test_the_bench_from_scratch_has_no_trunk_and_keeps_the_curve(tree):
+    path = tree / 'configs' / 'shapes' / 'bench_scratch_student.py'
+    path.write_text(path.read_text() + 'max_epochs = 2\n'
+                    'train_cfg.update(max_epochs=2, val_interval=1)\n')
+    call(tree, 'recipe_search.py', '--bench', 'shapes_scratch', '--seeds', '0',
          '--methods', 'student')
-    assert not (tree / 'work_dirs/bench/shapes_speed/trunk').exists()
-    out = tree / 'docs/evidence/shapes_speed.jsonl'
+    assert not (tree / 'work_dirs/bench/shapes_scratch/trunk').exists()
+    out = tree / 'docs/evidence/shapes_scratch.jsonl'
     line = json.loads(out.read_text())
     (first, _), (second, mAP) = line['mAP_by_epoch']
     assert (first, second) == (1, 2) and mAP == pytest.approx(line['mAP'], abs=1e-5)

@@ -2,13 +2,20 @@
 
 A seed has one trunk, a student that has been trained alone (bench*_warmup.py),
 and every method goes on from it with the same images in the same order
-(bench*_student.py), so methods can be compared in pairs. The bench shapes_speed
-has no trunks: its runs start from scratch and are validated after every epoch.
+(bench*_student.py), so methods can be compared in pairs. The bench shapes_scratch
+has no trunks: its runs start from scratch and are validated on the way. shapes_b
+has a teacher, data and students of its own, on which no setting was chosen.
 Interrupt it and start it again as you like: finished runs are not repeated,
 others go on.
 
     python tools/dataset_converters/make_shapes_coco.py data/shapes_bench --val 2000
     python tools/benchmarks/recipe_search.py --seeds 0 1 2
+    python tools/benchmarks/recipe_search.py --bench shapes_scratch --seeds 0 1
+
+    python tools/dataset_converters/make_shapes_coco.py data/shapes_bench_b \
+        --val 2000 --size 80 --classes 5 --seed 1
+    python tools/benchmarks/recipe_search.py --bench shapes_b --seeds 0 1 2
+
     python tools/benchmarks/recipe_table.py docs/evidence/shapes.jsonl
 """
 import argparse
@@ -28,7 +35,7 @@ from ctkd_det.runs import Run, RunFailed
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs' / 'shapes'
 # name -> how its configs' names begin
-BENCHES = {'shapes': 'bench', 'shapes_b': 'bench_b', 'shapes_speed': 'bench_speed'}
+BENCHES = {'shapes': 'bench', 'shapes_b': 'bench_b', 'shapes_scratch': 'bench_scratch'}
 _writing = threading.Lock()
 
 

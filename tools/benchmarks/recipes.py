@@ -27,9 +27,12 @@ METHODS: Dict[str, Tuple[str, dict, dict]] = {
     **{f'scheduled_to{tau}': ('kd_scheduled', {}, dict(end=float(tau)))
        for tau in ('1.1', '1.5', '1.8', '4')},
     'kd_standardized': ('kd_standardized', {}, {}),
+    # a range in units of the logits' own deviation
+    'ctkd_standardized': ('ctkd_global', dict(standardize=True),
+                          dict(tau_range=3.5, initial_temperature=2.0)),
     **{f'kd_tau{tau}_weight{w}': (
         'kd_fixed', dict(temperature=float(tau), loss_weight=float(w)), {})
-       for tau in ('1', '2') for w in ('0.5', '4')},
+       for tau in ('1', '2', '4') for w in ('0.0625', '0.25', '0.5', '4')},
     **{f'kd_tau{tau}_all_weight{w}': (
         'kd_fixed', dict(temperature=float(tau), loss_weight=float(w), foreground_weight=None), {})
        for tau in ('0.5', '1', '2', '4', '8') for w in ('0.5', '1', '2', '4')},

@@ -1,5 +1,5 @@
 """The same with the shipped teacher and KD at temperature 1."""
-_base_ = ['./bench_speed_student.py', '../_base_/distill/kd_fixed.py']
+_base_ = ['./bench_scratch_student.py', '../_base_/distill/kd_fixed.py']
 model = dict(
     type='KnowledgeDistillationTwoStageDetector',
     teacher_config='{{ fileDirname }}/teacher.py',
