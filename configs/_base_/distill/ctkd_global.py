@@ -3,8 +3,7 @@ custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
 distill_losses = dict(
     loss_ctkd=dict(
         type='KDLoss',
-        temperature=dict(
-            type='GlobalTemperature', tau_min=0.5, tau_range=1.5, initial_temperature=1.0),
+        temperature=dict(type='GlobalTemperature'),
         foreground_weight=0.5))
 # lambda grows over the whole training
 custom_hooks = [dict(type='CurriculumHook')]
