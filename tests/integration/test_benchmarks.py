@@ -8,16 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from scipy import stats
 
 from helpers import ROOT
 
 BENCHMARKS = ROOT / 'tools' / 'benchmarks'
+EVIDENCE = ROOT / 'docs' / 'evidence'
 sys.path.insert(0, str(BENCHMARKS))
 
 import recipe_table  # noqa: E402
 from recipes import METHODS, additions  # noqa: E402
+from temperature_gradient import GRID, student_gradient  # noqa: E402
+
+from ctkd_det.models import KDLoss  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -75,6 +80,29 @@ def test_search_gradient_and_table(tree):
     assert (tree / 'table.png').stat().st_size > 5000
 
 
+def test_the_students_gradient_is_that_of_the_loss():
+    generator = torch.Generator().manual_seed(0)
+    s, t = 3 * torch.randn(2, 40, 9, generator=generator, dtype=torch.float64)
+    s.requires_grad_()
+    chosen = torch.arange(40) < 30
+    norms = student_gradient(dict(student=s, teacher=t), chosen)
+    for tau, norm in list(zip(GRID, norms, strict=True))[::8]:
+        (gradient, ) = torch.autograd.grad(KDLoss(float(tau))(s, t, torch.zeros(40).long()), s)
+        # the loss is a mean over 40 RoIs
+        assert norm == pytest.approx(40 * gradient[:30].norm(dim=1).mean().item(), rel=1e-6)
+
+
+def test_seeds_of_one_trunk_differ_in_order_alone(tree):
+    call(tree, 'recipe_search.py', '--bench', 'shapes_order', '--seeds', '0', '1',
+         '--methods', 'student')
+    folder = tree / 'work_dirs/bench/shapes_order'
+    assert [path.name for path in (folder / 'trunk').iterdir()] == ['seed_0']
+    configs = [Config.fromfile(folder / 'student' / f'seed_{seed}' / 'student.py')
+               for seed in (0, 1)]
+    assert [cfg.randomness.seed for cfg in configs] == [0, 1]
+    assert configs[0].model == configs[1].model
+
+
 def test_a_bench_trains_its_own_teacher_first(tree):
     call(tree, 'recipe_search.py', '--bench', 'shapes_b', '--seeds', '0', '--methods', 'kd_tau1')
     folder = tree / 'work_dirs/bench/shapes_b'
@@ -130,6 +158,27 @@ def test_the_table_pairs_seeds(tmp_path):
     p = stats.ttest_rel(kd, student).pvalue
     assert f'+5.0 (p {p:.2g})' in rows[2]  # the seed that only one of them has is left out
     assert rows[3].startswith('| student | 3 | 31.0 | 1.00 |')
+
+
+def test_seeds_needed_are_those_of_the_textbooks():
+    # Cohen's d of 0.5, 0.8 and 1 at 5 % and 80 % power, as G*Power gives them for paired tests
+    assert [recipe_table.seeds_needed(1 / d, 1.0) for d in (0.5, 0.8, 1.0)] == [34, 15, 10]
+
+
+def test_the_spread_is_pooled_over_methods():
+    runs = dict(student=[0, 0, 0], a=[1, 2, 3], b=[4, 4, 7], once=[9])
+    results = {name: {seed: dict(mAP=mAP / 100) for seed, mAP in enumerate(mAPs)}
+               for name, mAPs in runs.items()}
+    # squares 1 + 0 + 1 and 1 + 1 + 4 about the means, 2 + 2 degrees of freedom
+    assert recipe_table.spread(results, 'student') == pytest.approx(np.sqrt(8 / 4))
+
+
+@pytest.mark.parametrize('bench', sorted(path.stem for path in EVIDENCE.glob('shapes*.jsonl')))
+def test_the_page_shows_the_results_as_they_are(bench):
+    results = recipe_table.read(EVIDENCE / f'{bench}.jsonl')
+    page = (ROOT / 'docs' / 'evidence.md').read_text(encoding='utf-8')
+    for row in recipe_table.table(results, ['student', 'kd_tau1', 'kd_tau4']):
+        assert row in page
 
 
 @pytest.mark.parametrize('method', METHODS)

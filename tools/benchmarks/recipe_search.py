@@ -2,9 +2,11 @@
 
 A seed has one trunk, a student that has been trained alone (bench*_warmup.py),
 and every method goes on from it with the same images in the same order
-(bench*_student.py), so methods can be compared in pairs. The bench shapes_scratch
-has no trunks: its runs start from scratch and are validated on the way. shapes_b
-has a teacher, data and students of its own, on which no setting was chosen.
+(bench*_student.py), so methods can be compared in pairs. In the bench shapes_order
+all seeds share one trunk and differ in the order of the images alone.
+shapes_scratch has no trunks: its runs start from scratch and are validated on the
+way. shapes_b has a teacher, data and students of its own, on which no setting was
+chosen.
 Interrupt it and start it again as you like: finished runs are not repeated,
 others go on.
 
@@ -35,7 +37,10 @@ from ctkd_det.runs import Run, RunFailed
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs' / 'shapes'
 # name -> how its configs' names begin
-BENCHES = {'shapes': 'bench', 'shapes_b': 'bench_b', 'shapes_scratch': 'bench_scratch'}
+BENCHES = {'shapes': 'bench', 'shapes_order': 'bench', 'shapes_b': 'bench_b',
+           'shapes_scratch': 'bench_scratch'}
+# name -> the one trunk that all its seeds go on from
+SHARED_TRUNKS = {'shapes_order': 0}
 _writing = threading.Lock()
 
 
@@ -92,6 +97,7 @@ def trunk(bench: str, seed: int, folder: Path) -> List[Run]:
     config = CONFIGS / f'{BENCHES[bench]}_warmup.py'
     if not config.exists():
         return []
+    seed = SHARED_TRUNKS.get(bench, seed)
     return [Run(f'{bench} trunk, seed {seed}', config, folder / 'trunk' / f'seed_{seed}',
                 Config.fromfile(config).max_epochs, [f'randomness.seed={seed}'])]
 
@@ -148,8 +154,7 @@ def main() -> None:
             if (method, seed) not in known]
     # mmengine reads configs in one thread only
     teachers = teacher(args.bench, folder) if todo else []
-    trunks = [run for seed in dict.fromkeys(seed for _, seed in todo)
-              for run in trunk(args.bench, seed, folder)]
+    trunks = {run.work_dir: run for _, seed in todo for run in trunk(args.bench, seed, folder)}
     branches = [branch(args.bench, *job, folder) for job in todo]
 
     def work(job: Tuple[str, int], run: Run) -> None:
@@ -161,7 +166,7 @@ def main() -> None:
 
     with ThreadPoolExecutor(args.jobs) as pool:
         try:
-            list(pool.map(finish, [*teachers, *trunks]))
+            list(pool.map(finish, [*teachers, *trunks.values()]))
             list(pool.map(work, todo, branches))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

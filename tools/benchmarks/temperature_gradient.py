@@ -3,7 +3,8 @@
 For each checkpoint of the student, its and the teacher's logits on the RoIs
 of some training batches; then KL(tau), tau KL(tau) and tau^2 KL(tau) on a
 grid of temperatures, averaged over foreground and over background RoIs. The
-adversary climbs these curves: where one rises, it raises tau.
+adversary climbs these curves: where one rises, it raises tau. Besides, how large
+a gradient tau^2 KL gives the student.
 """
 import argparse
 import json
@@ -59,18 +60,30 @@ def curves(logits: Dict[str, Tensor], chosen: Tensor) -> List[List[float]]:
     return [(GRID**power * kl).tolist() for power in POWERS]
 
 
+def student_gradient(logits: Dict[str, Tensor], chosen: Tensor) -> List[float]:
+    """Norm of the gradient of tau^2 KL with respect to a RoI's logits, mean over RoIs.
+
+    That gradient is tau (p_s - p_t), p the softmax at tau.
+    """
+    s, t = logits['student'][chosen].double(), logits['teacher'][chosen].double()
+    return [(tau * ((s / tau).softmax(1) - (t / tau).softmax(1))).norm(dim=1).mean().item()
+            for tau in GRID]
+
+
 def plot(lines: List[dict], out: Path) -> None:
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
-    figure, axes = plt.subplots(2, len(POWERS), figsize=(12, 6.5), sharex=True,
+    figure, axes = plt.subplots(2, len(POWERS) + 1, figsize=(15, 6.5), sharex=True,
                                 layout='constrained')
     students = list(dict.fromkeys(line['checkpoint'] for line in lines))
     colours = plt.get_cmap('viridis')(np.linspace(0, .85, len(students)))
     for line in lines:
         row = axes[('foreground', 'background').index(line['rois'])]
-        for axis, power, values in zip(row, POWERS, line['curves'], strict=True):
-            colour = colours[students.index(line['checkpoint'])]
+        colour = colours[students.index(line['checkpoint'])]
+        row[-1].plot(line['tau'], line['student_gradient'], color=colour)
+        row[-1].set(title=f"student's gradient of τ² KL, {line['rois']}", ylim=(0, None))
+        for axis, power, values in zip(row[:-1], POWERS, line['curves'], strict=True):
             axis.plot(line['tau'], values, color=colour, label=line['checkpoint'])
             top = int(np.argmax(values))
             axis.plot(line['tau'][top], values[top], 'o', color=colour)
@@ -98,10 +111,13 @@ def main() -> None:
                 checkpoint=checkpoint.stem, rois=rois, number=int(chosen.sum()),
                 student_std=logits['student'][chosen].std(1).mean().item(),
                 teacher_std=logits['teacher'][chosen].std(1).mean().item(),
-                tau=GRID.tolist(), curves=curves(logits, chosen)))
+                tau=GRID.tolist(), curves=curves(logits, chosen),
+                student_gradient=student_gradient(logits, chosen)))
             best = {f'p={p}': round(float(GRID[np.argmax(c)]), 2)
                     for p, c in zip(POWERS, lines[-1]['curves'], strict=True)}
-            print(checkpoint.stem, rois, 'the adversary goes to tau', best, flush=True)
+            at = dict(zip(GRID.round(2), lines[-1]['student_gradient'], strict=True))
+            print(checkpoint.stem, rois, 'the adversary goes to tau', best,
+                  f"student's gradient at 4 / at 1: {at[4] / at[1]:.1f}", flush=True)
     args.out.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
     plot(lines, args.out.with_suffix('.png'))
 
