@@ -36,8 +36,11 @@ class LogitLoss(nn.Module):
             and deviation 1 first: "Logit Standardization in Knowledge
             Distillation" (CVPR 2024), eq. 10. Defaults to False.
         tau_power (float): Each RoI's loss is multiplied by tau to this power,
-            at least 0. The usual 2 keeps the student's gradient as large at
-            any tau. Where the temperature is learned, it also says where the
+            at least 0. The usual 2 is meant to keep the student's gradient as
+            large at any tau, which holds once all of the softmax is soft; on
+            a detector's RoIs that gradient grows several times from a tau of
+            1 to 4 (docs/evidence.md), so take 1 with a tau well above 1.
+            Where the temperature is learned, the power also says where the
             adversary stops: at the tau at which a tau that is 1 % larger
             makes the bare divergence ``tau_power`` % smaller. Defaults to 2.
         relative_adversary (bool): Whether a learned temperature climbs the
