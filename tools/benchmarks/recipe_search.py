@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 from mmengine.config import Config
-from recipes import METHODS, additions
+from recipes import GRID, METHODS, additions
 
 from ctkd_det.runs import Run, RunFailed
 
@@ -49,8 +49,8 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--bench', choices=BENCHES, default='shapes')
     parser.add_argument('--methods', nargs='+', metavar='METHOD',
-                        choices=['student', *METHODS], default=['student', *METHODS],
-                        help=f'of: student {" ".join(METHODS)}; default: all')
+                        choices=['student', *METHODS], default=['student', *GRID],
+                        help=f'of: student {" ".join(METHODS)}; default: student {" ".join(GRID)}')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--jobs', type=int, default=2, help='trainings side by side')
     parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs' / 'bench')

@@ -8,7 +8,8 @@ from mmengine.config import Config
 FRAGMENTS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'distill'
 
 # method -> fragment, changes of its loss, changes of its temperature
-METHODS: Dict[str, Tuple[str, dict, dict]] = {
+Methods = Dict[str, Tuple[str, dict, dict]]
+GRID: Methods = {
     **{f'kd_tau{tau}': ('kd_fixed', dict(temperature=float(tau)), {})
        for tau in ('0.5', '1', '2', '4', '8')},
     'dkd': ('dkd', {}, {}),
@@ -19,7 +20,10 @@ METHODS: Dict[str, Tuple[str, dict, dict]] = {
     'ctkd_class': ('ctkd_class', {}, {}),
     'ctkd+dkd': ('ctkd_dkd', {}, {}),
     'ctkd_paper': ('ctkd_paper', {}, {}),
-    # what the search tried besides
+}
+# and what the search tried, or may try, besides
+METHODS: Methods = {
+    **GRID,
     'ctkd_all': ('ctkd_global', dict(foreground_weight=None), {}),
     # the adversary's learning rate as a share of the detector's; as shipped 0.05
     **{f'ctkd_lr{m}': ('ctkd_global', {}, dict(lr_mult=float(m))) for m in ('0.5', '1', '2')},
