@@ -80,6 +80,8 @@ def main(config: str, out: str) -> None:
         else:
             results[name] = train(model, data)
     torch.save(results, Path(out) / f'rank{rank}.pt')
+    # without it gloo's threads may abort the process as it ends
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == '__main__':

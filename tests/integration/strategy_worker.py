@@ -37,6 +37,8 @@ def main(config: str, out: str) -> None:
                for key in ('ctkd.theta_grad', 'ctkd.lambda', 'ctkd.tau_mean')}
         results[name] = dict(log=log, sharded=isinstance(runner.model, FullyShardedDataParallel))
     torch.save(results, Path(out) / f'rank{get_rank()}.pt')
+    # without it gloo's threads may abort the process as it ends
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == '__main__':

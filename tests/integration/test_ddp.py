@@ -19,6 +19,8 @@ torch.save(dict(theta=model.distill_losses['loss_ctkd'].temperature.theta.detach
                 weights=model.state_dict(),
                 own=runner.message_hub.get_scalar('train/loss_ctkd').data[0]),
            f'{sys.argv[2]}/rank{get_rank()}.pt')
+# without it gloo's threads may abort the process as it ends
+torch.distributed.destroy_process_group()
 '''
 
 
