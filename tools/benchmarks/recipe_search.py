@@ -4,14 +4,17 @@ A seed has one trunk, a student that has been trained alone (bench*_warmup.py),
 and every method goes on from it with the same images in the same order
 (bench*_student.py), so methods can be compared in pairs. In the bench shapes_order
 all seeds share one trunk and differ in the order of the images alone.
-shapes_scratch has no trunks: its runs start from scratch and are validated on the
-way. shapes_b has a teacher, data and students of its own, on which no setting was
+shapes_warm takes no more than its backbone from one trunk, as detectors on COCO take
+theirs from ImageNet, and trains for longer (bench_warm_*.py). shapes_scratch has no
+trunks: its runs start from scratch and are validated on the way. shapes_b and
+shapes_b_warm have a teacher, data and students of their own, on which no setting was
 chosen.
 Interrupt it and start it again as you like: finished runs are not repeated,
 others go on.
 
     python tools/dataset_converters/make_shapes_coco.py data/shapes_bench --val 2000
     python tools/benchmarks/recipe_search.py --seeds 0 1 2
+    python tools/benchmarks/recipe_search.py --bench shapes_warm --seeds 0 1
     python tools/benchmarks/recipe_search.py --bench shapes_scratch --seeds 0 1
 
     python tools/dataset_converters/make_shapes_coco.py data/shapes_bench_b \
@@ -27,7 +30,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 from mmengine.config import Config
 from recipes import GRID, METHODS, additions
@@ -36,11 +39,30 @@ from ctkd_det.runs import Run, RunFailed
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs' / 'shapes'
-# name -> how its configs' names begin
-BENCHES = {'shapes': 'bench', 'shapes_order': 'bench', 'shapes_b': 'bench_b',
-           'shapes_scratch': 'bench_scratch'}
-# name -> the one trunk that all its seeds go on from
-SHARED_TRUNKS = {'shapes_order': 0}
+
+
+class Bench(NamedTuple):
+    """How the runs of a bench begin.
+
+    Attributes:
+        configs: How the names of its branches' configs begin.
+        pair: The bench whose teacher and trunks it uses.
+        start: ``'trunk'`` of the run's seed, ``'shared trunk'`` or ``'shared backbone'`` of
+            seed 0, or ``'scratch'``.
+    """
+    configs: str
+    pair: str = 'shapes'
+    start: str = 'trunk'
+
+
+BENCHES = {
+    'shapes': Bench('bench'),
+    'shapes_order': Bench('bench', start='shared trunk'),
+    'shapes_warm': Bench('bench_warm', start='shared backbone'),
+    'shapes_scratch': Bench('bench_scratch', start='scratch'),
+    'shapes_b': Bench('bench_b', pair='shapes_b'),
+    'shapes_b_warm': Bench('bench_b_warm', pair='shapes_b', start='shared backbone'),
+}
 _writing = threading.Lock()
 
 
@@ -84,44 +106,52 @@ def finish(run: Run) -> Run:
     return run
 
 
-def teacher(bench: str, folder: Path) -> List[Run]:
-    """The bench's own teacher, if it does not use the shipped one."""
-    config = CONFIGS / f'{BENCHES[bench]}_teacher.py'
+def teacher(bench: str, work_dir: Path) -> List[Run]:
+    """The pair's own teacher, if it does not use the shipped one."""
+    pair = BENCHES[bench].pair
+    config = CONFIGS / f'{BENCHES[pair].configs}_teacher.py'
     if not config.exists():
         return []
-    return [Run(f'{bench} teacher', config, folder / 'teacher', Config.fromfile(config).max_epochs)]
+    return [Run(f'{pair} teacher', config, work_dir / pair / 'teacher',
+                Config.fromfile(config).max_epochs)]
 
 
-def trunk(bench: str, seed: int, folder: Path) -> List[Run]:
+def trunk(bench: str, seed: int, work_dir: Path) -> List[Run]:
     """What the runs of a seed start from, unless they start from scratch."""
-    config = CONFIGS / f'{BENCHES[bench]}_warmup.py'
-    if not config.exists():
+    _, pair, start = BENCHES[bench]
+    if start == 'scratch':
         return []
-    seed = SHARED_TRUNKS.get(bench, seed)
-    return [Run(f'{bench} trunk, seed {seed}', config, folder / 'trunk' / f'seed_{seed}',
+    if start.startswith('shared'):
+        seed = 0
+    config = CONFIGS / f'{BENCHES[pair].configs}_warmup.py'
+    return [Run(f'{pair} trunk, seed {seed}', config, work_dir / pair / 'trunk' / f'seed_{seed}',
                 Config.fromfile(config).max_epochs, [f'randomness.seed={seed}'])]
 
 
-def branch(bench: str, method: str, seed: int, folder: Path) -> Run:
+def branch(bench: str, method: str, seed: int, work_dir: Path) -> Run:
     """The run of a method, its config written beside it."""
     name = 'student' if method == 'student' else 'distill'
-    cfg = Config.fromfile(CONFIGS / f'{BENCHES[bench]}_{name}.py')
+    cfg = Config.fromfile(CONFIGS / f'{BENCHES[bench].configs}_{name}.py')
     cfg.randomness = dict(seed=seed)
-    for start in trunk(bench, seed, folder):
+    for start in trunk(bench, seed, work_dir):
         # not load_from, which --resume sets aside
-        cfg.model.init_cfg = dict(type='Pretrained', checkpoint=str(start.checkpoint))
+        init = dict(type='Pretrained', checkpoint=str(start.checkpoint))
+        if BENCHES[bench].start == 'shared backbone':
+            cfg.model.backbone.init_cfg = dict(**init, prefix='backbone')
+        else:
+            cfg.model.init_cfg = init
     if method != 'student':
         added = additions(method, cfg.model.roi_head.bbox_head.num_classes)
         cfg.model.distill_losses = added['distill_losses']
         cfg.custom_hooks = added['custom_hooks']
         cfg.optim_wrapper.paramwise_cfg = added['temperature_paramwise']
-        for own in teacher(bench, folder):
+        for own in teacher(bench, work_dir):
             cfg.model.teacher_ckpt = str(own.checkpoint)
-    work_dir = folder / method / f'seed_{seed}'
-    work_dir.mkdir(parents=True, exist_ok=True)
-    config = work_dir / f'{method}.py'
+    folder = work_dir / bench / method / f'seed_{seed}'
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / f'{method}.py'
     cfg.dump(config)
-    return Run(f'{bench} {method}, seed {seed}', config, work_dir, cfg.max_epochs)
+    return Run(f'{bench} {method}, seed {seed}', config, folder, cfg.max_epochs)
 
 
 def summary(run: Run) -> Dict[str, object]:
@@ -147,15 +177,15 @@ def commit() -> str:
 def main() -> None:
     args = parse_args()
     out = args.out or ROOT / 'docs' / 'evidence' / f'{args.bench}.jsonl'
-    folder = args.work_dir.resolve() / args.bench
+    work_dir = args.work_dir.resolve()
     code = commit()
     known = {(line['method'], line['seed']) for line in read(out)}
     todo = [(method, seed) for seed in args.seeds for method in args.methods
             if (method, seed) not in known]
     # mmengine reads configs in one thread only
-    teachers = teacher(args.bench, folder) if todo else []
-    trunks = {run.work_dir: run for _, seed in todo for run in trunk(args.bench, seed, folder)}
-    branches = [branch(args.bench, *job, folder) for job in todo]
+    teachers = teacher(args.bench, work_dir) if todo else []
+    trunks = {run.work_dir: run for _, seed in todo for run in trunk(args.bench, seed, work_dir)}
+    branches = [branch(args.bench, *job, work_dir) for job in todo]
 
     def work(job: Tuple[str, int], run: Run) -> None:
         method, seed = job
