@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from scipy import stats
 
@@ -33,7 +34,8 @@ def tree(tmp_path_factory, request):
         shutil.copytree(ROOT / name, folder / name)
     for name in ('shapes_bench', 'shapes_bench_b'):
         shutil.copytree(request.getfixturevalue('shapes'), folder / 'data' / name)
-    for name in ('bench_warmup', 'bench_student', 'teacher'):
+    for name in ('bench_warmup', 'bench_student', 'bench_warm_student', 'bench_b_warm_student',
+                 'teacher'):
         path = folder / 'configs' / 'shapes' / f'{name}.py'
         text = path.read_text()
         epochs = text.split('max_epochs = ')[1].split('\n')[0]
@@ -95,12 +97,34 @@ def test_the_students_gradient_is_that_of_the_loss():
 def test_seeds_of_one_trunk_differ_in_order_alone(tree):
     call(tree, 'recipe_search.py', '--bench', 'shapes_order', '--seeds', '0', '1',
          '--methods', 'student')
-    folder = tree / 'work_dirs/bench/shapes_order'
-    assert [path.name for path in (folder / 'trunk').iterdir()] == ['seed_0']
-    configs = [Config.fromfile(folder / 'student' / f'seed_{seed}' / 'student.py')
-               for seed in (0, 1)]
+    folder = tree / 'work_dirs/bench/shapes_order/student'
+    configs = [Config.fromfile(folder / f'seed_{seed}' / 'student.py') for seed in (0, 1)]
     assert [cfg.randomness.seed for cfg in configs] == [0, 1]
     assert configs[0].model == configs[1].model
+    trunk = tree / 'work_dirs/bench/shapes/trunk/seed_0/epoch_1.pth'
+    assert configs[0].model.init_cfg.checkpoint == str(trunk) and trunk.exists()
+
+
+def test_a_warm_start_is_the_trunks_backbone_and_no_more(tree):
+    call(tree, 'recipe_search.py', '--bench', 'shapes_warm', '--seeds', '1', '--methods', 'student')
+    cfg = Config.fromfile(tree / 'work_dirs/bench/shapes_warm/student/seed_1/student.py')
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    trunk = torch.load(tree / 'work_dirs/bench/shapes/trunk/seed_0/epoch_1.pth',
+                       weights_only=False)['state_dict']
+    learned = {name: value for name, value in model.state_dict().items() if name in trunk
+               and name.endswith('.weight') and value.ndim > 1}
+    same = {name for name, value in learned.items() if value.equal(trunk[name])}
+    assert same == {name for name in learned if name.startswith('backbone.')} != set()
+
+
+def test_the_second_pair_has_one_teacher(tree):
+    call(tree, 'recipe_search.py', '--bench', 'shapes_b_warm', '--seeds', '0',
+         '--methods', 'kd_tau1')
+    cfg = Config.fromfile(tree / 'work_dirs/bench/shapes_b_warm/kd_tau1/seed_0/kd_tau1.py')
+    folder = tree / 'work_dirs/bench/shapes_b'
+    assert cfg.model.teacher_ckpt == str(folder / 'teacher/epoch_1.pth')
+    assert cfg.model.backbone.init_cfg.checkpoint == str(folder / 'trunk/seed_0/epoch_1.pth')
 
 
 def test_a_bench_trains_its_own_teacher_first(tree):
@@ -118,7 +142,8 @@ def test_the_bench_from_scratch_has_no_trunk_and_keeps_the_curve(tree):
                     'train_cfg.update(max_epochs=2, val_interval=1)\n')
     call(tree, 'recipe_search.py', '--bench', 'shapes_scratch', '--seeds', '0',
          '--methods', 'student')
-    assert not (tree / 'work_dirs/bench/shapes_scratch/trunk').exists()
+    cfg = Config.fromfile(tree / 'work_dirs/bench/shapes_scratch/student/seed_0/student.py')
+    assert 'init_cfg' not in cfg.model and cfg.model.backbone.init_cfg is None
     out = tree / 'docs/evidence/shapes_scratch.jsonl'
     line = json.loads(out.read_text())
     (first, _), (second, mAP) = line['mAP_by_epoch']
