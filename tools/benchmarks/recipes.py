@@ -27,6 +27,10 @@ METHODS: Methods = {
     'ctkd_all': ('ctkd_global', dict(foreground_weight=None), {}),
     # the adversary's learning rate as a share of the detector's; as shipped 0.05
     **{f'ctkd_lr{m}': ('ctkd_global', {}, dict(lr_mult=float(m))) for m in ('0.5', '1', '2')},
+    # its weight decay as strong as the detector's
+    'ctkd_decay1': ('ctkd_global', {}, dict(decay_mult=1.0)),
+    'ctkd_lambda4': ('ctkd_global', {}, {}),
+    'ctkd_end1': ('ctkd_global', {}, {}),
     # the schedule along the curve that an adversary takes
     **{f'scheduled_to{tau}': ('kd_scheduled', {}, dict(end=float(tau)))
        for tau in ('1.1', '1.5', '1.8', '4')},
@@ -45,6 +49,8 @@ METHODS: Methods = {
         dict(tau_range=7.5, lr_mult=0.2))
        for p in ('0', '0.5', '1', '1.5', '2') for w in ('1', '4')},
 }
+# method -> changes of its curriculum
+CURRICULA = {'ctkd_lambda4': dict(lambda_max=4.0), 'ctkd_end1': dict(end=1)}
 
 
 def additions(method: str, num_classes: int) -> Dict[str, Any]:
@@ -56,13 +62,16 @@ def additions(method: str, num_classes: int) -> Dict[str, Any]:
     """
     fragment, of_loss, of_temperature = METHODS[method]
     cfg = copy.deepcopy(Config.fromfile(FRAGMENTS / f'{fragment}.py').to_dict())
+    for hook in cfg.get('custom_hooks', []):
+        hook.update(CURRICULA.get(method, {}))
     for loss in cfg['distill_losses'].values():
         loss.update(of_loss)
         if isinstance(loss['temperature'], dict):
             loss['temperature'].update(of_temperature)
-            lr_mult = loss['temperature'].pop('lr_mult', None)
-            if lr_mult:
-                cfg['temperature_paramwise']['custom_keys']['distill_losses']['lr_mult'] = lr_mult
+            for name in ('lr_mult', 'decay_mult'):
+                if name in loss['temperature']:
+                    keys = cfg['temperature_paramwise']['custom_keys']['distill_losses']
+                    keys[name] = loss['temperature'].pop(name)
             if 'num_classes' in loss['temperature']:
                 loss['temperature']['num_classes'] = num_classes
     return dict(distill_losses=cfg['distill_losses'],
