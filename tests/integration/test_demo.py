@@ -17,7 +17,9 @@ COMMAND = [sys.executable, str(ROOT / 'tools' / 'demo.py'), '--quick', '--images
 def test_interrupted_demo_goes_on_and_ends_with_table_and_pictures(tmp_path):
     command = [*COMMAND, '--out', str(tmp_path)]
     folder = tmp_path / 'quick_48_seed0'
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    # a shell's background job, as these tests may be one, has SIGINT ignored, and hands that down
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True,
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     deadline = time.time() + 300
     while not (folder / 'student' / 'epoch_1.pth').exists():
         assert first.poll() is None and time.time() < deadline, first.communicate()[0]
