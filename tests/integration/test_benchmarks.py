@@ -110,8 +110,7 @@ def test_a_warm_start_is_the_trunks_backbone_and_no_more(tree):
     cfg = Config.fromfile(tree / 'work_dirs/bench/shapes_warm/student/seed_1/student.py')
     model = MODELS.build(cfg.model)
     model.init_weights()
-    trunk = torch.load(tree / 'work_dirs/bench/shapes/trunk/seed_0/epoch_1.pth',
-                       weights_only=False)['state_dict']
+    trunk = torch.load(tree / 'work_dirs/bench/shapes/trunk/seed_0/epoch_1.pth')['state_dict']
     learned = {name: value for name, value in model.state_dict().items() if name in trunk
                and name.endswith('.weight') and value.ndim > 1}
     same = {name for name, value in learned.items() if value.equal(trunk[name])}
@@ -215,3 +214,16 @@ def test_every_method_is_a_shipped_fragment(method):
     if method.startswith('kd_tau'):
         assert loss['temperature'] == float(method.split('_')[1].removeprefix('tau'))
     assert not learned or loss['temperature'].get('num_classes', 8) == 8
+
+
+def test_a_method_may_change_the_curriculum_and_how_theta_is_optimised():
+    def change(method):
+        added = additions(method, num_classes=8)
+        (hook, ) = added['custom_hooks']
+        return hook, added['temperature_paramwise']['custom_keys']['distill_losses']
+    hook, theta = change('ctkd')
+    assert change('ctkd_lambda4') == (dict(hook, lambda_max=4.0), theta)
+    assert change('ctkd_end1') == (dict(hook, end=1), theta)
+    assert change('ctkd_lr1') == (hook, dict(theta, lr_mult=1.0))
+    assert change('ctkd_decay1') == (hook, dict(theta, decay_mult=1.0))
+    assert theta == dict(lr_mult=0.05, decay_mult=0.0)

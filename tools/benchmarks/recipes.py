@@ -29,6 +29,7 @@ METHODS: Methods = {
     **{f'ctkd_lr{m}': ('ctkd_global', {}, dict(lr_mult=float(m))) for m in ('0.5', '1', '2')},
     # its weight decay as strong as the detector's
     'ctkd_decay1': ('ctkd_global', {}, dict(decay_mult=1.0)),
+    # other curricula, see CURRICULA
     'ctkd_lambda4': ('ctkd_global', {}, {}),
     'ctkd_end1': ('ctkd_global', {}, {}),
     # the schedule along the curve that an adversary takes
@@ -49,7 +50,7 @@ METHODS: Methods = {
         dict(tau_range=7.5, lr_mult=0.2))
        for p in ('0', '0.5', '1', '1.5', '2') for w in ('1', '4')},
 }
-# method -> changes of its curriculum
+# method -> changes of its CurriculumHook
 CURRICULA = {'ctkd_lambda4': dict(lambda_max=4.0), 'ctkd_end1': dict(end=1)}
 
 
