@@ -20,6 +20,7 @@ EVIDENCE = ROOT / 'docs' / 'evidence'
 sys.path.insert(0, str(BENCHMARKS))
 
 import recipe_table  # noqa: E402
+from formulations import LogTemperature, TeacherScaleTemperature  # noqa: E402
 from recipes import METHODS, additions  # noqa: E402
 from temperature_gradient import GRID, student_gradient  # noqa: E402
 
@@ -52,21 +53,23 @@ def call(tree: Path, script: str, *args: str) -> str:
 
 
 def test_search_gradient_and_table(tree):
-    search = ['recipe_search.py', '--seeds', '0', '--methods', 'student', 'ctkd', '--jobs', '1']
+    search = ['recipe_search.py', '--seeds', '0', '--methods', 'student', 'ctkd', 'ctkd_log',
+              '--jobs', '1']
     call(tree, *search)
     out = tree / 'docs' / 'evidence' / 'shapes.jsonl'
     lines = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [line['method'] for line in lines] == ['student', 'ctkd']
+    assert [line['method'] for line in lines] == ['student', 'ctkd', 'ctkd_log']
     assert lines[0]['temperatures'] == {}
     # theta starts at tau = 1 and has had one step or so
-    assert lines[1]['temperatures']['tau_mean'] == pytest.approx(1.0, abs=0.02)
+    for line in lines[1:]:
+        assert line['temperatures']['tau_mean'] == pytest.approx(1.0, abs=0.02)
     assert all(line['seed'] == 0 and 0 <= line['mAP'] <= 1 for line in lines)
     # both branches start from the one trunk
     for method in ('student', 'ctkd'):
         config = (tree / 'work_dirs/bench/shapes' / method / f'seed_0/{method}.py').read_text()
         assert 'trunk/seed_0/epoch_1.pth' in config
     call(tree, *search)
-    assert len(out.read_text().splitlines()) == 2  # nothing is repeated
+    assert len(out.read_text().splitlines()) == 3  # nothing is repeated
     call(tree, 'temperature_gradient.py', str(tree / 'configs/shapes/bench_distill.py'),
          str(tree / 'work_dirs/bench/shapes/ctkd/seed_0/epoch_1.pth'), '--batches', '1',
          '--out', str(tree / 'gradient.jsonl'))
@@ -149,12 +152,12 @@ def test_the_bench_from_scratch_has_no_trunk_and_keeps_the_curve(tree):
     assert (first, second) == (1, 2) and mAP == pytest.approx(line['mAP'], abs=1e-5)
 
 
-def test_curves_are_means_over_seeds(tmp_path):
+def test_curves_are_means_over_the_same_seeds(tmp_path):
     path = tmp_path / 'results.jsonl'
     path.write_text(''.join(
         json.dumps(dict(method=method, seed=seed, mAP=end, temperatures={},
                         mAP_by_epoch=[[1, end / 2], [2, end]])) + '\n'
-        for method, ends in (('student', [0.2, 0.3]), ('ctkd', [0.4, 0.5]))
+        for method, ends in (('student', [0.2, 0.3]), ('ctkd', [0.4, 0.5]), ('kd_tau1', [0.9]))
         for seed, end in enumerate(ends)))
     results = recipe_table.read(path)
     assert recipe_table.curve_table(results, 'student') == [
@@ -227,3 +230,27 @@ def test_a_method_may_change_the_curriculum_and_how_theta_is_optimised():
     assert change('ctkd_lr1') == (hook, dict(theta, lr_mult=1.0))
     assert change('ctkd_decay1') == (hook, dict(theta, decay_mult=1.0))
     assert theta == dict(lr_mult=0.05, decay_mult=0.0)
+
+
+def test_the_logarithm_lies_between_the_bounds():
+    temperature = LogTemperature()
+    temperature.grl.lambda_ = 1.0
+    tau = temperature(torch.zeros(3, 9), torch.zeros(3, 9), torch.zeros(3))
+    tau.sum().backward()
+    # d tau / d theta = tau log(tau_max / tau_min) / 4 in the middle, reversed
+    assert tau.item() == 1.0 and temperature.theta.grad.item() == pytest.approx(-np.log(4) / 4)
+    for theta, end in ((-40.0, 0.5), (40.0, 2.0)):
+        temperature.theta.data.fill_(theta)
+        assert temperature(None, None, None).item() == pytest.approx(end)
+
+
+def test_the_range_is_in_units_of_the_teachers_logits():
+    temperature, labels = TeacherScaleTemperature(momentum=0.25), torch.zeros(2)
+    rows = torch.tensor([[-3.0, 3.0], [-5.0, 5.0]])  # deviations 3 and 5, by hand
+    assert temperature(rows, rows, labels).item() == pytest.approx(4.0 / 4)
+    # then 4 and 8, a quarter of the way
+    assert temperature(rows, 2 * rows, labels).item() == pytest.approx(5.0 / 4)
+    assert temperature(rows[:0], rows[:0], labels[:0]).item() == pytest.approx(5.0 / 4)
+    for theta, share in ((-40.0, 0.125), (40.0, 1.0)):
+        temperature.theta.data.fill_(theta)
+        assert temperature(rows[:0], rows[:0], labels).item() == pytest.approx(5.0 * share)

@@ -25,6 +25,7 @@ others go on.
 """
 import argparse
 import json
+import os
 import subprocess
 import threading
 import time
@@ -144,6 +145,7 @@ def branch(bench: str, method: str, seed: int, work_dir: Path) -> Run:
         added = additions(method, cfg.model.roi_head.bbox_head.num_classes)
         cfg.model.distill_losses = added['distill_losses']
         cfg.custom_hooks = added['custom_hooks']
+        cfg.custom_imports = added['custom_imports']
         cfg.optim_wrapper.paramwise_cfg = added['temperature_paramwise']
         for own in teacher(bench, work_dir):
             cfg.model.teacher_ckpt = str(own.checkpoint)
@@ -179,6 +181,9 @@ def main() -> None:
     out = args.out or ROOT / 'docs' / 'evidence' / f'{args.bench}.jsonl'
     work_dir = args.work_dir.resolve()
     code = commit()
+    # where the trainings find formulations.py
+    os.environ['PYTHONPATH'] = os.pathsep.join(
+        [str(Path(__file__).parent), *filter(None, [os.environ.get('PYTHONPATH')])])
     known = {(line['method'], line['seed']) for line in read(out)}
     todo = [(method, seed) for seed in args.seeds for method in args.methods
             if (method, seed) not in known]

@@ -32,9 +32,12 @@ METHODS: Methods = {
     # other curricula, see CURRICULA
     'ctkd_lambda4': ('ctkd_global', {}, {}),
     'ctkd_end1': ('ctkd_global', {}, {}),
+    # see formulations.py
+    'ctkd_log': ('ctkd_global', {}, dict(type='LogTemperature')),
+    'ctkd_scale': ('ctkd_global', {}, dict(type='TeacherScaleTemperature')),
     # the schedule along the curve that an adversary takes
     **{f'scheduled_to{tau}': ('kd_scheduled', {}, dict(end=float(tau)))
-       for tau in ('1.1', '1.5', '1.8', '4')},
+       for tau in ('1.1', '1.4', '1.5', '1.8', '4')},
     'kd_standardized': ('kd_standardized', {}, {}),
     # a range in units of the logits' own deviation
     'ctkd_standardized': ('ctkd_global', dict(standardize=True),
@@ -58,13 +61,15 @@ def additions(method: str, num_classes: int) -> Dict[str, Any]:
     """What ``method`` adds to the config of a distilled detector.
 
     Returns:
-        dict: With ``distill_losses``, ``custom_hooks`` and
+        dict: With ``distill_losses``, ``custom_hooks``, ``custom_imports`` and
         ``temperature_paramwise``, as in the fragments.
     """
     fragment, of_loss, of_temperature = METHODS[method]
     cfg = copy.deepcopy(Config.fromfile(FRAGMENTS / f'{fragment}.py').to_dict())
     for hook in cfg.get('custom_hooks', []):
         hook.update(CURRICULA.get(method, {}))
+    if 'type' in of_temperature:
+        cfg['custom_imports']['imports'].append('formulations')
     for loss in cfg['distill_losses'].values():
         loss.update(of_loss)
         if isinstance(loss['temperature'], dict):
@@ -77,4 +82,5 @@ def additions(method: str, num_classes: int) -> Dict[str, Any]:
                 loss['temperature']['num_classes'] = num_classes
     return dict(distill_losses=cfg['distill_losses'],
                 custom_hooks=cfg.get('custom_hooks', []),
+                custom_imports=cfg['custom_imports'],
                 temperature_paramwise=cfg.get('temperature_paramwise', {}))
