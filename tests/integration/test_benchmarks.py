@@ -97,10 +97,10 @@ def test_the_students_gradient_is_that_of_the_loss():
         assert norm == pytest.approx(40 * gradient[:30].norm(dim=1).mean().item(), rel=1e-6)
 
 
-def test_seeds_of_one_trunk_differ_in_order_alone(tree):
-    call(tree, 'recipe_search.py', '--bench', 'shapes_order', '--seeds', '0', '1',
-         '--methods', 'student')
-    folder = tree / 'work_dirs/bench/shapes_order/student'
+@pytest.mark.parametrize('bench', ['shapes_order', 'shapes_long'])
+def test_seeds_of_one_trunk_differ_in_order_alone(tree, bench):
+    call(tree, 'recipe_search.py', '--bench', bench, '--seeds', '0', '1', '--methods', 'student')
+    folder = tree / 'work_dirs/bench' / bench / 'student'
     configs = [Config.fromfile(folder / f'seed_{seed}' / 'student.py') for seed in (0, 1)]
     assert [cfg.randomness.seed for cfg in configs] == [0, 1]
     assert configs[0].model == configs[1].model

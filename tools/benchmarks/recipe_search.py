@@ -2,13 +2,16 @@
 
 A seed has one trunk, a student that has been trained alone (bench*_warmup.py),
 and every method goes on from it with the same images in the same order
-(bench*_student.py), so methods can be compared in pairs. In the bench shapes_order
-all seeds share one trunk and differ in the order of the images alone.
-shapes_warm takes no more than its backbone from one trunk, as detectors on COCO take
-theirs from ImageNet, and trains for longer (bench_warm_*.py). shapes_scratch has no
-trunks: its runs start from scratch and are validated on the way. shapes_b and
-shapes_b_warm have a teacher, data and students of their own, on which no setting was
-chosen.
+(bench*_student.py), so methods can be compared in pairs. The other benches:
+
+- shapes_order: all seeds share one trunk and differ in the order of the images alone;
+- shapes_long: the same with longer branches, those of shapes_warm;
+- shapes_warm: from the backbone of one trunk, as detectors on COCO take theirs from
+  ImageNet, all else new (bench_warm_*.py);
+- shapes_scratch: no trunks, from scratch;
+- shapes_b and shapes_b_warm: a teacher, data and students of their own, on which no
+  setting was chosen.
+
 Interrupt it and start it again as you like: finished runs are not repeated,
 others go on.
 
@@ -59,6 +62,7 @@ class Bench(NamedTuple):
 BENCHES = {
     'shapes': Bench('bench'),
     'shapes_order': Bench('bench', start='shared trunk'),
+    'shapes_long': Bench('bench_warm', start='shared trunk'),
     'shapes_warm': Bench('bench_warm', start='shared backbone'),
     'shapes_scratch': Bench('bench_scratch', start='scratch'),
     'shapes_b': Bench('bench_b', pair='shapes_b'),
