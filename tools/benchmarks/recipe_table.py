@@ -5,8 +5,8 @@ difference to ``--against`` over the seeds that both have, with the p-value of
 a two-sided paired t-test. Sorted by the difference to the first of these,
 since methods with few seeds may have had lucky ones. Below it, how many seeds
 resolve half a point. ``--curves`` adds mAP against epochs, for a bench whose
-runs are validated more than once, of the methods with as many seeds as the first
-of ``--against``.
+runs are validated more than once, on the seeds of the first of ``--against`` and of
+the methods that have them all.
 """
 import argparse
 import json
@@ -128,17 +128,18 @@ def by_epoch(runs: Dict[int, dict]) -> Tuple[np.ndarray, np.ndarray]:
     return curves[0, :, 0], 100 * curves[:, :, 1]
 
 
-def with_every_seed(results: Results, baseline: str) -> List[str]:
-    """Methods with all of the seeds of ``baseline``, whose means can be compared, best first."""
-    return [method for method in ranked(results, baseline)
-            if results[method].keys() >= results[baseline].keys()]
+def on_the_seeds_of(results: Results, baseline: str) -> Results:
+    """Methods that have every seed of ``baseline``, on these alone, the best first."""
+    seeds = results[baseline].keys()
+    return {method: {seed: results[method][seed] for seed in seeds}
+            for method in ranked(results, baseline) if results[method].keys() >= seeds}
 
 
 def curve_table(results: Results, baseline: str) -> List[str]:
     """Mean mAP over seeds after each epoch."""
     rows = []
-    for method in with_every_seed(results, baseline):
-        epochs, mAP = by_epoch(results[method])
+    for method, runs in on_the_seeds_of(results, baseline).items():
+        epochs, mAP = by_epoch(runs)
         rows.append([method, *(f'{value:.1f}' for value in mAP.mean(0))])
     header = ['epoch', *(f'{epoch:.0f}' for epoch in epochs)]
     return lines([header, ['---'] * len(header), *rows])
@@ -149,8 +150,9 @@ def plot_curves(results: Results, baseline: str, out: Path) -> None:
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
     figure, axis = plt.subplots(figsize=(8, 4.5), layout='constrained')
-    for method, colour in zip(with_every_seed(results, baseline), COLOURS, strict=False):
-        epochs, mAP = by_epoch(results[method])
+    shown = on_the_seeds_of(results, baseline)
+    for (method, runs), colour in zip(shown.items(), COLOURS, strict=False):
+        epochs, mAP = by_epoch(runs)
         axis.plot(epochs, mAP.T, color=colour, alpha=.3, linewidth=1)
         axis.plot(epochs, mAP.mean(0), 'o-', color=colour, linewidth=2.5, markersize=4,
                   label=method)
