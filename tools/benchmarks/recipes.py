@@ -32,6 +32,9 @@ METHODS: Methods = {
     # other curricula, see CURRICULA
     'ctkd_lambda4': ('ctkd_global', {}, {}),
     'ctkd_end1': ('ctkd_global', {}, {}),
+    # a wider range, so that tau gets further the longer a training takes
+    **{f'ctkd_range{width}': ('ctkd_global', {}, dict(tau_range=float(width)))
+       for width in ('3.5', '7.5')},
     # see formulations.py
     'ctkd_log': ('ctkd_global', {}, dict(type='LogTemperature')),
     'ctkd_scale': ('ctkd_global', {}, dict(type='TeacherScaleTemperature')),
