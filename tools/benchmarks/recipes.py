@@ -42,7 +42,7 @@ METHODS: Methods = {
     'ctkd_scale': ('ctkd_global', {}, dict(type='TeacherScaleTemperature')),
     # the schedule along the curve that an adversary takes
     **{f'scheduled_to{tau}': ('kd_scheduled', {}, dict(end=float(tau)))
-       for tau in ('1.1', '1.4', '3.3')},
+       for tau in ('1.1', '1.4', '1.7')},
     'kd_standardized': ('kd_standardized', {}, {}),
     # a range in units of the logits' own deviation
     'ctkd_standardized': ('ctkd_global', dict(standardize=True),
