@@ -36,7 +36,7 @@ def tree(tmp_path_factory, request):
     for name in ('shapes_bench', 'shapes_bench_b'):
         shutil.copytree(request.getfixturevalue('shapes'), folder / 'data' / name)
     for name in ('bench_warmup', 'bench_student', 'bench_warm_student', 'bench_b_warm_student',
-                 'bench_b_scratch_student', 'teacher'):
+                 'teacher'):
         path = folder / 'configs' / 'shapes' / f'{name}.py'
         text = path.read_text()
         epochs = text.split('max_epochs = ')[1].split('\n')[0]
@@ -127,20 +127,6 @@ def test_the_second_pair_has_one_teacher(tree):
     folder = tree / 'work_dirs/bench/shapes_b'
     assert cfg.model.teacher_ckpt == str(folder / 'teacher/epoch_1.pth')
     assert cfg.model.backbone.init_cfg.checkpoint == str(folder / 'trunk/seed_0/epoch_1.pth')
-
-
-def test_the_second_pair_from_scratch_has_its_teacher_and_no_trunk(tree):
-    config = Config.fromfile(ROOT / 'configs/shapes/bench_b_scratch_distill.py')
-    first = Config.fromfile(ROOT / 'configs/shapes/bench_scratch_distill.py')
-    assert config.train_cfg == first.train_cfg
-    assert config.param_scheduler == first.param_scheduler
-    call(tree, 'recipe_search.py', '--bench', 'shapes_b_scratch', '--seeds', '0',
-         '--methods', 'kd_tau1')
-    cfg = Config.fromfile(tree / 'work_dirs/bench/shapes_b_scratch/kd_tau1/seed_0/kd_tau1.py')
-    teacher = tree / 'work_dirs/bench/shapes_b/teacher/epoch_1.pth'
-    assert cfg.model.teacher_ckpt == str(teacher) and teacher.exists()
-    assert 'init_cfg' not in cfg.model and cfg.model.backbone.init_cfg is None
-    assert cfg.model.roi_head.bbox_head.num_classes == 5
 
 
 def test_a_bench_trains_its_own_teacher_first(tree):

@@ -9,8 +9,8 @@ and every method goes on from it with the same images in the same order
 - shapes_warm: from the backbone of one trunk, as detectors on COCO take theirs from
   ImageNet, all else new (bench_warm_*.py);
 - shapes_scratch: no trunks, from scratch;
-- shapes_b, shapes_b_warm and shapes_b_scratch: a teacher, data and students of their own,
-  on which no setting was chosen.
+- shapes_b and shapes_b_warm: a teacher, data and students of their own, on which no
+  setting was chosen.
 
 Interrupt it and start it again as you like: finished runs are not repeated,
 others go on.
@@ -67,7 +67,6 @@ BENCHES = {
     'shapes_scratch': Bench('bench_scratch', start='scratch'),
     'shapes_b': Bench('bench_b', pair='shapes_b'),
     'shapes_b_warm': Bench('bench_b_warm', pair='shapes_b', start='shared backbone'),
-    'shapes_b_scratch': Bench('bench_b_scratch', pair='shapes_b', start='scratch'),
 }
 _writing = threading.Lock()
 

@@ -41,8 +41,7 @@ METHODS: Methods = {
     'ctkd_log': ('ctkd_global', {}, dict(type='LogTemperature')),
     'ctkd_scale': ('ctkd_global', {}, dict(type='TeacherScaleTemperature')),
     # the schedule along the curve that an adversary takes
-    **{f'scheduled_to{tau}': ('kd_scheduled', {}, dict(end=float(tau)))
-       for tau in ('1.1', '1.4', '1.7')},
+    **{f'scheduled_to{tau}': ('kd_scheduled', {}, dict(end=float(tau))) for tau in ('1.1', '1.4')},
     'kd_standardized': ('kd_standardized', {}, {}),
     # a range in units of the logits' own deviation
     'ctkd_standardized': ('ctkd_global', dict(standardize=True),
