@@ -1,8 +1,5 @@
-from .base import LogitLoss
-from .binary_kd_loss import BinaryKDLoss
-from .dist_loss import DISTLoss
-from .dkd_loss import DKDLoss
-from .kd_loss import KDLoss
+from .distill_loss import DistillLoss
+from .logits import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss, LogitLoss
 from .window import Window
 
-__all__ = ['BinaryKDLoss', 'DISTLoss', 'DKDLoss', 'KDLoss', 'LogitLoss', 'Window']
+__all__ = ['BinaryKDLoss', 'DISTLoss', 'DKDLoss', 'DistillLoss', 'KDLoss', 'LogitLoss', 'Window']

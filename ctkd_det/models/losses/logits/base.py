@@ -9,13 +9,13 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..temperatures import FixedTemperature
-from .weights import TINY, balance_foreground, mean_over_ranks, weighted_mean
-from .window import Window
+from ...temperatures import FixedTemperature
+from ..distill_loss import DistillLoss, at_least_float32
+from ..weights import TINY, balance_foreground, mean_over_ranks, weighted_mean
 
 
-class LogitLoss(nn.Module):
-    """Base of the logit losses: temperature, weights, window and reduction.
+class LogitLoss(DistillLoss):
+    """Base of the logit losses: temperature, weights and reduction.
 
     Subclasses implement :meth:`divergence`, the loss of each RoI.
 
@@ -64,9 +64,7 @@ class LogitLoss(nn.Module):
                  tau_power: float = 2.0,
                  relative_adversary: bool = False,
                  window: Optional[dict] = None) -> None:
-        super().__init__()
-        if not loss_weight >= 0:
-            raise ValueError(f'loss_weight must be >= 0, got {loss_weight}')
+        super().__init__(loss_weight, window)
         if foreground_weight is not None and not 0 <= foreground_weight <= 1:
             raise ValueError(f'foreground_weight must be from 0 to 1, got {foreground_weight}')
         if not confidence_power >= 0:
@@ -74,13 +72,11 @@ class LogitLoss(nn.Module):
         if not tau_power >= 0:
             raise ValueError(f'tau_power must be >= 0, got {tau_power}')
         self.temperature = build_temperature(temperature)
-        self.loss_weight = loss_weight
         self.foreground_weight = foreground_weight
         self.confidence_power = confidence_power
         self.standardize = standardize
         self.tau_power = tau_power
         self.relative_adversary = relative_adversary
-        self.window = Window(**(window or {}))
         # scalars for the log, from the latest forward
         self.statistics: Dict[str, Tensor] = {}
 
@@ -88,11 +84,6 @@ class LogitLoss(nn.Module):
         """Use another loss's temperature; it stays registered (saved, optimised) there alone."""
         del self.temperature
         object.__setattr__(self, 'temperature', owner.temperature)
-
-    @property
-    def active(self) -> bool:
-        """bool: Whether the loss contributes anything at present."""
-        return self.loss_weight * self.window.factor > 0
 
     def forward(self,
                 student_logits: Tensor,
@@ -123,7 +114,7 @@ class LogitLoss(nn.Module):
                 f'{tuple(teacher_logits.shape)} differ in shape: do both detectors have '
                 'the same classes?')
         with torch.autocast(student_logits.device.type, enabled=False):
-            s, t = (_at_least_float32(z) for z in (student_logits, teacher_logits.detach()))
+            s, t = (at_least_float32(z) for z in (student_logits, teacher_logits.detach()))
             confidence = self.confidence(t)**self.confidence_power
             if self.standardize:
                 s, t = _standardize(s), _standardize(t)
@@ -140,7 +131,7 @@ class LogitLoss(nn.Module):
             if self.foreground_weight is not None:
                 foreground = labels != self.background(s)
                 weight = balance_foreground(weight, foreground, self.foreground_weight)
-            loss = self.loss_weight * self.window.factor * weighted_mean(loss, weight, avg_factor)
+            loss = self.factor * weighted_mean(loss, weight, avg_factor)
             if self.relative_adversary and tau.requires_grad:
                 size = mean_over_ranks(loss).clamp(min=TINY)
                 tau.register_hook(lambda gradient: gradient / size)
@@ -168,10 +159,6 @@ def build_temperature(temperature: Union[float, dict, nn.Module]) -> nn.Module:
     if isinstance(temperature, dict):
         return MODELS.build(temperature)
     return FixedTemperature(temperature)
-
-
-def _at_least_float32(z: Tensor) -> Tensor:
-    return z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
 
 
 def _standardize(z: Tensor) -> Tensor:

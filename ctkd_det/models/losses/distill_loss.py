@@ -1,0 +1,43 @@
+"""What every distillation loss has, whatever it compares."""
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+
+from .window import Window
+
+
+class DistillLoss(nn.Module):
+    """Base of all distillation losses: a weight, and a window in which it is active.
+
+    Args:
+        loss_weight (float): Factor of the whole loss, at least 0. With 0 the
+            loss is inactive: it costs nothing. Defaults to 1.
+        window (dict, optional): When the loss is active, the arguments of
+            :class:`Window`. Defaults to None, always.
+
+    Raises:
+        ValueError: if the weight is out of its range.
+    """
+
+    def __init__(self, loss_weight: float = 1.0, window: Optional[dict] = None) -> None:
+        super().__init__()
+        if not loss_weight >= 0:
+            raise ValueError(f'loss_weight must be >= 0, got {loss_weight}')
+        self.loss_weight = loss_weight
+        self.window = Window(**(window or {}))
+
+    @property
+    def factor(self) -> float:
+        """float: What the loss is multiplied by at present."""
+        return self.loss_weight * self.window.factor
+
+    @property
+    def active(self) -> bool:
+        """bool: Whether the loss contributes anything at present."""
+        return self.factor > 0
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """The tensor in float32 if it has half precision, else itself."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

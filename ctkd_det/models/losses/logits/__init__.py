@@ -1,0 +1,7 @@
+from .base import LogitLoss
+from .binary_kd_loss import BinaryKDLoss
+from .dist_loss import DISTLoss
+from .dkd_loss import DKDLoss
+from .kd_loss import KDLoss
+
+__all__ = ['BinaryKDLoss', 'DISTLoss', 'DKDLoss', 'KDLoss', 'LogitLoss']
