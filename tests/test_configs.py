@@ -68,6 +68,23 @@ def test_builds(name, weights_of):
     assert any(isinstance(hook, CurriculumHook) for hook in hooks) == driven
 
 
+def test_the_temperatures_multiplier_is_for_temperatures_only():
+    init_default_scope('mmdet')
+    fragment = Config.fromfile(CONFIGS / '_base_' / 'distill' / 'ctkd_instance.py')
+    loss = MODELS.build(fragment.distill_losses.loss_ctkd)
+    loss.adapters = torch.nn.ModuleList([torch.nn.Conv2d(2, 3, 1)])
+    model = torch.nn.Module()
+    model.distill_losses = torch.nn.ModuleDict(dict(loss_ctkd=loss))
+    groups = build_optim_wrapper(model, dict(
+        optimizer=dict(type='SGD', lr=0.02, weight_decay=1e-4),
+        paramwise_cfg=fragment.temperature_paramwise)).optimizer.param_groups
+    of = {id(p): group for group in groups for p in group['params']}
+    settings = {name: (round(of[id(p)]['lr'], 6), of[id(p)]['weight_decay'])
+                for name, p in model.named_parameters()}
+    assert {name.split('.')[2]: value for name, value in settings.items()} == dict(
+        temperature=(0.001, 0), adapters=(0.02, 1e-4))
+
+
 def _plain(model: dict) -> dict:
     ours = ('teacher_config', 'teacher_ckpt', 'distill_losses')
     return dict({k: v for k, v in model.items() if k not in ours}, type={

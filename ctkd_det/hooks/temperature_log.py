@@ -61,4 +61,4 @@ def warn_of_decay(runner) -> None:
             runner.logger.warning(
                 f'The temperature of loss_{name} has weight decay, which pulls it to the middle '
                 "of its range. Switch it off: optim_wrapper=dict(paramwise_cfg=dict(custom_keys="
-                "{'distill_losses': dict(decay_mult=0)}))")
+                'dict(temperature=dict(decay_mult=0))))')

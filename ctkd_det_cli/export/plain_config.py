@@ -13,6 +13,8 @@ from ctkd_det.models.plain import distillation_arguments, learns_from_teacher, p
 
 # what our fragments define besides the keys that mmengine reads
 FRAGMENT_VARIABLES = ('distill_losses', 'temperature_paramwise', 'teacher_config', 'teacher_ckpt')
+# multipliers of parameters that the student alone does not have
+CUSTOM_KEYS = ('distill_losses', 'temperature')
 
 
 def plain_config(path: Path) -> Config:
@@ -40,7 +42,7 @@ def plain_config(path: Path) -> Config:
     for evaluator in ('val_evaluator', 'test_evaluator'):
         _make_metrics_plain(cfg.get(evaluator))
     paramwise = cfg.get('optim_wrapper', {}).get('paramwise_cfg') or {}
-    for key in [k for k in paramwise.get('custom_keys', {}) if k.startswith('distill_losses')]:
+    for key in [k for k in paramwise.get('custom_keys', {}) if k.startswith(CUSTOM_KEYS)]:
         del paramwise['custom_keys'][key]
     return Config(cfg.to_dict())  # a new one, without the texts of the files it came from
 

@@ -224,7 +224,7 @@ def test_a_method_may_change_the_curriculum_and_how_theta_is_optimised():
     def change(method):
         added = additions(method, num_classes=8)
         (hook, ) = added['custom_hooks']
-        return hook, added['temperature_paramwise']['custom_keys']['distill_losses']
+        return hook, added['temperature_paramwise']['custom_keys']['temperature']
     hook, theta = change('ctkd')
     assert change('ctkd_lambda4') == (dict(hook, lambda_max=4.0), theta)
     assert change('ctkd_end1') == (dict(hook, end=1), theta)

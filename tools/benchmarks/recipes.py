@@ -76,7 +76,7 @@ def additions(method: str, num_classes: int) -> Dict[str, Any]:
             loss['temperature'].update(of_temperature)
             for name in ('lr_mult', 'decay_mult'):
                 if name in loss['temperature']:
-                    keys = cfg['temperature_paramwise']['custom_keys']['distill_losses']
+                    keys = cfg['temperature_paramwise']['custom_keys']['temperature']
                     keys[name] = loss['temperature'].pop(name)
             if 'num_classes' in loss['temperature']:
                 loss['temperature']['num_classes'] = num_classes

@@ -1,10 +1,4 @@
 """CTKD with one temperature for each class."""
-custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
+_base_ = './ctkd_global.py'
 distill_losses = dict(
-    loss_ctkd=dict(
-        type='KDLoss',
-        temperature=dict(type='GroupTemperature', by='class', num_classes=80),
-        foreground_weight=0.5))
-custom_hooks = [dict(type='CurriculumHook')]
-temperature_paramwise = dict(
-    custom_keys={'distill_losses': dict(lr_mult=0.05, decay_mult=0.0)})
+    loss_ctkd=dict(temperature=dict(type='GroupTemperature', by='class', num_classes=80)))

@@ -7,7 +7,9 @@ distill_losses = dict(
         foreground_weight=0.5))
 # lambda grows over the whole training
 custom_hooks = [dict(type='CurriculumHook')]
-# Weight decay would pull theta to 0, that is tau to the middle of its range; at the detector's
-# own learning rate tau would be at its upper bound within two epochs.
+# The key occurs in the names of the temperatures' parameters alone: the adapters of feature
+# losses learn as fast as the student. Weight decay would pull theta to 0, that is tau to the
+# middle of its range; at the detector's own learning rate tau would be at its upper bound within
+# two epochs.
 temperature_paramwise = dict(
-    custom_keys={'distill_losses': dict(lr_mult=0.05, decay_mult=0.0)})
+    custom_keys=dict(temperature=dict(lr_mult=0.05, decay_mult=0.0)))
