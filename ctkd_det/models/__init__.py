@@ -1,5 +1,24 @@
 from .detectors import KnowledgeDistillationDenseDetector, KnowledgeDistillationTwoStageDetector
-from .losses import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss, LogitLoss
+from .losses import (
+                           ATLoss,
+                           BinaryKDLoss,
+                           CRDLoss,
+                           CWDLoss,
+                           DISTLoss,
+                           DKDLoss,
+                           FeatureLoss,
+                           FGDLoss,
+                           FitNetLoss,
+                           KDLoss,
+                           LogitLoss,
+                           MGDLoss,
+                           PKDLoss,
+                           PKTLoss,
+                           ReviewKDLoss,
+                           SPLoss,
+                           SRRLLoss,
+                           VIDLoss,
+)
 from .temperatures import (
                            FixedTemperature,
                            GlobalTemperature,
@@ -10,8 +29,9 @@ from .temperatures import (
 )
 
 __all__ = [
-    'BinaryKDLoss', 'DISTLoss', 'DKDLoss', 'FixedTemperature', 'GlobalTemperature',
-    'GradientReversal', 'GroupTemperature', 'InstanceTemperature', 'KDLoss',
-    'KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector', 'LogitLoss',
-    'ScheduledTemperature'
+    'ATLoss', 'BinaryKDLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'FGDLoss',
+    'FeatureLoss', 'FitNetLoss', 'FixedTemperature', 'GlobalTemperature', 'GradientReversal',
+    'GroupTemperature', 'InstanceTemperature', 'KDLoss', 'KnowledgeDistillationDenseDetector',
+    'KnowledgeDistillationTwoStageDetector', 'LogitLoss', 'MGDLoss', 'PKDLoss', 'PKTLoss',
+    'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'ScheduledTemperature', 'VIDLoss'
 ]

@@ -1,5 +1,24 @@
 from .distill_loss import DistillLoss
+from .features import (
+                       ATLoss,
+                       CRDLoss,
+                       CWDLoss,
+                       FeatureLoss,
+                       FGDLoss,
+                       FitNetLoss,
+                       MGDLoss,
+                       PKDLoss,
+                       PKTLoss,
+                       ReviewKDLoss,
+                       SPLoss,
+                       SRRLLoss,
+                       VIDLoss,
+)
 from .logits import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss, LogitLoss
 from .window import Window
 
-__all__ = ['BinaryKDLoss', 'DISTLoss', 'DKDLoss', 'DistillLoss', 'KDLoss', 'LogitLoss', 'Window']
+__all__ = [
+    'ATLoss', 'BinaryKDLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'DistillLoss',
+    'FGDLoss', 'FeatureLoss', 'FitNetLoss', 'KDLoss', 'LogitLoss', 'MGDLoss', 'PKDLoss', 'PKTLoss',
+    'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'VIDLoss', 'Window'
+]

@@ -1,0 +1,38 @@
+"""Random numbers of a loss's own."""
+import copy
+from typing import Tuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Draws(nn.Module):
+    """Draws from a generator of its own, whose state is in the checkpoint.
+
+    The student samples its RoIs from the global generator; draws from that one
+    would give it other RoIs than in a run without the loss. On the CPU, so the
+    numbers do not depend on the device.
+
+    Args:
+        seed (int): Where the generator starts. Defaults to 0.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def forward(self, shape: Tuple[int, ...], device: torch.device) -> Tensor:
+        """Uniform float32 numbers from 0 to 1."""
+        return torch.rand(shape, generator=self.generator).to(device)
+
+    def get_extra_state(self) -> Tensor:
+        return self.generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.generator.set_state(state.cpu())
+
+    def __deepcopy__(self, memo: dict) -> 'Draws':
+        """A copy (EMA's) goes its own way from the same state."""
+        twin = Draws()
+        twin.set_extra_state(copy.deepcopy(self.get_extra_state()))
+        return twin
