@@ -1,9 +1,10 @@
 """Configs as people name them, and what they import."""
 from pathlib import Path
-from typing import List, Union
+from typing import List, Optional, Union
 
 from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.registry import Registry
 
 
 def read_config(named: Union[str, Path, dict]) -> dict:
@@ -15,6 +16,14 @@ def read_config(named: Union[str, Path, dict]) -> dict:
     if isinstance(named, dict):
         return named
     return get_config(str(named)) if '::' in str(named) else Config.fromfile(named)
+
+
+def registered_class(registry: Registry, kind: Union[str, type]) -> Optional[type]:
+    """The class that a config's ``type`` stands for; None if nothing is registered so.
+
+    In MMEngine's pure-Python configs the type is the class itself.
+    """
+    return registry.get(kind) if isinstance(kind, str) else kind
 
 
 def imported_modules(config: Config) -> List[str]:

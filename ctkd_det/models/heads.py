@@ -13,6 +13,27 @@ from torch import nn
 _SEVERAL_ANSWERS = (MultiInstanceRoIHead, TridentRoIHead)
 
 
+def classifiers(detector: nn.Module) -> List[nn.Module]:
+    """The classifying heads of a detector: of each stage of its RoI head, or its one dense head.
+
+    Raises:
+        TypeError: if they cannot be distilled, see :func:`roi_stages` and
+            :func:`dense_head`.
+    """
+    roi_head = getattr(detector, 'roi_head', None)
+    if roi_head is None:
+        return [dense_head(detector)]
+    return [stage.bbox_head for stage in roi_stages(roi_head)]
+
+
+def num_classes(detector: nn.Module) -> int:
+    """C of any detector's (first) box head, without the background; 0 if it has none."""
+    head = getattr(getattr(detector, 'roi_head', detector), 'bbox_head', None)
+    if isinstance(head, nn.ModuleList):
+        head = head[0]
+    return getattr(head, 'num_classes', 0)
+
+
 class RoIStage(NamedTuple):
     """One classification of RoIs: what pools their features, and what classifies them."""
     extractor: nn.Module

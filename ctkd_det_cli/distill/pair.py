@@ -1,94 +1,94 @@
-"""Whether two configs can be student and teacher, told before anything is written."""
-from typing import Optional, Sequence, Set, Union
+"""Builds student and teacher to see whether they fit, before anything is written."""
+import copy
+import re
+from pathlib import Path
+from typing import Optional
 
 import click
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+from torch import nn
 
-from .kinds import SINGLE_STAGE, ends_in_sigmoids, kind_of, other_locations
+from ctkd_det.configs import registered_class
+from ctkd_det.models.detectors import distilled_class
+from ctkd_det.models.distilled_config import plain_parent
+from ctkd_det.models.heads import classifiers
+from ctkd_det.models.teachers import TeacherError, check_pair
 from .zoo import Source
 
+# arguments of the distilled detector that the command has as options, as messages write them
+_ARGUMENT = re.compile(r"\b(class_mapping|inherit|teacher_stage)(?:=(['\"]?)(\w+)\2)?")
 
-def check_kinds(student: Source, teacher: Source) -> None:
-    """See whether both classify the same things, in the same way.
+
+def distilled_type(student: Source) -> type:
+    """The detector that a distillation makes of the student.
 
     Raises:
-        click.ClickException: if one is a two-stage and the other a
-            single-stage detector, or something else; only one ends in
-            sigmoids; or single-stage detectors have other anchors or points.
+        click.ClickException: if there is none.
     """
-    kinds = [kind_of(source) for source in (student, teacher)]
-    if kinds[0] is not kinds[1]:
-        raise click.ClickException(
-            f'the student {student.path} is a {kinds[0].name} detector, the teacher '
-            f'{teacher.path} a {kinds[1].name} one: what one classifies, RoIs or fixed locations, '
-            f'the other does not. Take a {kinds[0].name} teacher')
-    if ends_in_sigmoids(student) != ends_in_sigmoids(teacher):
-        ends = ['sigmoids' if ends_in_sigmoids(s) else 'a softmax' for s in (student, teacher)]
-        raise click.ClickException(
-            f"the student's classifier ends in {ends[0]}, that of the teacher {teacher.path} in "
-            f'{ends[1]}: their logits say different things')
-    different = kinds[0] is SINGLE_STAGE and other_locations(teacher, student)
-    if different:
-        raise click.ClickException(f'the teacher {teacher.path} classifies other anchors or points '
-                                   f'than the student: {different}')
+    name = student.config.get('model', {}).get('type')
+    plain = registered_class(MODELS, name) if name else None
+    if plain is None:
+        raise click.ClickException(f'{student.path} is {f"a {name}" if name else "no model"}: '
+                                   'only two-stage and single-stage detectors can be distilled')
+    try:
+        return distilled_class(plain)
+    except TypeError as error:
+        raise click.ClickException(f'the student {student.path}: {error}') from error
 
 
-def check_classes(teacher: Source, num_classes: int, mapping: Optional[str]) -> None:
-    """Compare the numbers of classes; their names come with the checkpoint.
+def build_student(student: Source, changes: dict) -> nn.Module:
+    """Build it, with random weights, as the detector that its distillation extends.
 
     Args:
-        teacher (Source): Its config.
-        num_classes (int): The number of the student's.
-        mapping (str, optional): 'by_name' lets the teacher know more.
+        student (Source): Its config.
+        changes (dict): What to merge into ``model`` first.
 
     Raises:
-        click.ClickException: if they do not fit.
+        click.ClickException: if it cannot be built or distilled.
     """
-    found = teacher.num_classes
-    if found == num_classes or mapping == 'by_name' and found > num_classes:
-        return
-    advice = (' If it knows them among others, by the same names: --class-mapping by_name'
-              if found > num_classes else '')
-    raise click.ClickException(
-        f'the teacher {teacher.path} has {found} classes, the student {num_classes}: take a '
-        f'teacher that was trained on these classes.{advice}')
+    model = copy.deepcopy(student.config.model)
+    model.merge(dict(changes, type=plain_parent(distilled_type(student)).__name__))
+    built = _build(model, f'the student {student.path}')
+    try:
+        classifiers(built)
+    except TypeError as error:
+        raise click.ClickException(f'the student {student.path}: {error}') from error
+    return built
 
 
-def check_inherit(student: Source, teacher: Source, names: Sequence[str]) -> None:
-    """See whether both have the parts that one inherits from the other.
+def check_teacher(student: nn.Module, student_path: Path, teacher: Source, *,
+                  class_mapping: Optional[str] = None, **options) -> None:
+    """See whether the teacher, as its config builds it, can teach the student.
+
+    Args:
+        student (nn.Module): As it will be trained.
+        student_path (Path): Its config, for messages.
+        teacher (Source): The teacher's config.
+        class_mapping (str, optional), **options: See :func:`check_pair`.
 
     Raises:
-        click.ClickException: if not, with the parts that both have.
+        click.ClickException: if not, with the reason.
     """
-    common = sorted(_parts(student) & _parts(teacher))
-    for name in names:
-        if name.partition('.')[0] not in common:
-            raise click.ClickException(
-                f'--inherit: student and teacher have no {name} in common, but '
-                f'{", ".join(common)} (or a part of those, as in backbone.layer1)')
+    name = f'the teacher {teacher.path}'
+    model = _build(copy.deepcopy(teacher.config.get('model', {})), name)
+    try:
+        check_pair(student, model, student_name=f'the student {student_path}', teacher_name=name,
+                   class_mapping=class_mapping, **options)
+    except (TeacherError, TypeError, ValueError) as error:
+        raise click.ClickException(_ARGUMENT.sub(_as_option, str(error))) from error
 
 
-def check_stage(student: Source, teacher: Source, stage: Union[int, str, None]) -> None:
-    """See whether it is clear which stage of the teacher teaches, and whether it has that one.
-
-    Raises:
-        click.ClickException: if not.
-    """
-    if stage is not None and kind_of(teacher) is SINGLE_STAGE:
-        raise click.ClickException('--teacher-stage: a single-stage teacher has no stages')
-    number, students = (s.config.model.get('roi_head', {}).get('num_stages', 1)
-                        for s in (teacher, student))
-    if isinstance(stage, int) and stage >= number:
-        raise click.ClickException(
-            f'--teacher-stage {stage}: the teacher {teacher.path} has {number} '
-            + (f'stages, 0 to {number - 1}' if number > 1 else 'stage, 0'))
-    if stage is None and number != students and number > 1 < students:
-        raise click.ClickException(
-            f'the teacher {teacher.path} is a cascade of {number} stages, the student of '
-            f'{students}: say which is to teach with --teacher-stage 0 to {number - 1}, or mean')
+def _as_option(argument: re.Match) -> str:
+    """``class_mapping='by_name'`` as ``--class-mapping by_name``."""
+    name, _, value = argument.groups()
+    return f'--{name.replace("_", "-")}' + (f' {value}' if value else '')
 
 
-def _parts(source: Source) -> Set[str]:
-    """What the detector is composed of: backbone, neck and heads."""
-    model = source.config.model
-    return {key for key, value in model.items() if key != 'data_preprocessor'
-            and (isinstance(value, list) or isinstance(value, dict) and 'type' in value)}
+def _build(model: dict, name: str) -> nn.Module:
+    init_default_scope('mmdet')
+    try:
+        return MODELS.build(model)
+    except Exception as error:  # a user's model may fail in any way there is
+        reason = str(error).strip() or type(error).__name__
+        raise click.ClickException(f'{name} cannot be built: {reason}') from error

@@ -1,15 +1,18 @@
 """Writes the short config that one command line stands for."""
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, Optional
 
 import click
+from torch import nn
 
 from ctkd_det.configs import imported_modules
+from ctkd_det.models.distilled_config import is_distilled
+from ctkd_det.models.heads import classifiers, has_sigmoids
 from .coco_folder import CocoFolder
-from .kinds import ends_in_sigmoids, kind_of
 from .methods import read_method
-from .pair import check_classes, check_inherit, check_kinds, check_stage
+from .pair import build_student, check_teacher, distilled_type
 from .source_code import assignment
 from .student import data_for, heads_for
 from .zoo import Source
@@ -53,26 +56,40 @@ class Recipe:
             click.ClickException: if not, with the reason.
         """
         for role, source in (('student', self.student), ('teacher', self.teacher)):
-            if 'distill_losses' in source.config.get('model', {}):
+            if is_distilled(source.config.get('model', {})):
                 raise click.ClickException(
                     f'the {role} {source.path} is a distillation config: give a plain one'
                     + ('; to train it as it is: ctkd-det train' if role == 'student' else ''))
-        check_kinds(self.student, self.teacher)
-        check_classes(self.teacher, self.num_classes, self.options.get('class_mapping'))
-        check_inherit(self.student, self.teacher, self.options.get('inherit', ()))
-        check_stage(self.student, self.teacher, self.options.get('teacher_stage'))
+        check_teacher(self.built, self.student.path, self.teacher, **self.options)
+
+    @cached_property
+    def built(self) -> nn.Module:
+        """nn.Module: The student on these data, plain and with random weights.
+
+        Raises:
+            click.ClickException: if it cannot be distilled.
+        """
+        return build_student(self.student, self.head_changes)
+
+    @property
+    def head_changes(self) -> dict:
+        """dict: What the student's model must merge to have the classes of the data."""
+        distilled_type(self.student)  # says so if it has no heads that could be changed
+        if self.num_classes == self.student.num_classes:
+            return {}
+        model = self.student.config.model
+        head = 'roi_head' if 'roi_head' in model else 'bbox_head'
+        return {head: heads_for(model[head], self.student.num_classes, self.num_classes)}
 
     def text(self) -> str:
         """The config file, to be read, kept and edited."""
-        kind, base = kind_of(self.student), self.student.config
-        method = read_method(self.method, self.num_classes, ends_in_sigmoids(self.student))
+        base = self.student.config
+        method = read_method(self.method, self.num_classes,
+                             has_sigmoids(classifiers(self.built)[0]))
         model = dict(
-            type=kind.distilled.__name__,
+            type=distilled_type(self.student).__name__,
             teacher_config=self.teacher.reference, teacher_ckpt=self.teacher_ckpt,
-            distill_losses=method.losses, **self.options)
-        if self.num_classes != self.student.num_classes:
-            model[kind.head] = heads_for(base.model[kind.head], self.student.num_classes,
-                                         self.num_classes)
+            distill_losses=method.losses, **self.options, **self.head_changes)
         blocks = dict(
             _base_=self.student.reference,
             custom_imports=dict(imports=[*imported_modules(base), 'ctkd_det'],

@@ -3,13 +3,12 @@ import ast
 from pathlib import Path
 from typing import List, Optional
 
-from mmdet.registry import HOOKS, METRICS, MODELS
+from mmdet.registry import HOOKS, METRICS
 from mmengine.config import Config
-from mmengine.hub import get_config
 from mmengine.registry import Registry
 
-from ctkd_det.configs import imported_modules
-from ctkd_det.models.plain import distillation_arguments, learns_from_teacher, plain_parent
+from ctkd_det.configs import imported_modules, read_config, registered_class
+from ctkd_det.models.distilled_config import is_distilled, plain_model
 
 # what our fragments define besides the keys that mmengine reads
 FRAGMENT_VARIABLES = ('distill_losses', 'temperature_paramwise', 'teacher_config', 'teacher_ckpt')
@@ -26,11 +25,8 @@ def plain_config(path: Path) -> Config:
     the learning rates of the losses; a metric becomes mmdet's, which it extends.
     """
     cfg = Config.fromfile(path)
-    distilling = MODELS.get(cfg.model.type)
-    if learns_from_teacher(distilling):
-        for name in distillation_arguments(distilling):
-            cfg.model.pop(name, None)
-        cfg.model.type = _type_in_base(path) or plain_parent(distilling).__name__
+    if is_distilled(cfg.model):
+        cfg.model = plain_model(cfg.model, _type_in_base(path))
     for name in (*FRAGMENT_VARIABLES, 'work_dir'):
         cfg.pop(name, None)
     cfg.load_from, cfg.resume = None, False
@@ -51,7 +47,7 @@ def _class(registry: Registry, config) -> Optional[type]:
     """The class of a config of a hook, or of a hook given as an object."""
     if not isinstance(config, dict):
         return type(config)
-    return registry.get(config['type']) if isinstance(config['type'], str) else config['type']
+    return registered_class(registry, config['type'])
 
 
 def _is_ours(cls: Optional[type]) -> bool:
@@ -72,14 +68,13 @@ def _make_metrics_plain(evaluator) -> None:
 def _type_in_base(path: Path) -> Optional[str]:
     """The detector of the first base, or base's base, that is plain."""
     for base in _bases(path):
-        if '::' in base:
-            kind = get_config(base).get('model', {}).get('type')
+        file = base if '::' in base else path.parent / base
+        model = read_config(file).get('model', {})
+        if not is_distilled(model):
+            kind = model.get('type')
         else:
-            file = path.parent / base
-            kind = Config.fromfile(file).get('model', {}).get('type')
-            if kind and learns_from_teacher(MODELS.get(kind)):
-                kind = _type_in_base(file)
-        if kind and not learns_from_teacher(MODELS.get(kind)):
+            kind = None if '::' in base else _type_in_base(file)
+        if kind:
             return kind
     return None
 

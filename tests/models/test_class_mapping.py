@@ -6,7 +6,11 @@ from mmengine.config import Config
 import families
 import helpers
 from ctkd_det.models.teachers import TeacherError
-from ctkd_det.models.teachers.classes import ClassMapping, classes_of_config
+from ctkd_det.models.teachers.classes import (
+    ClassMapping,
+    check_number_of_classes,
+    classes_of_config,
+)
 
 KNOWN = ('cat', 'dog', 'bird', 'fish')
 
@@ -43,7 +47,7 @@ def test_the_head_must_have_as_many_classes_as_the_data():
 
 @pytest.mark.parametrize('names', [None, KNOWN[:2]])
 def test_names_must_be_known(names):
-    with pytest.raises(TeacherError, match=r'4 classes are not known.*metainfo'):
+    with pytest.raises(TeacherError, match=r'the 4 classes of t.pth are not known.*metainfo'):
         mapping(names=names)
     with pytest.raises(TeacherError, match=r"student's class names are not known.*check_classes"):
         mapping()(torch.zeros(1, 5))
@@ -51,11 +55,11 @@ def test_names_must_be_known(names):
 
 def test_without_a_mapping_the_error_says_that_there_is_one():
     with pytest.raises(TeacherError, match="4 classes, the student 2.*\n.*class_mapping='by_name'"):
-        mapping(how=None)
+        check_number_of_classes(None, 't.pth', 4, 2)
     with pytest.raises(TeacherError, match="class_mapping='by_name'"):
         mapping(how=None, num_student=4).settle(KNOWN[::-1])
     with pytest.raises(ValueError, match="None or 'by_name', got 'index'"):
-        mapping(how='index')
+        check_number_of_classes('index', 't.pth', 4, 4)
 
 
 @pytest.mark.parametrize('loader', ['train_dataloader', 'test_dataloader'])

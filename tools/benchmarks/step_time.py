@@ -20,6 +20,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from ctkd_det.configs import read_config
+from ctkd_det.models.heads import num_classes
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,7 +44,7 @@ def build(cfg: Config, folder: Path) -> nn.Module:
     return MODELS.build(cfg.model).train()
 
 
-def batch(args: argparse.Namespace, num_classes: int) -> dict:
+def batch(args: argparse.Namespace, classes: int) -> dict:
     height, width = args.size
     samples = []
     for _ in range(args.batch):
@@ -51,7 +52,7 @@ def batch(args: argparse.Namespace, num_classes: int) -> dict:
         boxes = torch.cat([corner, corner + 40 + 150 * torch.rand(8, 2)], 1)
         sample = DetDataSample(metainfo=dict(img_shape=(height, width), scale_factor=(1, 1),
                                              ori_shape=(height, width), pad_shape=(height, width)))
-        sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.randint(num_classes, (8, )))
+        sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.randint(classes, (8, )))
         samples.append(sample)
     images = [torch.randint(256, (3, height, width), dtype=torch.uint8) for _ in samples]
     return dict(inputs=images, data_samples=samples)
@@ -74,7 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = build(cfg, Path(folder)).to(args.device)
     weights = {name: loss.loss_weight for name, loss in model.distill_losses.items()}
-    data = batch(args, model.teacher.heads(model)[0].num_classes)
+    data = batch(args, num_classes(model))
     seconds: Dict[str, List[float]] = dict(plain=[], distilled=[])
     for number in range(args.steps + 1):  # the first of each is a warm-up
         for kind, times in seconds.items():

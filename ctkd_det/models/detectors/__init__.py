@@ -1,4 +1,7 @@
+from .choice import distilled_class
 from .kd_dense import KnowledgeDistillationDenseDetector
 from .kd_two_stage import KnowledgeDistillationTwoStageDetector
 
-__all__ = ['KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector']
+__all__ = [
+    'KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector', 'distilled_class'
+]

@@ -1,5 +1,6 @@
 """What distilled detectors of every kind have in common."""
-from typing import Any, Callable, ContextManager, Dict, List, Sequence, Union
+from pathlib import Path
+from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Type, Union
 
 import torch
 from mmdet.registry import MODELS
@@ -8,9 +9,9 @@ from mmdet.utils import ConfigType
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
-from ..heads import has_sigmoids
+from ..heads import classifiers, has_sigmoids
 from ..taps import Logits
-from ..teachers import FrozenTeacher, inherit_weights, inheritable_weights
+from ..teachers import FrozenTeacher, inherit_weights
 from .log_values import log_values
 
 
@@ -25,19 +26,47 @@ class DistilledDetector:
     A student may classify several times (the stages of a cascade): each
     distillation loss, with its one temperature, is applied to each stage, and
     weighted by the student's own weight of that stage.
+
+    Args:
+        *args, **kwargs: Those of the plain detector.
+        teacher_config (str | Path | dict): Config of the teacher: a path, an
+            ``mmdet::`` name, or the config itself.
+        teacher_ckpt (str): Its checkpoint, loaded strictly.
+        distill_losses (dict[str, dict]): Configs of the losses by name; a
+            name is its key in the log and starts with ``loss_``.
+        class_mapping (str, optional): 'by_name' if the teacher knows the
+            student's classes among others or in another order, see
+            :class:`ClassMapping`. Defaults to None.
+        inherit (str | Sequence[str]): The student starts with the teacher's
+            weights under these names, such as ``['neck', 'rpn_head']``, where
+            name and shape agree. Defaults to none.
+        eval_teacher (bool): Taken for the sake of mmdet's
+            ``KnowledgeDistillationSingleStageDetector``; must be True.
+        teacher_compile (bool | dict): Whether the teacher's backbone and neck
+            are compiled, see :class:`FrozenTeacher`. Defaults to False.
+        teacher_options (dict, optional): Arguments that a subclass hands on to
+            its :attr:`teacher_class`. Defaults to none.
+
+    Raises:
+        ValueError: if a loss is badly named or does not suit the student's
+            classifier, or an option is out of its range.
+        FileNotFoundError, TeacherError, TypeError: see :class:`FrozenTeacher`.
     """
+    # answers what this kind of students asks
+    teacher_class: Type[FrozenTeacher]
 
-    def set_up_distillation(self, distill_losses: Dict[str, ConfigType],
-                            make_teacher: Callable[[], FrozenTeacher],
-                            inherit: Union[str, Sequence[str]] = (),
-                            eval_teacher: bool = True) -> None:
-        """Build losses and teacher; to be called at the end of ``__init__``.
-
-        Raises:
-            ValueError: if a loss is badly named or does not suit the
-                student's classifier, ``inherit`` matches nothing, or
-                ``eval_teacher`` is False.
-        """
+    def __init__(self,
+                 *args,
+                 teacher_config: Union[str, Path, ConfigType],
+                 teacher_ckpt: str,
+                 distill_losses: Dict[str, ConfigType],
+                 class_mapping: Optional[str] = None,
+                 inherit: Union[str, Sequence[str]] = (),
+                 eval_teacher: bool = True,
+                 teacher_compile: Union[bool, ConfigType] = False,
+                 teacher_options: Optional[dict] = None,
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
         if not eval_teacher:
             raise ValueError('eval_teacher=False is not supported: batch statistics of the '
                              "student's images would change the teacher")
@@ -45,12 +74,11 @@ class DistilledDetector:
         # The student's initial weights must not depend on what is distilled.
         with torch.random.fork_rng(devices=[]):
             self.distill_losses = _build_losses(distill_losses)
-            self.teacher = make_teacher()
-        self.inherit = [inherit] if isinstance(inherit, str) else list(inherit)
-        # says now, not in training, if something cannot be inherited
-        inheritable_weights(self, self.teacher_model, self.inherit)
-        self._check_inherited_classes()
-        sigmoids = has_sigmoids(self.teacher.heads(self)[0])
+            self.inherit = [inherit] if isinstance(inherit, str) else list(inherit)
+            self.teacher = self.teacher_class(
+                teacher_config, teacher_ckpt, student=self, class_mapping=class_mapping,
+                inherit=self.inherit, compile=teacher_compile, **(teacher_options or {}))
+        sigmoids = has_sigmoids(classifiers(self)[0])
         for name, loss in self.distill_losses.items():
             if loss.for_sigmoids != sigmoids:
                 raise ValueError(
@@ -58,22 +86,13 @@ class DistilledDetector:
                     f"heads with use_sigmoid=True; the student's has use_sigmoid={sigmoids}")
         self._classes_checked = False
 
-    def _check_inherited_classes(self) -> None:
-        """Of another number of classes nothing fits; of as many, their rows could be swapped."""
-        own, theirs = (self.teacher.heads(x)[0].num_classes for x in (self, self.teacher_model))
-        heads = [name for name in self.inherit if name.split('.')[0] in ('roi_head', 'bbox_head')]
-        if heads and own == theirs and self.teacher.map_classes.how is not None:
-            raise ValueError(f"inherit: {heads} would bring the teacher's order of classes, which "
-                             'class_mapping says may be another; inherit backbone, neck or '
-                             'rpn_head only')
-
     @property
     def teacher_model(self) -> nn.Module:
         """nn.Module: The teacher's detector."""
         return self.teacher.model
 
     def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> nn.Module:
-        self.teacher.apply(fn)
+        self.teacher.follow(fn)
         return super()._apply(fn, *args, **kwargs)
 
     def init_weights(self) -> None:

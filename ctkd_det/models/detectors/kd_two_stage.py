@@ -1,15 +1,13 @@
 """A two-stage detector that learns from a frozen teacher's RoI classifications."""
-from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Union
+from typing import List, Sequence, Union
 
 import torch
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
-from mmdet.utils import ConfigType
 from torch import Tensor
 
-from ..heads import num_logits
+from ..heads import classifiers, num_logits
 from ..taps import RoILogits, RoITap
 from ..teachers import RoITeacher
 from .distilled import DistilledDetector
@@ -23,52 +21,23 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
     of another kind. What happens in a step: :class:`DistilledDetector`.
 
     Args:
-        *args, **kwargs: Those of :class:`mmdet.models.TwoStageDetector`.
-        teacher_config (str | Path | dict): Config of the teacher: a path, an
-            ``mmdet::`` name, or the config itself.
-        teacher_ckpt (str): Its checkpoint, loaded strictly.
-        distill_losses (dict[str, dict]): Configs of the losses by name; a
-            name is its key in the log and starts with ``loss_``.
+        *args, **kwargs: Those of :class:`DistilledDetector` and of
+            :class:`mmdet.models.TwoStageDetector`.
         teacher_stage (int | str, optional): Which stage of a cascade teaches,
             see :class:`RoITeacher`.
         teacher_scale (float): Factor from the student's image size to that at
             which the teacher looks. Defaults to 1.
-        class_mapping (str, optional): 'by_name' if the teacher knows the
-            student's classes among others or in another order, see
-            :class:`ClassMapping`. Defaults to None.
-        inherit (str | Sequence[str]): The student starts with the teacher's
-            weights under these names, such as ``['neck', 'rpn_head']``, where
-            name and shape agree. Defaults to none.
-        eval_teacher (bool): Taken for the sake of mmdet's
-            ``KnowledgeDistillationSingleStageDetector``; must be True.
-        teacher_compile (bool | dict): Whether the teacher's backbone and neck
-            are compiled, see :class:`FrozenTeacher`. Defaults to False.
 
     Raises:
-        ValueError: if a loss is badly named or does not suit the student's
-            classifier, or an option is out of its range.
-        FileNotFoundError, TeacherError, TypeError: see :class:`RoITeacher`.
+        FileNotFoundError, TeacherError, TypeError, ValueError: see
+            :class:`DistilledDetector` and :class:`RoITeacher`.
     """
+    teacher_class = RoITeacher
 
-    def __init__(self,
-                 *args,
-                 teacher_config: Union[str, Path, ConfigType],
-                 teacher_ckpt: str,
-                 distill_losses: Dict[str, ConfigType],
-                 teacher_stage: Union[int, str, None] = None,
-                 teacher_scale: float = 1.0,
-                 class_mapping: Optional[str] = None,
-                 inherit: Union[str, Sequence[str]] = (),
-                 eval_teacher: bool = True,
-                 teacher_compile: Union[bool, ConfigType] = False,
-                 **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.set_up_distillation(
-            distill_losses,
-            lambda: RoITeacher(
-                teacher_config, teacher_ckpt, student=self, class_mapping=class_mapping,
-                teacher_stage=teacher_stage, teacher_scale=teacher_scale, compile=teacher_compile),
-            inherit, eval_teacher)
+    def __init__(self, *args, teacher_stage: Union[int, str, None] = None,
+                 teacher_scale: float = 1.0, **kwargs) -> None:
+        options = dict(teacher_stage=teacher_stage, teacher_scale=teacher_scale)
+        super().__init__(*args, teacher_options=options, **kwargs)
 
     def tap(self) -> RoITap:
         return RoITap(self.roi_head)
@@ -84,7 +53,7 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
         So every rank still has every parameter in its graph, the classifier's
         among them, and counts no RoI in the mean over all ranks.
         """
-        for record, head in zip(records, self.teacher.heads(self), strict=True):
+        for record, head in zip(records, classifiers(self), strict=True):
             if record.cls_score is None:
                 nothing = sum(p.sum() * 0 for p in head.parameters())
                 record.cls_score = like.new_zeros((0, num_logits(head))) + nothing

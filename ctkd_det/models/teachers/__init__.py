@@ -1,10 +1,11 @@
 from .checkpoint import TeacherError
 from .dense import DenseTeacher
-from .inherit import inherit_weights, inheritable_weights
+from .inherit import inherit_weights
+from .pair import check_pair
 from .roi import RoITeacher
-from .teacher import FrozenTeacher
+from .teacher import ClassifyingTeacher, FrozenTeacher
 
 __all__ = [
-    'DenseTeacher', 'FrozenTeacher', 'RoITeacher', 'TeacherError', 'inherit_weights',
-    'inheritable_weights'
+    'ClassifyingTeacher', 'DenseTeacher', 'FrozenTeacher', 'RoITeacher', 'TeacherError',
+    'check_pair', 'inherit_weights'
 ]

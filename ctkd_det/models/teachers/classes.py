@@ -1,10 +1,11 @@
-"""Whose classes are whose."""
+"""Compares the classes of teacher and student, or maps them by name."""
 from typing import Optional, Sequence, Tuple
 
 import torch
 from mmdet.registry import DATASETS
 from torch import Tensor
 
+from ...configs import registered_class
 from .checkpoint import TeacherError
 
 Names = Optional[Tuple[str, ...]]
@@ -20,7 +21,8 @@ class ClassMapping:
     is one of these.
 
     Args:
-        how (str, optional): None or 'by_name'.
+        how (str, optional): None or 'by_name', see also
+            :func:`check_number_of_classes`.
         teacher (str): What to call the teacher in messages.
         names (tuple[str], optional): Its classes, if known.
         num_teacher (int): Their number.
@@ -29,27 +31,17 @@ class ClassMapping:
             for the background.
 
     Raises:
-        ValueError: if ``how`` is unknown.
-        TeacherError: if the numbers cannot be brought together, or
-            'by_name' without the teacher's names.
+        TeacherError: if 'by_name' without the teacher's names.
     """
 
     def __init__(self, how: Optional[str], teacher: str, names: Names, num_teacher: int,
                  num_student: int, sigmoids: bool) -> None:
-        if how not in (None, 'by_name'):
-            raise ValueError(f"class_mapping must be None or 'by_name', got {how!r}")
         self.how, self.teacher, self.names, self.sigmoids = how, teacher, names, sigmoids
         self.num_teacher, self.num_student = num_teacher, num_student
         self.columns: Optional[Tensor] = None
-        if how is None and num_teacher != num_student:
-            hint = ("\nIf it knows the student's classes among others: class_mapping='by_name'"
-                    if num_teacher > num_student else '')
-            raise TeacherError(
-                f'teacher {teacher} has {num_teacher} classes, the student {num_student}. '
-                f"Teacher's: {names or 'not stated in its checkpoint'}{hint}")
         if how == 'by_name' and (names is None or len(names) != num_teacher):
             raise TeacherError(
-                f"class_mapping='by_name': the names of teacher {teacher}'s {num_teacher} classes "
+                f"class_mapping='by_name': the names of the {num_teacher} classes of {teacher} "
                 f'are not known. Its checkpoint states {names or "none"}; they may also stand in '
                 "teacher_config as train_dataloader.dataset.metainfo=dict(classes=(...))")
 
@@ -70,7 +62,7 @@ class ClassMapping:
         missing = [name for name in student if name not in self.names]
         if missing:
             raise TeacherError(
-                f"class_mapping='by_name': teacher {self.teacher} does not know {missing}.\n"
+                f"class_mapping='by_name': {self.teacher} does not know {missing}.\n"
                 f'teacher: {self.names}\nstudent: {tuple(student)}')
         if len(student) != self.num_student:
             raise TeacherError(
@@ -95,6 +87,26 @@ class ClassMapping:
         return logits[:, self.columns.to(logits.device)]
 
 
+def check_number_of_classes(how: Optional[str], teacher: str, num_teacher: int, num_student: int,
+                            names: Names = None) -> None:
+    """Compare the numbers of classes; ``how`` and ``teacher`` as in :class:`ClassMapping`.
+
+    Raises:
+        ValueError: if ``how`` is unknown.
+        TeacherError: if the teacher cannot have all of the student's classes,
+            or has more and no mapping is asked for.
+    """
+    if how not in (None, 'by_name'):
+        raise ValueError(f"class_mapping must be None or 'by_name', got {how!r}")
+    if num_teacher < num_student or how is None and num_teacher != num_student:
+        known = f' It was trained on {names}.' if names else ''
+        hint = ("\nIf it knows the student's classes among others, by the same names: "
+                "class_mapping='by_name'" if num_teacher > num_student else '')
+        raise TeacherError(
+            f'{teacher} has {num_teacher} classes, the student {num_student}.{known} Take a '
+            f'teacher that was trained on these classes{hint}')
+
+
 def classes_of_config(config: dict, num_classes: int) -> Names:
     """Class names of the data set in a config: its ``metainfo``, or its type's own.
 
@@ -106,8 +118,8 @@ def classes_of_config(config: dict, num_classes: int) -> Names:
             dataset = dataset.get('dataset') or dataset['datasets'][0]
         if not dataset:
             continue
-        kind = dataset['type']  # a name, or the class itself in MMEngine's pure-Python configs
-        known = getattr(DATASETS.get(kind) if isinstance(kind, str) else kind, 'METAINFO', {})
+        kind = dataset['type']
+        known = getattr(registered_class(DATASETS, kind), 'METAINFO', {})
         names = (dataset.get('metainfo') or {}).get('classes') or known.get('classes')
         if names and len(names) == num_classes:
             return tuple(names)
@@ -117,7 +129,7 @@ def classes_of_config(config: dict, num_classes: int) -> Names:
 def _different(name: str, teacher: Tuple[str, ...], student: Sequence[str]) -> str:
     differing = [f'{i}: {a!r} / {b!r}'
                  for i, (a, b) in enumerate(zip(teacher, student, strict=False)) if a != b]
-    return (f'teacher {name} was trained with other classes than the student, or in another '
+    return (f'{name} was trained with other classes than the student, or in another '
             f'order. Different (index: teacher / student): {", ".join(differing)}\n'
             f'teacher: {tuple(teacher)}\nstudent: {tuple(student)}\n'
             "If it has the same ones in another order: class_mapping='by_name'")

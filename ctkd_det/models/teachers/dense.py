@@ -1,35 +1,18 @@
 """The teacher of a single-stage student."""
-from typing import List, Sequence
+from typing import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..heads import dense_head, different_priors
 from .checkpoint import TeacherError
-from .teacher import FrozenTeacher
+from .teacher import ClassifyingTeacher
 
 
-class DenseTeacher(FrozenTeacher):
+class DenseTeacher(ClassifyingTeacher):
     """Classifies the locations that the student classifies: backbone, neck and head, no NMS.
 
-    Args:
-        *args, **kwargs: See :class:`FrozenTeacher`.
-
-    Raises:
-        TeacherError: also if its anchors or points are not the student's.
+    Args and errors are those of :class:`ClassifyingTeacher`.
     """
-
-    def __init__(self, *args, student: nn.Module, **kwargs) -> None:
-        super().__init__(*args, student=student, **kwargs)
-        different = different_priors(self.heads(self.model)[0], self.heads(student)[0])
-        if different:
-            raise TeacherError(
-                f'teacher {self.name} classifies other anchors or points than the student, '
-                f'{different}, so their logits cannot be compared')
-
-    @staticmethod
-    def heads(detector: nn.Module) -> List[nn.Module]:
-        return [dense_head(detector)]
 
     @torch.no_grad()
     def dense_logits(self, images: Tensor, batch_data_samples: Sequence,
@@ -52,7 +35,7 @@ class DenseTeacher(FrozenTeacher):
         sizes, students = ([tuple(shape[2:]) for shape in shapes]
                            for shapes in ([x.shape for x in levels], level_shapes))
         if sizes != students:
-            raise TeacherError(f'the feature levels of teacher {self.name} have the sizes {sizes} '
+            raise TeacherError(f'the feature levels of {self.name} have the sizes {sizes} '
                                f"on this batch, the student's {students}")
         width = self.model.bbox_head.cls_out_channels
         return self.map_classes(

@@ -16,6 +16,8 @@ def inheritable_weights(student: nn.Module, teacher: nn.Module, prefixes: Sequen
         ValueError: if nothing can be inherited under one of the prefixes.
     """
     theirs = teacher.state_dict()
+    common = sorted({name for name, _ in student.named_children()}
+                    & {name for name, _ in teacher.named_children()} - {'data_preprocessor'})
     copied, others = [], []
     for prefix in prefixes:
         names = [name for name in student.state_dict() if f'{name}.'.startswith(f'{prefix}.')]
@@ -24,8 +26,8 @@ def inheritable_weights(student: nn.Module, teacher: nn.Module, prefixes: Sequen
         if not fitting:
             raise ValueError(
                 f'inherit: {prefix!r} names no weights that student and teacher have in common '
-                f'({len(names)} of the student have such names, none of them fits). The student '
-                f'has {sorted(dict(student.named_children()))}')
+                f'({len(names)} of the student have such names, none of them fits). Both have '
+                f'{common}')
         copied += fitting
         others += [name for name in names if name not in fitting]
     return copied, others

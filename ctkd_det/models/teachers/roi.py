@@ -5,13 +5,13 @@ import torch
 from mmdet.models.roi_heads import CascadeRoIHead
 from torch import Tensor, nn
 
-from ..heads import num_logits, roi_stages
-from .checkpoint import TeacherError
+from ..heads import classifiers, num_logits
 from .inputs import InputScale
-from .teacher import FrozenTeacher
+from .pair import teaching_stages
+from .teacher import ClassifyingTeacher
 
 
-class RoITeacher(FrozenTeacher):
+class RoITeacher(ClassifyingTeacher):
     """Classifies the student's RoIs: backbone, neck and RoI head, no RPN, no NMS.
 
     A cascade has several classifiers, all of which can be asked about any
@@ -20,7 +20,7 @@ class RoITeacher(FrozenTeacher):
     the student's is; ``teacher_stage`` says otherwise.
 
     Args:
-        *args, **kwargs: See :class:`FrozenTeacher`.
+        *args, **kwargs: See :class:`ClassifyingTeacher`.
         teacher_stage (int | str, optional): A stage of the teacher (0 is the
             first) for every stage of the student, or 'mean', the mean of the
             logits of all stages, as Cascade R-CNN's own prediction is.
@@ -36,15 +36,12 @@ class RoITeacher(FrozenTeacher):
 
     def __init__(self, *args, student: nn.Module, teacher_stage: Union[int, str, None] = None,
                  teacher_scale: float = 1.0, **kwargs) -> None:
-        super().__init__(*args, student=student, **kwargs)
-        self.stages = self._stages(teacher_stage, len(self.heads(student)))
-        self.width = num_logits(self.heads(student)[0])
+        super().__init__(*args, student=student, teacher_stage=teacher_stage, **kwargs)
+        heads = classifiers(student)
+        self.stages = teaching_stages(
+            teacher_stage, len(classifiers(self.model)), len(heads), self.name)
+        self.width = num_logits(heads[0])
         self.scale = InputScale(teacher_scale, self.model.data_preprocessor)
-
-    @staticmethod
-    def heads(detector: nn.Module) -> List[nn.Module]:
-        roi_head = getattr(detector, 'roi_head', None)
-        return [stage.bbox_head for stage in roi_stages(detector if roi_head is None else roi_head)]
 
     @torch.no_grad()
     def roi_logits(self, images: Tensor, batch_data_samples: Sequence,
@@ -79,22 +76,3 @@ class RoITeacher(FrozenTeacher):
             return self.map_classes(roi_head._bbox_forward(feats, rois)['cls_score'])
         logits = [roi_head._bbox_forward(stage, feats, rois)['cls_score'] for stage in stages]
         return self.map_classes(sum(logits) / len(logits))
-
-    def _stages(self, teacher_stage: Union[int, str, None], num_student: int) -> List[List[int]]:
-        """For each stage of the student, whose logits are averaged."""
-        own = len(self.heads(self.model))
-        if teacher_stage is None:
-            if own == num_student:
-                return [[i] for i in range(own)]
-            if own > 1 < num_student:
-                raise TeacherError(
-                    f'teacher {self.name} is a cascade of {own} stages, the student of '
-                    f"{num_student}: say which is to teach with teacher_stage=0 to {own - 1} or "
-                    "'mean'")
-            teacher_stage = 0
-        if teacher_stage == 'mean':
-            return [list(range(own))] * num_student
-        if not isinstance(teacher_stage, int) or not 0 <= teacher_stage < own:
-            raise ValueError(f"teacher_stage must be 'mean' or from 0 to {own - 1}, the stages of "
-                             f'teacher {self.name}; got {teacher_stage!r}')
-        return [[teacher_stage]] * num_student

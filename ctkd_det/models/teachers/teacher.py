@@ -5,45 +5,47 @@ from typing import Callable, Optional, Sequence, Union
 
 from mmdet.registry import MODELS
 from mmengine.model import BaseModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...configs import read_config
-from ..heads import has_sigmoids
+from ..distilled_config import is_distilled
+from ..heads import classifiers, has_sigmoids, num_classes
 from .checkpoint import TeacherError, load_strictly
 from .classes import ClassMapping, classes_of_config
 from .compilation import compiled
 from .inputs import InputConverter
+from .pair import check_pair
 
 
 class FrozenTeacher:
-    """A trained detector that classifies what the student classifies.
+    """A trained detector that shows its features of the student's images.
 
     Not an ``nn.Module``: so its weights are in nobody's ``parameters()``,
     ``state_dict()``, optimizer or DDP buckets, and ``train()`` does not reach
-    it. Copies of the student (EMA) share it. Subclasses say which heads they
-    ask.
+    it. Copies of the student (EMA) share it.
 
     Args:
         config (str | Path | dict): The teacher's config: a path, an
             ``mmdet::`` name, or the config itself.
         checkpoint (str): Its weights, loaded strictly.
         student (BaseModel): The detector that will learn from it.
-        class_mapping (str, optional): None, both have the same classes in the
-            same order, or 'by_name', see :class:`ClassMapping`.
+        inherit (Sequence[str]): Names of the parts of it that the student
+            starts with. Defaults to none.
         compile (bool | dict): Whether its backbone and neck go through
             ``torch.compile``; a dict is that function's options. Its head
             does not: the number of RoIs changes. Defaults to False.
+        **pair_options: Further arguments of :func:`check_pair`.
 
     Raises:
-        FileNotFoundError, TeacherError: see :func:`load_strictly`; also if
-            the classes of teacher and student cannot be brought together, or
-            only one of them ends in sigmoids.
-        TypeError: if the teacher has no head that can be asked.
+        FileNotFoundError, TeacherError: see :func:`load_strictly`.
+        TeacherError, TypeError, ValueError: see :func:`check_pair`.
     """
+    # whether it answers with logits, beside its features
+    compares_logits = False
 
     def __init__(self, config: Union[str, Path, dict], checkpoint: str, student: BaseModel,
-                 class_mapping: Optional[str] = None,
-                 compile: Union[bool, dict] = False) -> None:
+                 inherit: Sequence[str] = (), compile: Union[bool, dict] = False,
+                 **pair_options) -> None:
         if not checkpoint:
             raise TeacherError('teacher_ckpt is missing: a teacher without trained weights '
                                'would teach noise')
@@ -52,18 +54,11 @@ class FrozenTeacher:
         if any(p.is_meta for p in self.model.parameters()):
             raise TeacherError('the detector is built without memory for its weights '
                                '(skip_init_weights=True?), so the teacher cannot load its own')
-        head, students_head = self.heads(self.model)[0], self.heads(student)[0]
-        self.name = checkpoint
-        names = load_strictly(self.model, checkpoint)
-        self.classes = names or classes_of_config(config, head.num_classes)
-        self.map_classes = ClassMapping(
-            class_mapping, checkpoint, self.classes, head.num_classes, students_head.num_classes,
-            has_sigmoids(head))
-        if has_sigmoids(head) != has_sigmoids(students_head):
-            raise TeacherError(
-                f'teacher {checkpoint} has use_sigmoid={has_sigmoids(head)} in its classifier, the '
-                f'student use_sigmoid={has_sigmoids(students_head)}: their logits say different '
-                'things')
+        self.name = f'teacher {checkpoint}'
+        self.classes = (load_strictly(self.model, checkpoint)
+                        or classes_of_config(config, num_classes(self.model)))
+        check_pair(student, self.model, teacher_name=self.name, teacher_classes=self.classes,
+                   inherit=inherit, compare_logits=self.compares_logits, **pair_options)
         self.model.requires_grad_(False).eval()
         self.follows = True
         self.convert = InputConverter(student.data_preprocessor, self.model.data_preprocessor)
@@ -71,22 +66,13 @@ class FrozenTeacher:
         if compile is not False:
             self.extract_feat = compiled(self.extract_feat, {} if compile is True else compile)
 
-    @staticmethod
-    def heads(detector: nn.Module) -> Sequence[nn.Module]:
-        """The classifying heads of a detector, student or teacher.
-
-        Raises:
-            TypeError: if they cannot be distilled.
-        """
-        raise NotImplementedError
-
     def __deepcopy__(self, memo: dict) -> 'FrozenTeacher':
         """The same detector for a copy of the student, which must not move it."""
         shared = copy.copy(self)
         shared.follows = False
         return shared
 
-    def apply(self, fn: Callable) -> None:
+    def follow(self, fn: Callable) -> None:
         """Follow the student's ``to``, ``cuda``, ``half`` ..."""
         if self.follows:
             self.model._apply(fn)
@@ -124,6 +110,27 @@ class FrozenTeacher:
         return copy.deepcopy(batch_data_samples)
 
     def check_classes(self, student_classes: Optional[Sequence[str]]) -> None:
+        """Nothing to check: features belong to no class."""
+
+
+class ClassifyingTeacher(FrozenTeacher):
+    """A teacher that also classifies what the student classifies.
+
+    Args:
+        *args, **kwargs: See :class:`FrozenTeacher`.
+        class_mapping (str, optional): None, both have the same classes in the
+            same order, or 'by_name', see :class:`ClassMapping`.
+    """
+    compares_logits = True
+
+    def __init__(self, *args, student: BaseModel, class_mapping: Optional[str] = None,
+                 **kwargs) -> None:
+        super().__init__(*args, student=student, class_mapping=class_mapping, **kwargs)
+        head, students = classifiers(self.model)[0], classifiers(student)[0]
+        self.map_classes = ClassMapping(class_mapping, self.name, self.classes, head.num_classes,
+                                        students.num_classes, has_sigmoids(head))
+
+    def check_classes(self, student_classes: Optional[Sequence[str]]) -> None:
         """Compare, or map, the class names, where both sides state theirs.
 
         Raises:
@@ -134,7 +141,7 @@ class FrozenTeacher:
 
 def _read(config: Union[str, Path, dict]) -> dict:
     config = read_config(config)
-    if 'distill_losses' in config['model']:
+    if is_distilled(config['model']):
         raise TeacherError('teacher_config is itself a distillation config; to let its student '
                            "teach, give that student's plain config")
     return config

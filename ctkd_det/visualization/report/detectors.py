@@ -13,7 +13,7 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from ...configs import imported_modules, read_config
-from ...models.plain import distillation_arguments, plain_parent
+from ...models.distilled_config import plain_model
 from ...models.teachers.checkpoint import classes_of_checkpoint
 from .runs import Missing, TrainedRun, first_line
 from .study import Study
@@ -51,7 +51,7 @@ class Detector:
             for module in self.imports:
                 import_module(module)
             init_default_scope('mmdet')
-            model = MODELS.build(ConfigDict(_plain(self.model)))
+            model = MODELS.build(ConfigDict(plain_model(self.model), init_cfg=None))
             checkpoint = CheckpointLoader.load_checkpoint(str(self.checkpoint), map_location='cpu')
             keys = model.load_state_dict(checkpoint.get('state_dict', checkpoint), strict=False)
             if keys.missing_keys:
@@ -121,19 +121,6 @@ def _loader(config: Config, run: TrainedRun) -> dict:
     if not config.get('val_dataloader'):
         raise Missing(f'The config of {run.name} has no val_dataloader.')
     return config.val_dataloader.to_dict()
-
-
-def _plain(model: dict) -> dict:
-    """The config of the detector without what only its distillation needs."""
-    kept = {key: value for key, value in model.items() if key != 'init_cfg'}
-    if 'teacher_config' not in model:
-        return kept
-    distilled = MODELS.get(model['type'])
-    if distilled is None:
-        raise TypeError(f'no detector is registered as {model["type"]}')
-    for name in distillation_arguments(distilled):
-        kept.pop(name, None)
-    return dict(kept, type=plain_parent(distilled).__name__)
 
 
 def default_device() -> str:

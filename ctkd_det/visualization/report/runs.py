@@ -8,6 +8,7 @@ from typing import Dict, List, Optional, Tuple
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ...models.distilled_config import is_distilled
 from ..scalars import Series, read_scalars
 
 # names in the report -> names in mmdet's CocoMetric
@@ -41,7 +42,7 @@ class TrainedRun:
     @property
     def distilled(self) -> bool:
         """bool: Whether it learns from a teacher."""
-        return 'teacher_config' in self.config.get('model', {})
+        return is_distilled(self.config.get('model', {}))
 
     @property
     def seed(self) -> Optional[int]:

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 from ...models import KnowledgeDistillationDenseDetector, KnowledgeDistillationTwoStageDetector
-from ...models.plain import distillation_arguments
+from ...models.distilled_config import distillation_arguments
 from .runs import Missing, TrainedRun, flatten, read_run, settings
 
 # what may differ between seeds of one method

@@ -1,10 +1,46 @@
-"""Which plain detector a distilled one is."""
+"""Tells the config of a distilled detector from a plain one, and makes it plain."""
 import inspect
 from typing import List, Optional
 
 from mmdet.registry import MODELS
 
+from ..configs import registered_class
+
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def is_distilled(model: dict) -> bool:
+    """Whether the config of a detector (``config['model']``) names a teacher.
+
+    The detector itself need not be registered: a dumped config is recognised
+    where the user's modules cannot be imported.
+    """
+    return 'teacher_config' in model or learns_from_teacher(
+        registered_class(MODELS, model['type']) if 'type' in model else None)
+
+
+def plain_model(model: dict, plain_type: Optional[str] = None) -> dict:
+    """The config of the detector without what only its distillation needs.
+
+    Args:
+        model (dict): A detector's config, which is not changed.
+        plain_type (str, optional): What the plain detector is called.
+            Defaults to None, the class of mmdet that the distilled one extends.
+
+    Returns:
+        dict: A shallow copy; as it is, if it is plain already.
+
+    Raises:
+        TypeError: if the distilled detector is not registered, or extends
+            none that can be built without a teacher.
+    """
+    if not is_distilled(model):
+        return dict(model)
+    cls = registered_class(MODELS, model['type'])
+    if cls is None:
+        raise TypeError(f'no detector is registered as {model["type"]}')
+    kept = {key: value for key, value in model.items() if key not in distillation_arguments(cls)}
+    return dict(kept, type=plain_type or plain_parent(cls).__name__)
 
 
 def learns_from_teacher(cls: Optional[type]) -> bool:

@@ -9,7 +9,13 @@ from ctkd_det.models import (
     KnowledgeDistillationTwoStageDetector,
 )
 from ctkd_det.models.detectors.distilled import DistilledDetector
-from ctkd_det.models.plain import distillation_arguments, learns_from_teacher, plain_parent
+from ctkd_det.models.distilled_config import (
+    distillation_arguments,
+    is_distilled,
+    learns_from_teacher,
+    plain_model,
+    plain_parent,
+)
 
 
 class OwnStudent(KnowledgeDistillationTwoStageDetector):
@@ -24,7 +30,7 @@ class OwnRetinaNet(KnowledgeDistillationDenseDetector, RetinaNet):
 
 
 COMMON = {'teacher_config', 'teacher_ckpt', 'distill_losses', 'class_mapping', 'inherit',
-          'eval_teacher', 'teacher_compile'}
+          'eval_teacher', 'teacher_compile', 'teacher_options'}
 ROI = COMMON | {'teacher_stage', 'teacher_scale'}
 
 
@@ -52,6 +58,23 @@ def test_no_parent():
             pass
 
     assert plain_parent(Unregistered) is TwoStageDetector
-    assert not learns_from_teacher(None) and not learns_from_teacher(DistilledDetector)
+    assert not learns_from_teacher(None) and learns_from_teacher(DistilledDetector)
     with pytest.raises(TypeError, match='Lonely extends no detector'):
         plain_parent(type('Lonely', (), {}))
+
+
+DISTILLED = dict(type='KnowledgeDistillationDenseDetector', backbone=1, teacher_config='t.py',
+                 teacher_ckpt='t.pth', distill_losses={}, inherit=['neck'])
+
+
+def test_the_plain_config_of_a_model():
+    plain = plain_model(DISTILLED)
+    assert plain == dict(type='SingleStageDetector', backbone=1) and 'inherit' in DISTILLED
+    assert plain_model(DISTILLED, 'RetinaNet') == dict(type='RetinaNet', backbone=1)
+    assert plain_model(plain) == plain and plain_model(plain) is not plain
+    by_class = dict(DISTILLED, type=KnowledgeDistillationDenseDetector)  # MMEngine's pure Python
+    assert plain_model(by_class) == plain
+    assert is_distilled(DISTILLED) and not is_distilled(plain) and not is_distilled({})
+    assert is_distilled(dict(type='NotImported', teacher_config='t.py'))
+    with pytest.raises(TypeError, match='no detector is registered as NotImported'):
+        plain_model(dict(type='NotImported', teacher_config='t.py'))

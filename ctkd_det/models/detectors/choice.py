@@ -1,0 +1,34 @@
+"""Chooses the distilled detector that trains a plain one as it is."""
+from typing import List, Type
+
+from ..distilled_config import plain_parent
+from .distilled import DistilledDetector
+from .kd_dense import KnowledgeDistillationDenseDetector
+from .kd_two_stage import KnowledgeDistillationTwoStageDetector
+
+
+def distilled_class(plain: type) -> Type[DistilledDetector]:
+    """The class that replaces ``plain`` in a student's config.
+
+    Raises:
+        TypeError: if there is none: ``plain`` is neither a two-stage nor a
+            single-stage detector, or changes how those work, which would be
+            lost.
+    """
+    for distilled in (KnowledgeDistillationTwoStageDetector, KnowledgeDistillationDenseDetector):
+        base = plain_parent(distilled)
+        if issubclass(plain, base):
+            own = _overridden(plain, base)
+            if own:
+                raise TypeError(f'a {plain.__name__} cannot be distilled: it has its own '
+                                f'{", ".join(own)}, which {distilled.__name__} would not use')
+            return distilled
+    raise TypeError(f'a {plain.__name__} cannot be distilled: only two-stage and single-stage '
+                    'detectors can')
+
+
+def _overridden(plain: type, base: type) -> List[str]:
+    """Names of the methods of ``base`` that ``plain`` replaces, constructors aside."""
+    return [name for name in dir(base) if not name.startswith('__')
+            and getattr(plain, name, None) is not getattr(base, name) and callable(
+                getattr(base, name))]

@@ -1,0 +1,152 @@
+"""Decides who may teach whom, on two detectors that are built."""
+from typing import List, Optional, Sequence, Union
+
+from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
+from torch import nn
+
+from ..heads import classifiers, different_priors, has_sigmoids
+from .checkpoint import TeacherError
+from .classes import Names, check_number_of_classes
+from .inherit import inheritable_weights
+
+
+def check_pair(student: nn.Module,
+               teacher: nn.Module,
+               *,
+               student_name: str = 'the student',
+               teacher_name: str = 'the teacher',
+               teacher_classes: Names = None,
+               class_mapping: Optional[str] = None,
+               teacher_stage: Union[int, str, None] = None,
+               inherit: Sequence[str] = (),
+               compare_logits: bool = True) -> None:
+    """See whether the losses between two detectors mean anything.
+
+    Where logits are compared, both must classify the same things (RoIs, or
+    the same anchors or points) into the same classes, by the same kind of
+    classifier. Where only features are, any teacher goes with any student.
+
+    Args:
+        student (nn.Module): The detector that learns.
+        teacher (nn.Module): The detector that teaches.
+        student_name (str): What to call the student in messages.
+        teacher_name (str): What to call the teacher.
+        teacher_classes (tuple[str], optional): The teacher's class names, for
+            the message. Defaults to None, not known.
+        class_mapping (str, optional): See :class:`ClassMapping`.
+        teacher_stage (int | str, optional): See :func:`teaching_stages`.
+        inherit (Sequence[str]): Names of the parts that the student starts
+            with, see :func:`inheritable_weights`.
+        compare_logits (bool): Whether a loss does. Defaults to True.
+
+    Raises:
+        TeacherError: if this teacher cannot teach this student.
+        TypeError: if a head of one of them cannot be distilled.
+        ValueError: if an option is out of its range, or does nothing here.
+    """
+    if compare_logits:
+        _check_kinds(student, teacher, student_name, teacher_name)
+        students, teachers = (_classifiers(detector, name) for detector, name in (
+            (student, student_name), (teacher, teacher_name)))
+        _check_classifiers(students[0], teachers[0], student_name, teacher_name)
+        check_number_of_classes(class_mapping, teacher_name, teachers[0].num_classes,
+                                students[0].num_classes, teacher_classes)
+        if kind_of(student) == 'two-stage':
+            teaching_stages(teacher_stage, len(teachers), len(students), teacher_name)
+        elif teacher_stage is not None:
+            raise ValueError(f'teacher_stage={teacher_stage!r}: a single-stage teacher has no '
+                             'stages')
+        _check_inherited_classes(inherit, class_mapping, students[0], teachers[0])
+    else:
+        for name, value in (('class_mapping', class_mapping), ('teacher_stage', teacher_stage)):
+            if value is not None:
+                raise ValueError(f'{name}={value!r} says how logits are compared, but no loss of '
+                                 'distill_losses compares logits')
+    inheritable_weights(student, teacher, inherit)
+
+
+def kind_of(detector: nn.Module) -> str:
+    """'two-stage', 'single-stage', or for any other detector the name of its class."""
+    if isinstance(detector, TwoStageDetector):
+        return 'two-stage'
+    return ('single-stage' if isinstance(detector, SingleStageDetector)
+            else type(detector).__name__)
+
+
+def teaching_stages(teacher_stage: Union[int, str, None], num_teacher: int, num_student: int,
+                    teacher_name: str) -> List[List[int]]:
+    """For each stage of the student, the stages of the teacher whose logits are averaged.
+
+    Args:
+        teacher_stage (int | str, optional): A stage of the teacher (0 is the
+            first), 'mean' of all, or None: stage by stage where both have as
+            many, else the first, if one of them has one stage only.
+        num_teacher (int): Number of the teacher's stages.
+        num_student (int): Number of the student's.
+        teacher_name (str): What to call the teacher in messages.
+
+    Raises:
+        ValueError: if ``teacher_stage`` is out of range.
+        TeacherError: if both are cascades of different length and
+            ``teacher_stage`` is None.
+    """
+    if teacher_stage is None:
+        if num_teacher == num_student:
+            return [[i] for i in range(num_teacher)]
+        if num_teacher > 1 < num_student:
+            raise TeacherError(
+                f'{teacher_name} is a cascade of {num_teacher} stages, the student of '
+                f"{num_student}: say which is to teach with teacher_stage=0 to {num_teacher - 1}, "
+                "or teacher_stage='mean'")
+        teacher_stage = 0
+    if teacher_stage == 'mean':
+        return [list(range(num_teacher))] * num_student
+    if not isinstance(teacher_stage, int) or not 0 <= teacher_stage < num_teacher:
+        raise ValueError(
+            f"teacher_stage={teacher_stage!r}: {teacher_name} has "
+            + (f"{num_teacher} stages, 0 to {num_teacher - 1}, or 'mean'" if num_teacher > 1
+               else '1 stage, 0'))
+    return [[teacher_stage]] * num_student
+
+
+def _check_kinds(student: nn.Module, teacher: nn.Module, student_name: str,
+                 teacher_name: str) -> None:
+    kinds = [kind_of(detector) for detector in (student, teacher)]
+    if kinds[0] != kinds[1]:
+        raise TeacherError(
+            f'{student_name} is a {kinds[0]} detector, {teacher_name} a {kinds[1]} one: what one '
+            f'classifies, the other does not. Take a {kinds[0]} teacher, or losses that compare '
+            'features only')
+
+
+def _classifiers(detector: nn.Module, name: str) -> Sequence[nn.Module]:
+    try:
+        return classifiers(detector)
+    except TypeError as error:
+        raise TypeError(f'{name}: {error}') from None
+
+
+def _check_classifiers(student: nn.Module, teacher: nn.Module, student_name: str,
+                       teacher_name: str) -> None:
+    """Whether two heads classify the same things, in the same way."""
+    sigmoids = [has_sigmoids(head) for head in (student, teacher)]
+    if sigmoids[0] != sigmoids[1]:
+        ends = ['sigmoids' if each else 'a softmax' for each in sigmoids]
+        raise TeacherError(
+            f'the classifier of {student_name} ends in {ends[0]} (use_sigmoid={sigmoids[0]}), that '
+            f'of {teacher_name} in {ends[1]} (use_sigmoid={sigmoids[1]}): their logits say '
+            'different things')
+    different = hasattr(student, 'prior_generator') and different_priors(teacher, student)
+    if different:
+        raise TeacherError(f'{teacher_name} classifies other anchors or points than '
+                           f'{student_name}, {different}, so their logits cannot be compared')
+
+
+def _check_inherited_classes(inherit: Sequence[str], class_mapping: Optional[str],
+                             student: nn.Module, teacher: nn.Module) -> None:
+    """Of another number of classes nothing fits; of as many, their rows could be swapped."""
+    heads = [name for name in inherit if name.split('.')[0] in ('roi_head', 'bbox_head')]
+    if heads and class_mapping is not None and student.num_classes == teacher.num_classes:
+        raise ValueError(f"inherit: {heads} would bring the teacher's order of classes, which "
+                         'class_mapping says may be another; inherit backbone, neck or rpn_head '
+                         'only')
