@@ -1,10 +1,10 @@
-"""Records what the student's heads compute while its loss is computed.
+"""Records what the student computes while its loss is computed.
 
-Forward hooks on modules that every such head has; nothing is patched, and the
-hooks exist only inside the ``with`` block.
+Forward hooks on modules that every such detector has; nothing is patched, and
+the hooks exist only inside the ``with`` block.
 """
 from dataclasses import dataclass, field
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +28,13 @@ class Logits:
 
 @dataclass
 class RoILogits(Logits):
-    """Of one RoI stage; ``rois`` is (N, 5) with the image's index first."""
+    """Of one RoI stage.
+
+    ``rois`` is (N, 5) with the image's index first; ``features`` is (N, D),
+    what the layer ``fc_cls`` of the classifier received.
+    """
     rois: Optional[Tensor] = None
+    features: Optional[Tensor] = None
 
 
 @dataclass
@@ -40,6 +45,54 @@ class DenseLogits(Logits):
     anchors at each location; N is the sum of B * H * W * A over the levels.
     """
     level_shapes: List[torch.Size] = field(default_factory=list)
+
+
+class NeckTap:
+    """Context manager that listens to the neck, or to the backbone of a detector without one.
+
+    Args:
+        detector (nn.Module): Any detector of mmdet with a backbone.
+
+    Example:
+        >>> with NeckTap(detector) as maps:
+        >>>     losses = detector.loss(inputs, samples)
+        >>> maps[0]  # (B, C, H, W), the finest level
+    """
+
+    def __init__(self, detector: nn.Module) -> None:
+        self.module = detector.neck if detector.with_neck else detector.backbone
+
+    def __enter__(self) -> List[Tensor]:
+        self.maps: List[Tensor] = []
+        self.handle = self.module.register_forward_hook(self._on_forward)
+        return self.maps
+
+    def __exit__(self, *exc_info) -> None:
+        self.handle.remove()
+
+    def _on_forward(self, module: nn.Module, args: tuple, output: Sequence[Tensor]) -> None:
+        self.maps[:] = output
+
+
+class ClassifierTap:
+    """Context manager that listens to what the ``fc_cls`` of box heads receive, call by call.
+
+    Args:
+        bbox_heads (Sequence[nn.Module]): Of all stages.
+    """
+
+    def __init__(self, bbox_heads: Sequence[nn.Module]) -> None:
+        self.layers = [head.fc_cls for head in bbox_heads]
+
+    def __enter__(self) -> List[Tensor]:
+        received: List[Tensor] = []
+        self.handles = [layer.register_forward_pre_hook(
+            lambda module, args: received.append(args[0])) for layer in self.layers]
+        return received
+
+    def __exit__(self, *exc_info) -> None:
+        for handle in self.handles:
+            handle.remove()
 
 
 class RoITap:
@@ -76,20 +129,26 @@ class _StageListener:
     def __init__(self, stage: RoIStage) -> None:
         self.record = RoILogits()
         self.pooled: Optional[Tensor] = None
+        self.received: Optional[Tensor] = None
         self.handles = [
             stage.extractor.register_forward_pre_hook(self._on_rois),
             stage.bbox_head.loss_cls.register_forward_hook(self._on_loss, with_kwargs=True),
         ]
+        if hasattr(stage.bbox_head, 'fc_cls'):
+            self.handles.append(stage.bbox_head.fc_cls.register_forward_pre_hook(self._on_features))
 
     def _on_rois(self, module: nn.Module, args: tuple) -> None:
         self.pooled = args[1]
+
+    def _on_features(self, module: nn.Module, args: tuple) -> None:
+        self.received = args[0]
 
     def _on_loss(self, module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> None:
         # PISA's sampler and its reweighting ask for unreduced values of RoIs of their own
         if kwargs.get('reduction_override') is not None:
             return
         record = self.record
-        record.rois = self.pooled
+        record.rois, record.features = self.pooled, self.received
         record.cls_score, record.labels, record.label_weights = args[:3]
         record.avg_factor = kwargs['avg_factor']
 

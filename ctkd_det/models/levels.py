@@ -1,0 +1,145 @@
+"""Which levels of two necks belong together."""
+import math
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from .teachers import TeacherError
+
+# side of the image that shows what a neck gives: levels up to a stride of 128 have a position
+_SIDE = 128
+# strides belong together within half an octave: with a teacher_scale they are no powers of 2
+_NEAR = 2**0.5
+
+
+class NeckLevels(NamedTuple):
+    """What the neck of a detector gives, the finest level first.
+
+    Attributes:
+        channels: Width of each level.
+        strides: Pixels of the image from one position to the next.
+        own: Whether a level says something of its own. The coarsest of Faster
+            R-CNN is every second position of the one before.
+    """
+    channels: Tuple[int, ...]
+    strides: Tuple[float, ...]
+    own: Tuple[bool, ...]
+
+
+class LevelMatch:
+    """The levels of student and teacher with the same stride.
+
+    Args:
+        student (nn.Module): A detector, in any state; it is left as it is.
+        teacher (nn.Module): Another.
+        teacher_scale (float): Factor from the student's image size to the
+            teacher's; strides are compared in pixels of the student's.
+            Defaults to 1.
+
+    Raises:
+        TeacherError: if no level with weights of its own has a counterpart,
+            with the strides of both.
+    """
+
+    def __init__(self, student: nn.Module, teacher: nn.Module, teacher_scale: float = 1.0) -> None:
+        self.student, self.teacher = neck_levels(student), neck_levels(teacher)
+        self.scale = teacher_scale
+        theirs = [stride / teacher_scale for stride in self.teacher.strides]
+        self.counterparts = [_nearest(stride, theirs) for stride in self.student.strides]
+        self.default = tuple(
+            i for i, j in enumerate(self.counterparts)
+            if j is not None and self.student.own[i] and self.teacher.own[j])
+        if not self.default:
+            raise TeacherError(f'the necks of student and teacher have no level in common: '
+                               f'{self._strides()}')
+
+    def settings(self, name: str, levels: Optional[Sequence[int]]) -> Dict[str, Any]:
+        """What a loss of the neck must be told: levels and the widths of both sides.
+
+        Args:
+            name (str): Of the loss, for messages.
+            levels (Sequence[int], optional): Those that its config names.
+                Defaults to None, every level that both have of their own.
+
+        Raises:
+            ValueError: if a level does not exist, or only the student has it.
+        """
+        levels = self.default if levels is None else tuple(levels)
+        for level in levels:
+            if not 0 <= level < len(self.counterparts) or self.counterparts[level] is None:
+                raise ValueError(f'{name}: levels={levels}, but student and teacher have in common '
+                                 f'{[i for i, j in enumerate(self.counterparts) if j is not None]} '
+                                 f'({self._strides()})')
+        widths = [None if j is None else self.teacher.channels[j] for j in self.counterparts]
+        return dict(levels=levels, student_channels=list(self.student.channels),
+                    teacher_channels=widths)
+
+    def align(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tuple[list, list]:
+        """The maps of each of the student's levels, and the teacher's beside them.
+
+        At another image size each side pads to its own multiple: what only one
+        of them covers is cut off.
+
+        Returns:
+            tuple: Two lists of (B, C, H, W); None where the teacher has no
+            such level.
+        """
+        s, t = list(student), [None if j is None else teacher[j] for j in self.counterparts]
+        if self.scale != 1:
+            for i, j in enumerate(self.counterparts):
+                if j is not None:
+                    s[i], t[i] = _common(s[i], self.student.strides[i], t[i],
+                                         self.teacher.strides[j] / self.scale)
+        return s, t
+
+    def _strides(self) -> str:
+        text = (f'strides {list(self.student.strides)} of the student, '
+                f'{list(self.teacher.strides)} of the teacher')
+        return text if self.scale == 1 else f'{text} on images {self.scale} times as large'
+
+
+@torch.no_grad()
+def neck_levels(detector: nn.Module) -> NeckLevels:
+    """Look at what a detector makes of one small image.
+
+    Raises:
+        TeacherError: if it makes something else than maps of it.
+    """
+    weight = next(detector.parameters())
+    image = torch.rand(1, 3, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
+    with _evaluating(detector):
+        maps = detector.extract_feat(image.to(weight))
+    if not all(isinstance(x, Tensor) and x.dim() == 4 for x in maps):
+        raise TeacherError(f'the features of a {type(detector).__name__} are no maps (B, C, H, W)')
+    own = [i == 0 or not torch.equal(x, maps[i - 1][..., ::2, ::2]) for i, x in enumerate(maps)]
+    return NeckLevels(tuple(x.size(1) for x in maps), tuple(_SIDE / x.size(2) for x in maps),
+                      tuple(own))
+
+
+@contextmanager
+def _evaluating(detector: nn.Module) -> Iterator[None]:
+    """In evaluation mode, and afterwards each module in its own again."""
+    modes = [(module, module.training) for module in detector.modules()]
+    detector.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _nearest(stride: float, others: List[float]) -> Optional[int]:
+    distances = [abs(math.log(stride / other)) for other in others]
+    j = distances.index(min(distances))
+    return j if distances[j] < math.log(_NEAR) else None
+
+
+def _common(s: Tensor, stride_s: float, t: Tensor, stride_t: float) -> Tuple[Tensor, Tensor]:
+    """The parts of two maps that cover the same pixels, to half a position."""
+    for dim in (2, 3):
+        pixels = min(s.size(dim) * stride_s, t.size(dim) * stride_t)
+        s, t = (x.narrow(dim, 0, max(1, round(pixels / stride)))
+                for x, stride in ((s, stride_s), (t, stride_t)))
+    return s, t
