@@ -52,6 +52,7 @@ setup(
     install_requires=requirements('runtime'),
     extras_require={
         'mm': requirements('mminstall'),
+        'report': requirements('report'),
         'optional': requirements('optional'),
         'tests': requirements('tests'),
         'docs': requirements('docs'),

@@ -15,7 +15,8 @@ from typing import Dict, List, Optional, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .visualization.scalars import read_scalars
+from .log_names import telling_taus
+from .work_dir import Series, WorkDir, read_scalars
 
 _HERE = Path(__file__).resolve().parent
 # beside the package in a checkout, inside it when installed
@@ -53,11 +54,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """bool: Whether the last checkpoint is written, to its end."""
-        pointer = self.work_dir / 'last_checkpoint'  # mmengine writes it after the checkpoint
-        if not pointer.exists():
-            return False
-        path = pointer.read_text(encoding='utf-8', errors='replace')
-        return Path(path).name == self.checkpoint.name
+        return WorkDir(self.work_dir).last_saved == self.checkpoint.name
 
     @property
     def seconds(self) -> float:
@@ -70,7 +67,7 @@ class Run:
         (self.work_dir / 'seconds.txt').write_text(str(value), encoding='utf-8')
 
     @property
-    def scalars(self) -> Dict[str, tuple]:
+    def scalars(self) -> Dict[str, Series]:
         """dict: Its curves so far, see :func:`read_scalars`."""
         try:
             return read_scalars(self.work_dir)
@@ -87,8 +84,10 @@ class Run:
     def news(self) -> str:
         """The latest of its curves, in a few words."""
         shown = dict(epoch='.0f', iter='.0f', loss='.2f', mAP='.3f', tau='.2f')
-        latest = {key.replace('coco/bbox_', '').replace('ctkd.tau_mean', 'tau'): values[-1]
-                  for key, (_, values) in self.scalars.items()}
+        scalars = self.scalars
+        words = dict.fromkeys(telling_taus(scalars), 'tau')
+        latest = {words.get(key, key.replace('coco/bbox_', '')): values[-1]
+                  for key, (_, values) in scalars.items()}
         return '  '.join(f'{k} {latest[k]:{form}}' for k, form in shown.items() if k in latest)
 
 

@@ -1,4 +1,4 @@
-"""``ctkd-det report``."""
+"""``ctkd-det report``; ``tools/analysis_tools/report.py`` is this command, too."""
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -9,31 +9,34 @@ from .places import load_package
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(context_settings=dict(help_option_names=['-h', '--help'], show_default=True))
 @click.argument('work_dirs', nargs=-1, required=True, metavar='WORK_DIR...', type=FOLDER)
 @click.option('--out', type=click.Path(dir_okay=False, path_type=Path), default='report.html',
-              show_default=True, help='page to write')
-@click.option('--baseline', type=FOLDER, help='work directory of the student alone')
-@click.option('--teacher', type=click.Path(exists=True, path_type=Path),
-              help="the teacher's work directory or checkpoint  [default: that of the configs]")
-@click.option('--images', type=click.IntRange(min=0), help='images in the gallery')
-@click.option('--val-images', type=click.IntRange(min=0),
-              help='validation images that each detector is shown')
-@click.option('--score-thr', type=click.FloatRange(0, 1),
+              help='page to write')
+@click.option('--baseline', type=FOLDER, default=None, help='work directory of the student '
+              "alone; without it, the plain detector with the distilled students' architecture")
+@click.option('--teacher', type=click.Path(exists=True, path_type=Path), default=None,
+              help="the teacher's work directory or checkpoint; without it, what the configs name")
+@click.option('--images', type=click.IntRange(min=0), default=8, help='images in the gallery')
+@click.option('--val-images', type=click.IntRange(min=0), default=500,
+              help='validation images that each detector is shown, at most; 0 runs none')
+@click.option('--score-thr', type=click.FloatRange(0, 1), default=0.3,
               help='less confident detections are not in the gallery')
-@click.option('--device', help='cpu or cuda  [default: cuda, if there is one]')
-@click.option('--title', help='of the page')
+@click.option('--device', default=None, help='cpu or cuda; without it, a GPU if there is one')
+@click.option('--title', default='Distillation report', help='title of the page')
 def report(work_dirs: Sequence[Path], out: Path, **options: Any) -> None:
-    """Write one HTML page about one or more runs.
+    """Write one HTML page about one or more runs: results, curves, images, settings.
+
+    A folder of work directories stands for all of them.
 
     \b
     ctkd-det report work_dirs/student work_dirs/ctkd --out report.html
+    ctkd-det report work_dirs
     """
     load_package()
-    from ctkd_det.visualization.report import write_report
-    given = {key: value for key, value in options.items() if value is not None}
     try:
-        written = write_report(work_dirs, out, **given)
-    except (FileNotFoundError, ValueError) as error:
+        from ctkd_det.visualization.report import write_report
+        written = write_report(work_dirs, out, **options)
+    except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(written)

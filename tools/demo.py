@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 from rich.table import Table
 
 from ctkd_det.datasets.shapes import ShapesConfig, generate
+from ctkd_det.log_names import LoggedTau
 from ctkd_det.runs import Run, RunFailed, console, evaluate, train
 from ctkd_det.visualization.comparison import compare_detectors
 from ctkd_det.visualization.temperature import plot_temperatures
@@ -113,7 +114,7 @@ def report(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> Non
     for name, values in metrics.items():
         run = runs.get(name)
         gain = percent(values, 'mAP') - percent(metrics['student'], 'mAP')
-        tau = run.scalars.get(f'{name}.tau_mean') if run else None
+        tau = run.scalars.get(LoggedTau(name, 'mean').name) if run else None
         rows.append([METHODS.get(name, name), *(f'{percent(values, k):.1f}' for k in METRICS),
                      f'{gain:+.1f}', f'{run.seconds / 60:.1f}' if run else '',
                      f'{tau[1][-1]:.2f}' if tau else ''])

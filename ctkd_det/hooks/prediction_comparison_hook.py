@@ -107,5 +107,5 @@ class PredictionComparisonHook(Hook):
 
 def _ground_truth(info: dict, names: Sequence[str]) -> List[Box]:
     """Of the image as it is on the disk, without crowds and ignored boxes."""
-    return [(instance['bbox'], names[instance['bbox_label']], 1.0)
+    return [(instance['bbox'], names[instance['bbox_label']], None)
             for instance in info['instances'] if not instance.get('ignore_flag')]

@@ -1,6 +1,7 @@
 """Says so when a temperature sticks."""
-from typing import Dict, List, Optional
+from typing import Dict, Optional
 
+from ..log_names import telling_taus
 from ..models.temperatures import LearnedTemperature
 from .temperature_log import learned_temperatures
 
@@ -31,19 +32,12 @@ class TemperatureGuard:
 
     def look(self, outputs: Optional[dict]) -> None:
         """Look at the values that the model has logged in this iteration."""
-        for name, temperature in self.temperatures.items():
-            for key in _watched_keys(name, outputs or {}):
-                watch = self.watched.setdefault(key, _Watch(temperature))
+        for key, tau in telling_taus(outputs or {}).items():
+            if tau.loss in self.temperatures:
+                watch = self.watched.setdefault(key, _Watch(self.temperatures[tau.loss]))
                 complaint = watch.see(float(outputs[key]), self.patience)
                 if complaint:
-                    self.logger.warning(f'The temperature of loss_{name} ({key}) {complaint}.')
-
-
-def _watched_keys(name: str, outputs: dict) -> List[str]:
-    """Keys of the groups' temperatures if there are groups, else of the mean."""
-    keys = [key for key in outputs if key.startswith(f'{name}.tau_')]
-    groups = [key for key in keys if not key.endswith(('.tau_mean', '.tau_min', '.tau_max'))]
-    return groups or [key for key in keys if key.endswith('.tau_mean')]
+                    self.logger.warning(f'The temperature of loss_{tau.loss} ({key}) {complaint}.')
 
 
 class _Watch:

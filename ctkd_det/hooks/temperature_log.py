@@ -8,6 +8,7 @@ from mmengine.model import is_model_wrapper
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
+from ..log_names import THETA_GRAD, log_name, short_name
 from ..models.temperatures import LearnedTemperature
 
 
@@ -17,7 +18,7 @@ def learned_temperatures(model: nn.Module) -> Iterator[Tuple[str, LearnedTempera
         model = model.module
     for name, module in model.named_modules():
         if isinstance(module, LearnedTemperature):
-            yield name.split('.')[-2:][0].removeprefix('loss_'), module
+            yield short_name(name.split('.')[-2:][0]), module
 
 
 def log_gradients(runner) -> None:
@@ -31,7 +32,7 @@ def log_gradients(runner) -> None:
     def record(optimizer, args, kwargs) -> None:
         for name, temperature in learned_temperatures(runner.model):
             for key, value in _gradients(temperature, sharded).items():
-                runner.message_hub.update_scalar(f'train/{name}.{key}', value)
+                runner.message_hub.update_scalar(f'train/{log_name(name, key)}', value)
 
     runner.optim_wrapper.optimizer.register_step_pre_hook(record)
 
@@ -49,7 +50,7 @@ def _gradients(temperature: LearnedTemperature, sharded: bool) -> Dict[str, floa
     if sharded:
         all_reduce(sums)
     numel, total, square = sums.tolist()
-    return dict(theta_grad=total if numel == 1 else math.sqrt(square))
+    return {THETA_GRAD: total if numel == 1 else math.sqrt(square)}
 
 
 def warn_of_decay(runner) -> None:

@@ -3,14 +3,15 @@
 Without pyplot, so that importing it from a training leaves the user's choice
 of matplotlib's backend alone.
 """
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-Box = Tuple[Sequence[float], str, float]  # (x1, y1, x2, y2), class, score
+# (x1, y1, x2, y2), class, score; ground truth has no score
+Box = Tuple[Sequence[float], str, Optional[float]]
 
 
 def draw_boxes(images: Sequence[np.ndarray], columns: Dict[str, List[List[Box]]],
@@ -19,8 +20,8 @@ def draw_boxes(images: Sequence[np.ndarray], columns: Dict[str, List[List[Box]]]
 
     Args:
         images (Sequence[ndarray]): RGB, (H, W, 3).
-        columns (dict): Title -> boxes of each image; a score of exactly 1 is
-            taken for ground truth and not written.
+        columns (dict): Title -> boxes of each image; the score is written
+            where there is one.
         names (Sequence[str]): The classes that have a colour of their own;
             others, which only a teacher may know, are grey.
 
@@ -61,6 +62,6 @@ def _draw(axis, image: np.ndarray, boxes: List[Box], names: Sequence[str]) -> No
         colour = colours.get(name, 'gray')
         axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, linewidth=1.5,
                                  edgecolor=colour))
-        text = name if score == 1.0 else f'{name} {score:.2f}'
+        text = name if score is None else f'{name} {score:.2f}'
         axis.text(x1, y1 - 1, text, color='white', fontsize=7, clip_on=True,
                   bbox=dict(facecolor=colour, edgecolor='none', pad=.6))

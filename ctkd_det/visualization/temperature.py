@@ -9,9 +9,8 @@ matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of backend)
 
-from .scalars import Series, read_scalars  # noqa: E402
-
-SUFFIX = '.tau_mean'
+from ..log_names import LAMBDA, THETA_GRAD, LoggedTau, log_name, parse_taus  # noqa: E402
+from ..work_dir import Series, read_scalars  # noqa: E402
 
 
 def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
@@ -31,8 +30,8 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
         ValueError: if no run has logged a temperature.
     """
     runs = dict(zip(_names(work_dirs), map(read_scalars, work_dirs), strict=True))
-    lines = [(run, name[:-len(SUFFIX)]) for run, series in runs.items()
-             for name in series if name.endswith(SUFFIX)]
+    lines = [(run, tau.loss) for run, series in runs.items()
+             for tau in parse_taus(series).values() if tau.part == 'mean']
     if not lines:
         raise ValueError(f'none of {", ".join(map(str, work_dirs))} has logged a temperature')
     figure, axes = plt.subplots(3, 1, sharex=True, figsize=(8, 7), height_ratios=(3, 1.5, 1.5),
@@ -55,13 +54,13 @@ def _names(work_dirs: Sequence[str]) -> List[str]:
 
 
 def _draw(axes: Sequence, series: Dict[str, Series], loss: str, label: str, colour: str) -> None:
-    steps, mean = series[f'{loss}.tau_mean']
+    (steps, mean), (_, low), (_, high) = (
+        series[LoggedTau(loss, part).name] for part in ('mean', 'min', 'max'))
     axes[0].plot(steps, mean, colour, label=f'{label} ({mean[0]:.2f} to {mean[-1]:.2f})')
-    low, high = (series[f'{loss}.tau_{end}'][1] for end in ('min', 'max'))
     axes[0].fill_between(steps, low, high, color=colour, alpha=.2, linewidth=0)
-    for axis, name in ((axes[1], 'lambda'), (axes[2], 'theta_grad')):
-        if f'{loss}.{name}' in series:
-            axis.plot(*series[f'{loss}.{name}'], colour)
+    for axis, name in ((axes[1], LAMBDA), (axes[2], THETA_GRAD)):
+        if log_name(loss, name) in series:
+            axis.plot(*series[log_name(loss, name)], colour)
 
 
 def _label(axes: List) -> None:

@@ -10,9 +10,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from ctkd_det.operations import flops, resize_shape
 from ctkd_det.version import __version__
 from .plain_config import plain_config
-from .sizes import flops, resize_shape
 from .weights import choose_weights, last_temperatures, load_student
 
 

@@ -4,6 +4,8 @@ from typing import Dict, List, Optional, Tuple
 import click
 from torch import Tensor, nn
 
+from ctkd_det.log_names import parse_taus
+
 EMA = 'ema_state_dict'
 _PREFIX = 'module.'
 
@@ -61,6 +63,5 @@ def load_student(model: nn.Module, weights: Dict[str, Tensor]) -> List[str]:
 def last_temperatures(checkpoint: dict) -> Dict[str, float]:
     """The last logged temperatures: ``ctkd.tau_mean`` and its like."""
     scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
-    return {name.removeprefix('train/'): float(history.current())
-            for name, history in sorted(scalars.items())
-            if '.tau_' in name and len(history.data[0])}
+    return {name.removeprefix('train/'): float(scalars[name].current())
+            for name in sorted(parse_taus(scalars)) if len(scalars[name].data[0])}

@@ -15,9 +15,9 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from cli.conftest import invoke
+from ctkd_det.operations import flops, resize_shape
 from ctkd_det_cli.doctor.ops_file import CODE
 from ctkd_det_cli.export.plain_config import plain_config
-from ctkd_det_cli.export.sizes import flops, resize_shape
 from ctkd_det_cli.export.weights import choose_weights, load_student
 from helpers import CLASSES, CONFIGS, ROOT, build, student_config
 

@@ -139,7 +139,7 @@ def test_ground_truth_is_that_of_the_file(shapes):
     dataset = validation_set(student_config(shapes))
     content = json.loads((shapes / 'val.json').read_text())
     annotations = [a for a in content['annotations'] if a['image_id'] == 2]
-    expected = [([x, y, x + w, y + h], CLASSES[a['category_id'] - 1], 1.0)
+    expected = [([x, y, x + w, y + h], CLASSES[a['category_id'] - 1], None)
                 for a in annotations for x, y, w, h in [a['bbox']]]
     info = dataset.get_data_info(1)
     assert _ground_truth(info, CLASSES) == expected
@@ -151,13 +151,13 @@ def test_ground_truth_is_that_of_the_file(shapes):
 def test_drawn_boxes():
     box = ((2., 3., 10., 8.), 'square', 0.25)
     image = np.zeros((20, 30, 3), np.uint8)
-    figure = draw_boxes([image], {'ground truth': [[]], 'teacher': [[box, (*box[:1], 'moon', 1.)]]},
-                        CLASSES)
+    boxes = [box, (box[0], 'moon', 1.), (box[0], 'moon', None)]
+    figure = draw_boxes([image], {'ground truth': [[]], 'teacher': [boxes]}, CLASSES)
     left, right = figure.axes
     assert left.get_title() == 'ground truth' and not left.patches
-    first, second = right.patches
+    first, second, _ = right.patches
     assert first.get_xy() == (2, 3) and (first.get_width(), first.get_height()) == (8, 5)
-    assert [text.get_text() for text in right.texts] == ['square 0.25', 'moon']
+    assert [text.get_text() for text in right.texts] == ['square 0.25', 'moon 1.00', 'moon']
     # 'square' is class 1; the teacher alone knows 'moon'
     assert same_color(first.get_edgecolor(), 'C1') and same_color(second.get_edgecolor(), 'gray')
     assert render(figure).dtype == np.uint8 and render(figure).shape == (280, 560, 3)

@@ -122,6 +122,6 @@ def test_other_heads_are_refused_in_a_sentence(shipped, original, tmp_path, fami
     torch.save(dict(state_dict=build(cfg).state_dict()), tmp_path / 'x.pth')
     detector = Detector('kd', cfg.model.to_dict(), tmp_path / 'x.pth',
                         shipped.val_dataloader.to_dict(), tmp_path, [])
-    objects = knowledge.Objects(np.array([[0, 1, 1, 9, 9]], np.float32), np.array([0]))
+    objects = knowledge.AnnotatedRoIs(np.array([[0, 1, 1, 9, 9]], np.float32), np.array([0]))
     with pytest.raises(Missing, match=f'RoI heads with one classifier.*it is a ({kind})'):
         knowledge.logits(detector, objects, 'cpu', CLASSES)

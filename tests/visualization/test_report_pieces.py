@@ -10,17 +10,11 @@ from mmengine.runner import Runner
 
 import families
 from ctkd_det.visualization.report import figures, knowledge
+from ctkd_det.visualization.report.box_labels import place_labels
 from ctkd_det.visualization.report.detectors import Detector, detector_of
 from ctkd_det.visualization.report.evaluation import annotations, evaluate, logged_per_class
-from ctkd_det.visualization.report.gallery import (
-    Objects,
-    _place_labels,
-    build_gallery,
-    choose,
-    ground_truth,
-    iou,
-    match,
-)
+from ctkd_det.visualization.report.gallery import build_gallery, most_different
+from ctkd_det.visualization.report.matching import GroundTruth, ground_truth, iou, match
 from ctkd_det.visualization.report.predictions import predict
 from ctkd_det.visualization.report.runs import Missing, read_run
 from helpers import CLASSES, CONFIGS, build, use_data
@@ -106,28 +100,28 @@ def test_a_distilled_dense_student_is_run_as_a_plain_detector(tmp_path):
 
 
 def test_quality_by_hand():
-    truth = Objects(np.array([[0, 0, 10, 10], [20, 20, 30, 30]], float), np.array([0, 1]))
+    truth = GroundTruth(np.array([[0, 0, 10, 10], [20, 20, 30, 30]], float), np.array([0, 1]))
     boxes = np.array([[0, 0, 10, 8], [0, 0, 10, 10], [20, 20, 30, 30]], float)
     # the first is the more confident and takes object 0 with IoU 0.8; the second finds no
     # free one; the third is of another class
     found = match(boxes, np.array([0, 0, 0]), np.array([.9, .8, .7]), truth)
     assert found.right.tolist() == [True, False, False] and found.found.tolist() == [True, False]
     assert found.quality == pytest.approx(.8 / (1 + (2 + 1) / 2))
-    empty = Objects(np.zeros((0, 4)), np.zeros(0, int))
+    empty = GroundTruth(np.zeros((0, 4)), np.zeros(0, int))
     assert match(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0), empty).quality == 1
     assert match(boxes, np.array([0, 0, 0]), np.ones(3), empty).quality == 0
     assert iou(boxes[:1], np.array([[5, 4, 15, 12]], float))[0, 0] == pytest.approx(20 / 140)
 
 
 def test_images_are_chosen_by_difference_in_either_direction():
-    assert choose([.5, .9, .0, .4], [.5, .1, .5, .1], 3) == [1, 2, 3]
+    assert most_different([.5, .9, .0, .4], [.5, .1, .5, .1])[:3] == [1, 2, 3]
 
 
 def test_gallery_shows_who_found_what(seeing):
     predictions = predict(seeing, 500, 'cpu')
     coco = annotations(predictions.ann_file)
-    rows = build_gallery({'teacher': predictions}, coco, 'teacher', None, 2, .3)
-    assert len(rows) == 2 and abs(rows[0]['gap']) >= abs(rows[1]['gap']) > 0
+    rows, notes = build_gallery({'teacher': predictions}, coco, 'teacher', None, 2, .3)
+    assert len(rows) == 2 and notes == [] and abs(rows[0]['gap']) >= abs(rows[1]['gap']) > 0
     for row in rows:
         truth, panel = row['panels']
         kinds = [box['kind'] for box in panel['boxes']]
@@ -138,12 +132,35 @@ def test_gallery_shows_who_found_what(seeing):
         assert all(box['score'] >= .3 for box in panel['boxes'] if box['kind'] != 'missed')
 
 
-def test_names_of_boxes_stay_inside_the_picture():
-    boxes = [dict(x=x, y=y, w=20, h=10, kind=kind) for x in (0, 85) for y in (0, 90)
-             for kind in ('right', 'wrong')]
-    for box in _place_labels(dict(boxes=boxes), 100, 100)['boxes']:
-        assert 100 / 18 <= box['label']['y'] <= 100 and 0 <= box['label']['x'] <= 100
-        assert box['label']['anchor'] == ('end' if box['x'] else 'start')
+def corners(box, size, letters):
+    """Where a name is, with letters of .56 of their height."""
+    at, length = box['labels'][size], .56 * letters * len(box['text'])
+    left = at['x'] if at['anchor'] == 'start' else at['x'] - length
+    return left, at['y'] - .85 * letters, left + length, at['y'] + .25 * letters
+
+
+@pytest.mark.parametrize('size, letters', [('small', 100 / 18), ('large', 100 / 45)])
+def test_names_of_boxes_stay_inside_the_picture_and_off_each_other(size, letters):
+    boxes = [dict(x=x, y=y, w=20, h=10, kind=kind, name='cat', score=score)
+             for x in (0, 85) for y in (0, 90) for kind, score in (('right', .9), ('wrong', .5))]
+    boxes += [dict(x=40, y=40, w=20, h=20, kind='object', name='dog', score=None)] * 1
+    place_labels(boxes, 100, 100)
+    placed = [corners(box, size, letters) for box in boxes if box['labels'][size]]
+    assert len(placed) == len(boxes)
+    for i, (x1, y1, x2, y2) in enumerate(placed):
+        assert x1 >= -.1 and y1 >= -.1 and x2 <= 100.1 and y2 <= 100.1
+        for u1, v1, u2, v2 in placed[:i]:
+            assert x2 <= u1 + .1 or u2 <= x1 + .1 or y2 <= v1 + .1 or v2 <= y1 + .1
+
+
+def test_a_name_without_room_is_left_out_and_the_most_confident_stays():
+    boxes = [dict(x=30, y=30, w=9, h=3, kind='right', name='elephant', score=score)
+             for score in (.5, .9, .7, .6, .8, .4, .3)]
+    boxes += [dict(boxes[0], kind='missed', score=None)]
+    place_labels(boxes, 100, 100)
+    kept = [box['score'] for box in boxes if box['labels']['small']]
+    assert .9 in kept and len(kept) < 7 and min(kept) > .4
+    assert boxes[-1]['labels'] == dict(small=None, large=None)
 
 
 def test_answers_to_boxes_are_the_head_s_own(seeing):
@@ -162,8 +179,8 @@ def test_answers_to_boxes_are_the_head_s_own(seeing):
     np.testing.assert_allclose(z[objects.rois[:, 0] == 0], expected['cls_score'].numpy(),
                                rtol=1e-5, atol=1e-5)
     with pytest.raises(Missing, match='9 logits for each box, not one for each of 9 classes'):
-        knowledge.logits(seeing, knowledge.Objects(objects.rois[:1], objects.labels[:1]), 'cpu',
-                         [*CLASSES, 'moon'])
+        few = knowledge.AnnotatedRoIs(objects.rois[:1], objects.labels[:1])
+        knowledge.logits(seeing, few, 'cpu', [*CLASSES, 'moon'])
     sigmoids = copy.deepcopy(seeing)
     sigmoids.model['roi_head']['bbox_head']['loss_cls'] = dict(
         type='CrossEntropyLoss', use_sigmoid=True)
@@ -181,7 +198,7 @@ def test_softened_by_hand():
 def test_objects_that_tell_most():
     p = np.array([[.6, .3, .1], [.5, .4, .1], [.4, .5, .1], [.3, .6, .1], [.2, .1, .7]])
     # the second tells more of class 0 than the first; the third is classified wrongly
-    assert knowledge.choose(np.log(p), np.array([0, 0, 0, 1, 1]), 4) == [1, 3]
+    assert knowledge.most_telling(np.log(p), np.array([0, 0, 0, 1, 1]), 4) == [1, 3]
 
 
 @pytest.mark.parametrize('values, expected', [
@@ -209,7 +226,7 @@ def test_the_checkpoint_is_found_where_the_directory_was_moved_to(tmp_path):
     for name in ('best_coco_bbox_mAP_epoch_1.pth', 'epoch_2.pth', 'epoch_1.pth'):
         (run.work_dir / name).touch()
     (run.work_dir / 'last_checkpoint').write_text('/elsewhere/kd/epoch_2.pth')
-    assert run.checkpoint.name == 'epoch_2.pth'
+    assert run.last_checkpoint.name == 'epoch_2.pth'
 
 
 def test_logged_classes_are_of_the_last_validation(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from ctkd_det.visualization.report.results import headline, results
 from ctkd_det.visualization.report.settings import config_differences, environment
 from ctkd_det.visualization.report.study import read_study
+from ctkd_det.visualization.report.study_predictions import TeacherMetrics
 from studies import STUDENT, distilled, write_run
 
 
@@ -36,8 +37,9 @@ def test_initial_weights_in_the_seeds_own_folder_make_no_other_method(tmp_path):
 
 
 def test_values_gains_and_spreads(tmp_path):
-    rows = {r['name']: r for r in results(read_study(three_methods(tmp_path)), dict.fromkeys(
-        ('mAP', 'AP50', 'AP75', 'APs', 'APm', 'APl'), 60.0))}
+    teacher = TeacherMetrics(dict.fromkeys(('mAP', 'AP50', 'AP75', 'APs', 'APm', 'APl'), 60.0),
+                             'all 9 validation images', complete=True)
+    rows = {r['name']: r for r in results(read_study(three_methods(tmp_path)), teacher)}
     kd = rows['kd']
     assert [cell['mean'] for cell in kd['cells'][:2]] == pytest.approx([45, 90])
     assert kd['cells'][0]['spread'] == pytest.approx(math.sqrt(50))  # of 40 and 50, n - 1

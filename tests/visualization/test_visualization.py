@@ -4,30 +4,18 @@ import json
 import pytest
 from PIL import Image
 
-from ctkd_det.visualization.scalars import read_scalars
 from ctkd_det.visualization.temperature import _names, plot_temperatures
 
 
-def write(work_dir, part, records, end=''):
+def write(work_dir, part, records):
     folder = work_dir / part / 'vis_data'
     folder.mkdir(parents=True)
-    (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, records)) + '\n' + end)
+    (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, records)) + '\n')
 
 
 def train_record(step, tau):
     return {'ctkd.tau_mean': tau, 'ctkd.tau_min': tau - .1, 'ctkd.tau_max': tau + .1,
             'ctkd.lambda': step / 10, 'loss': 1.0, 'step': step}
-
-
-def test_parts_are_joined_and_the_later_one_counts(tmp_path):
-    write(tmp_path, '20260101_000000', [train_record(s, 1.0) for s in (1, 2, 3)], end='{"loss": 0.')
-    write(tmp_path, '20260102_000000', [train_record(s, 2.0) for s in (3, 4)])
-    assert read_scalars(tmp_path)['ctkd.tau_mean'] == ([1, 2, 3, 4], [1.0, 1.0, 2.0, 2.0])
-
-
-def test_a_folder_without_a_run_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
-        read_scalars(tmp_path)
 
 
 def test_picture_shows_every_run(tmp_path):

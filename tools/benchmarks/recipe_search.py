@@ -39,6 +39,7 @@ from typing import Dict, List, NamedTuple, Tuple
 from mmengine.config import Config
 from recipes import GRID, METHODS, additions
 
+from ctkd_det.log_names import parse_taus
 from ctkd_det.runs import Run, RunFailed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,8 +167,7 @@ def summary(run: Run) -> Dict[str, object]:
     last = {name: values[-1] for name, (_, values) in curves.items()}
     aps = {name.replace('coco/bbox_', ''): round(value, 5)
            for name, value in last.items() if name.startswith('coco/bbox_')}
-    temperatures = {name.split('.')[1]: round(value, 4)
-                    for name, value in last.items() if '.tau_' in name}
+    temperatures = {tau.value: round(last[name], 4) for name, tau in parse_taus(last).items()}
     by_epoch = list(zip(*curves['coco/bbox_mAP'], strict=True))
     return dict(**aps, mAP_by_epoch=by_epoch, temperatures=temperatures,
                 minutes=round(run.seconds / 60, 1))

@@ -4,6 +4,8 @@ from typing import Dict, List, Optional
 import torch
 from torch import Tensor
 
+from ...log_names import LAMBDA, log_name
+
 
 def log_values(name: str, lambda_: Optional[float],
                statistics: List[Dict[str, Tensor]]) -> Dict[str, Tensor]:
@@ -19,5 +21,5 @@ def log_values(name: str, lambda_: Optional[float],
         taus = torch.stack([stage[key] for stage in statistics if key in stage])
         values[key] = combine.get(key, torch.mean)(taus)
     if lambda_ is not None:
-        values['lambda'] = torch.tensor(lambda_)
-    return {f'{name[len("loss_"):]}.{key}': value for key, value in values.items()}
+        values[LAMBDA] = torch.tensor(lambda_)
+    return {log_name(name, key): value for key, value in values.items()}

@@ -2,6 +2,13 @@
 from pathlib import Path
 from typing import Optional, Sequence, Union
 
+try:
+    import jinja2  # noqa: F401
+    import plotly  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f"the report needs {error.name}, which is not installed: "
+                              "pip install 'ctkd_det[report]'", name=error.name) from error
+
 from .contents import Options, collect
 from .detectors import default_device
 from .page import render

@@ -5,20 +5,22 @@ from typing import Any, Callable, Dict, List, Optional
 import numpy as np
 
 from . import figures, knowledge
-from .detectors import teacher_detector
+from .detectors import detector_of, teacher_detector
 from .evaluation import annotations
 from .gallery import build_gallery
-from .looks import Looks
 from .per_class import per_class_differences
+from .pictures import crop, data_uri, read_picture
 from .predictions import Predictions
 from .results import headline, results
 from .runs import METRICS, Missing
 from .settings import config_differences, environment
 from .study import TEACHER_COLOUR, Method, Study
+from .study_predictions import StudyPredictions, TeacherMetrics, distinct, representative
 
 # methods beside one another in gallery and bars; more would not be readable
 _SIDE_BY_SIDE = 3
 _OBJECTS = 4
+_CROP = 160
 
 
 @dataclass
@@ -32,126 +34,143 @@ class Options:
 
 def collect(study: Study, options: Options) -> Dict[str, Any]:
     """The template's variables."""
-    looks = Looks(study, options.val_images, options.device)
-    rows = results(study, looks.teacher_metrics())
-    notes = [*study.notes, *looks.take_notes()]
+    predictions = StudyPredictions(study, options.val_images, options.device)
+    notes = list(study.notes)
+    teacher: Optional[TeacherMetrics] = None
+    if study.distilled and not study.teacher:
+        try:
+            teacher = predictions.teacher_metrics()
+        except Missing as missing:
+            notes.append(f'There is no distance to the teacher. {missing}')
+    if teacher and not teacher.complete:
+        notes.append(f'The teacher was shown {teacher.images} only, so its numbers are not '
+                     "comparable with the students': raise --val-images, or name its work "
+                     'directory with --teacher.')
+    rows = results(study, teacher)
     titles, versions = environment(study)
-    temperature = figures.temperature_figure(study)
     return dict(
         headline=headline(rows), rows=rows, metrics=list(METRICS), notes=notes,
         legend=[dict(key=figures.method_key(study, m), method=m) for m in study.methods],
         num_runs=sum(len(m.runs) for m in study.methods), baseline=study.baseline,
-        curves=figures.metric_figures(study), temperature=temperature,
+        curves=figures.metric_figures(study), temperature=figures.temperature_figure(study),
         losses=figures.loss_figures(study),
-        per_class=_try(lambda: _per_class(study, looks), looks),
-        gallery=_try(lambda: _gallery(study, looks, options), looks),
-        knowledge=_try(lambda: _knowledge(study, looks), looks),
+        per_class=_or_reason(lambda: _per_class(study, predictions)),
+        gallery=_or_reason(lambda: _gallery(study, predictions, options)),
+        knowledge=_or_reason(lambda: _knowledge(study, predictions)),
         differences=config_differences(study), methods=study.methods,
         environment=dict(titles=titles, rows=versions))
 
 
-def _try(build: Callable[[], dict], looks: Looks) -> dict:
-    """What ``build`` returns, or the reason why there is nothing, with its notes."""
-    looks.take_notes()
+def _or_reason(build: Callable[[], dict]) -> dict:
+    """What ``build`` returns, or the reason why there is nothing."""
     try:
-        content = build()
+        return dict(build(), missing=None)
     except Missing as missing:
-        return dict(missing=str(missing), notes=[])
-    return dict(content, missing=None, notes=looks.take_notes())
+        return dict(missing=str(missing))
 
 
-def _per_class(study: Study, looks: Looks) -> dict:
-    found, source = per_class_differences(study, looks)
-    return dict(figure=figures.per_class_figure(found, study), source=source)
+def _per_class(study: Study, predictions: StudyPredictions) -> dict:
+    found = per_class_differences(study, predictions)
+    return dict(figure=figures.per_class_figure(found.differences, study), source=found.source,
+                notes=found.notes)
 
 
-def _gallery(study: Study, looks: Looks, options: Options) -> dict:
+def _gallery(study: Study, predictions: StudyPredictions, options: Options) -> dict:
     if options.images < 1:
         raise Missing('No images were asked for (--images 0).')
     columns: Dict[str, Predictions] = {}
     colours: Dict[str, str] = {}
+    notes: List[str] = []
 
     def add(title: str, colour: str, look: Callable[[], Predictions]) -> Optional[str]:
         try:
             seen = look()
         except Missing as missing:
-            looks.note(missing)
+            notes.append(str(missing))
             return None
         if columns and seen.image_ids != next(iter(columns.values())).image_ids:
-            looks.note(Missing(f'{title} is not shown: its validation images are others.'))
+            notes.append(f'{title} is not shown: its validation images are others.')
             return None
         columns[title], colours[title] = seen, colour
         return title
 
     teacher = None
     if study.distilled or study.teacher:
-        teacher = add('teacher', TEACHER_COLOUR, looks.teacher)
+        teacher = add('teacher', TEACHER_COLOUR, predictions.of_teacher)
     students = [m for m in (study.baseline, *study.candidates[:_SIDE_BY_SIDE]) if m]
-    shown = [add(m.name, m.colour, lambda m=m: looks.run(looks.representative(m)))
-             for m in _distinct(students)]
+    shown = [add(m.name, m.colour, lambda m=m: predictions.of_run(representative(m)))
+             for m in _each_once(students)]
     names = [name for name in shown if name]
     if not names:
-        raise Missing(' '.join(looks.take_notes()))
+        raise Missing(' '.join(distinct(notes)))
     base = study.baseline.name if study.baseline and study.baseline.name in names else None
     one = next((name for name in names if name != base), base)
     other = base if base and base != one else teacher
     first = columns[one]
-    rows = build_gallery(columns, annotations(first.ann_file), one, other, options.images,
-                         options.score_thr)
+    rows, left_out = build_gallery(columns, annotations(first.ann_file), one, other,
+                                   options.images, options.score_thr)
     if not rows:
-        raise Missing(f'The validation images are no longer at {first.paths[0]}.')
-    return dict(rows=rows, one=one, other=other, colours=colours, extent=looks.extent,
-                score_thr=options.score_thr, left_out=max(0, len(study.candidates) - _SIDE_BY_SIDE))
+        raise Missing(' '.join(left_out) or 'There are no validation images.')
+    return dict(rows=rows, one=one, other=other, colours=colours, extent=first.extent,
+                score_thr=options.score_thr, notes=distinct(notes + left_out),
+                left_out=max(0, len(study.candidates) - _SIDE_BY_SIDE))
 
 
-def _distinct(methods: List[Method]) -> List[Method]:
+def _each_once(methods: List[Method]) -> List[Method]:
     return list({id(method): method for method in methods}.values())
 
 
-def _knowledge(study: Study, looks: Looks) -> dict:
+def _knowledge(study: Study, predictions: StudyPredictions) -> dict:
     learners = sorted(study.distilled, key=lambda m: -(m.mean('mAP') or 0))[:_SIDE_BY_SIDE]
     if not learners:
         raise Missing('No run given has a teacher.')
-    seen = looks.teacher()
+    seen = predictions.of_teacher()
     objects = knowledge.find_objects(seen)
     if not len(objects.labels):
         raise Missing('There is no object on the first validation images.')
-    taught = knowledge.logits(teacher_detector(study), objects, looks.device,
-                              seen.classes)
-    chosen = knowledge.choose(taught, objects.labels, _OBJECTS)
+    taught = knowledge.logits(teacher_detector(study), objects, predictions.device, seen.classes)
+    chosen = knowledge.most_telling(taught, objects.labels, _OBJECTS)
     if not chosen:
         raise Missing("The teacher classifies none of the first images' objects rightly.")
-    variants = []
+    variants: List[dict] = []
+    notes: List[str] = []
     for method in learners:
         try:
-            variants.append(_answers(study, looks, method, objects, taught, chosen, seen))
+            variants.append(_answers(study, predictions, method, objects, taught, chosen, seen))
         except Missing as missing:
-            looks.note(missing)
+            notes.append(str(missing))
     if not variants:
-        raise Missing(' '.join(looks.take_notes()))
-    cards = [dict(crop=knowledge.crop(seen.paths[int(objects.rois[i, 0])], objects.rois[i, 1:]),
-                  name=seen.classes[objects.labels[i]]) for i in chosen]
-    return dict(cards=cards, variants=variants)
+        raise Missing(' '.join(distinct(notes)))
+    notes += [note for variant in variants for note in variant['notes']]
+    return dict(cards=[_card(seen, objects, i) for i in chosen], variants=variants,
+                notes=distinct(notes))
 
 
-def _answers(study: Study, looks: Looks, method: Method, objects: knowledge.Objects,
-             taught: np.ndarray, chosen: List[int], seen: Predictions) -> dict:
+def _card(seen: Predictions, objects: knowledge.AnnotatedRoIs, index: int) -> dict:
+    picture = read_picture(seen, int(objects.rois[index, 0]))
+    return dict(crop=data_uri(crop(picture, objects.rois[index, 1:]), _CROP),
+                name=seen.classes[objects.labels[index]])
+
+
+def _answers(study: Study, predictions: StudyPredictions, method: Method,
+             objects: knowledge.AnnotatedRoIs, taught: np.ndarray, chosen: List[int],
+             seen: Predictions) -> dict:
     """One method's plots: teacher, student and baseline at the method's temperature."""
-    run = looks.representative(method)
-    tau = knowledge.learned_tau(run, objects.labels)
+    tau = knowledge.learned_tau(representative(method), objects.labels)
     answers = [('teacher', TEACHER_COLOUR, None, taught)]
-    for other in _distinct([m for m in (method, study.baseline) if m]):
+    notes: List[str] = []
+    for other in _each_once([m for m in (method, study.baseline) if m]):
         try:
-            learned = knowledge.logits(looks.detector(other), objects, looks.device,
-                                       seen.classes)
+            learned = knowledge.logits(detector_of(representative(other)), objects,
+                                       predictions.device, seen.classes)
         except Missing as missing:
             if other is method:
                 raise
-            looks.note(missing)
+            notes.append(str(missing))
             continue
         answers.append((other.name, other.colour, figures.method_key(study, other), learned))
     soft = [(title, colour, key, knowledge.softened(z, tau)) for title, colour, key, z in answers]
     plots = [figures.knowledge_figure([*seen.classes, 'background'],
                                       [(*rest, p[i]) for *rest, p in soft]) for i in chosen]
     return dict(name=method.name, shown=[(title, colour) for title, colour, *_ in soft],
-                figures=plots, taus=[float(tau[i]) for i in chosen])
+                figures=plots, taus=[float(tau[i]) for i in chosen], notes=notes)

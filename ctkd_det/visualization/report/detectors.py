@@ -84,8 +84,10 @@ def detector_of(run: TrainedRun) -> Detector:
     Raises:
         Missing: if the run has no checkpoint or no validation data.
     """
-    return Detector(run.name, run.config.model.to_dict(), run.checkpoint, _loader(run.config, run),
-                    run.work_dir / 'report', imported_modules(run.config))
+    if run.last_checkpoint is None:
+        raise Missing(f'{run.name} has no checkpoint in {run.work_dir}.')
+    return Detector(run.name, run.config.model.to_dict(), run.last_checkpoint,
+                    _loader(run.config, run), run.work_dir / 'report', imported_modules(run.config))
 
 
 def teacher_detector(study: Study) -> Detector:

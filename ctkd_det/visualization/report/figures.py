@@ -10,7 +10,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import plotly.graph_objects as go
 
-from ..scalars import Series
+from ...log_names import LAMBDA, LoggedTau, telling_taus
+from ...work_dir import Series
 from .runs import METRICS, TrainedRun
 from .study import Method, Study
 
@@ -38,18 +39,17 @@ def temperature_figure(study: Study) -> Optional[dict]:
     """Temperatures, lambda and learning rate above one another, against iterations."""
     traces: List[go.Scatter] = []
     for key, method, run in _runs(study):
-        groups = _temperatures(run)
-        for name, series in groups.items():
-            group = name.rsplit('.tau_', 1)[1]
-            line = _line(method, key, run, series, 'lines', '.3f',
-                         '' if group == 'mean' and len(groups) == 1 else _spoken(name, groups))
-            line.line.dash = _GROUP_DASHES.get(group, method.dash)
-            line.line.width = 1 if group.startswith('class_') else 2
+        taus = telling_taus(run.scalars)
+        for name, tau in taus.items():
+            line = _line(method, key, run, run.scalars[name], 'lines', '.3f',
+                         _spoken(tau, len({other.loss for other in taus.values()}) > 1))
+            line.line.dash = _GROUP_DASHES.get(tau.part, method.dash)
+            line.line.width = 1 if tau.part.startswith('class_') else 2
             traces.append(line)
         for name in run.scalars:
-            if name.endswith('.lambda'):
+            if name.endswith(f'.{LAMBDA}'):
                 traces.append(_line(method, key, run, run.scalars[name], 'lines', '.3f', axis='y2'))
-        if 'lr' in run.scalars and groups:
+        if 'lr' in run.scalars and taus:
             traces.append(_line(method, key, run, run.scalars['lr'], 'lines', '.3g', axis='y3'))
     if not traces:
         return None
@@ -152,25 +152,10 @@ def _unit(study: Study) -> str:
     return ' or '.join(sorted({run.length[1] for _, _, run in _runs(study)}))
 
 
-def _temperatures(run: TrainedRun) -> Dict[str, Series]:
-    """Each group's temperature, or the mean where a loss has no groups."""
-    named = {name: series for name, series in run.scalars.items() if '.tau_' in name}
-    kept = {}
-    for name, series in named.items():
-        loss, what = name.rsplit('.tau_', 1)
-        groups = [n for n in named if n.startswith(f'{loss}.tau_')
-                  and n.rsplit('.tau_', 1)[1] not in ('mean', 'min', 'max')]
-        if what not in ('min', 'max') and (what != 'mean' or not groups):
-            kept[name] = series
-    return kept
-
-
-def _spoken(name: str, groups: Dict[str, Series]) -> str:
-    """``ctkd.tau_class_3`` as "class 3", with the loss where there are several."""
-    loss, what = name.rsplit('.tau_', 1)
-    several = len({n.rsplit('.tau_', 1)[0] for n in groups}) > 1
-    words = ([loss] if several else []) + ([] if what == 'mean' else [what.replace('_', ' ')])
-    return ', '.join(words)
+def _spoken(tau: LoggedTau, several: bool) -> str:
+    """``ctkd.tau_class_3`` as "class 3", with the loss if there are several."""
+    part = tau.part.replace('_', ' ') if tau.is_group else ''
+    return ', '.join(word for word in (tau.loss if several else '', part) if word)
 
 
 def _line(method: Method, key: str, run: TrainedRun, series: Series, mode: str, digits: str,

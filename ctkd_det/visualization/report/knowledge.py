@@ -7,14 +7,14 @@ from typing import Dict, List, Sequence
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from ...log_names import parse_taus
 from ...models.heads import has_sigmoids, roi_stages
 from .classes import class_mapping, classifier, map_logits
 from .detectors import Detector
 from .evaluation import annotations
-from .gallery import data_uri, ground_truth
+from .matching import ground_truth
 from .predictions import Predictions
 from .runs import Missing, TrainedRun, first_line
 
@@ -23,13 +23,13 @@ _IMAGES = 24
 
 
 @dataclass
-class Objects:
+class AnnotatedRoIs:
     """R annotated objects as RoIs: image index and box (R, 5), label (R,)."""
     rois: np.ndarray
     labels: np.ndarray
 
 
-def find_objects(predictions: Predictions) -> Objects:
+def find_objects(predictions: Predictions) -> AnnotatedRoIs:
     """Every annotated object on the first images."""
     coco = annotations(predictions.ann_file)
     rois, labels = [], []
@@ -37,10 +37,11 @@ def find_objects(predictions: Predictions) -> Objects:
         objects = ground_truth(coco, predictions, index)
         rois += [[index, *box] for box in objects.bboxes]
         labels += objects.labels.tolist()
-    return Objects(np.array(rois, dtype=np.float32).reshape(-1, 5), np.array(labels, dtype=int))
+    return AnnotatedRoIs(np.array(rois, dtype=np.float32).reshape(-1, 5),
+                         np.array(labels, dtype=int))
 
 
-def logits(detector: Detector, objects: Objects, device: str,
+def logits(detector: Detector, objects: AnnotatedRoIs, device: str,
            classes: Sequence[str]) -> np.ndarray:
     """The detector's logits on the objects' boxes, kept for the next report.
 
@@ -70,7 +71,7 @@ def logits(detector: Detector, objects: Objects, device: str,
     return result
 
 
-def _ask(detector: Detector, objects: Objects, device: str,
+def _ask(detector: Detector, objects: AnnotatedRoIs, device: str,
          classes: Sequence[str]) -> np.ndarray:
     model, dataset = detector.build(device), detector.dataset(_IMAGES)
     _check(detector, model)
@@ -134,15 +135,15 @@ def learned_tau(run: TrainedRun, labels: np.ndarray) -> np.ndarray:
     Raises:
         Missing: if it has logged none.
     """
-    last = {name: values[-1] for name, (_, values) in run.scalars.items() if '.tau_' in name}
-    loss = next((name.rsplit('.', 1)[0] for name in last), None)
-    if loss is None:
+    taus = list(parse_taus(run.scalars).values())
+    if not taus:
         raise Missing(f'{run.name} has logged no temperature.')
-    common = last.get(f'{loss}.tau_foreground', last.get(f'{loss}.tau_mean', 1.0))
-    return np.array([last.get(f'{loss}.tau_class_{label}', common) for label in labels])
+    last = {tau.part: run.scalars[tau.name][1][-1] for tau in taus if tau.loss == taus[0].loss}
+    common = last.get('foreground', last.get('mean', 1.0))
+    return np.array([last.get(f'class_{label}', common) for label in labels])
 
 
-def choose(teacher: np.ndarray, labels: np.ndarray, number: int) -> List[int]:
+def most_telling(teacher: np.ndarray, labels: np.ndarray, number: int) -> List[int]:
     """Objects that tell most: the teacher is right, yet thinks of other classes too.
 
     Sorted by the probability at temperature 1 that it gives to the classes
@@ -157,14 +158,3 @@ def choose(teacher: np.ndarray, labels: np.ndarray, number: int) -> List[int]:
         if right[row]:
             chosen.setdefault(int(labels[row]), int(row))
     return list(chosen.values())[:number]
-
-
-def crop(path: str, box: np.ndarray) -> str:
-    """The object and a quarter of its size around it, as a data URI."""
-    x1, y1, x2, y2 = (float(v) for v in box)
-    margin = max(x2 - x1, y2 - y1) / 4
-    image = Image.open(path).convert('RGB')
-    window = image.crop((int(max(0, x1 - margin)), int(max(0, y1 - margin)),
-                         int(min(image.width, x2 + margin + 1)),
-                         int(min(image.height, y2 + margin + 1))))
-    return data_uri(window, 160)[0]

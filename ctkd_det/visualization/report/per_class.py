@@ -1,18 +1,34 @@
 """AP of each class, and its difference from the baseline's."""
+from dataclasses import dataclass
 from statistics import mean
 from typing import Dict, List, Optional, Tuple
 
 from .evaluation import logged_per_class
-from .looks import Looks
 from .runs import Missing, TrainedRun
-from .study import Method, Study
+from .study import Study
+from .study_predictions import StudyPredictions, distinct
 
 PerClass = Dict[str, Optional[float]]
 Differences = Dict[str, Tuple[float, float, float]]
 
 
-def per_class_differences(study: Study, looks: Looks) -> Tuple[Dict[str, Differences], str]:
-    """Differences from the baseline by method and class, and a sentence on their source.
+@dataclass(frozen=True)
+class ClassDifferences:
+    """How the methods differ from the baseline in each class.
+
+    Attributes:
+        differences: Method's name -> class -> mean, lowest and highest
+            difference over the seeds, in points.
+        source: A sentence on where the values come from.
+        notes: Reasons why runs are left out.
+    """
+    differences: Dict[str, Differences]
+    source: str
+    notes: List[str]
+
+
+def per_class_differences(study: Study, predictions: StudyPredictions) -> ClassDifferences:
+    """Differences in AP from the baseline.
 
     Logged values (``CocoMetric(classwise=True)``) are taken where every run
     has them, for they are of all images; else predictions are evaluated.
@@ -29,31 +45,31 @@ def per_class_differences(study: Study, looks: Looks) -> Tuple[Dict[str, Differe
     logged = [logged_per_class(run) for run in runs]
     if all(logged):
         source = 'AP by class as logged in the last validation.'
-        values = {run.name: found for run, found in zip(runs, logged, strict=True)}
+        values, notes = {run.name: found for run, found in zip(runs, logged, strict=True)}, []
     else:
-        values, source = _evaluated(methods, looks)
+        values, notes = _evaluated(runs, predictions)
+        source = f'AP by class on {predictions.extent}, predicted for this report.'
     base = [values[run.name] for run in study.baseline.runs if run.name in values]
     found = {m.name: _differences([values[run.name] for run in m.runs if run.name in values], base)
              for m in study.candidates}
     found = {name: differences for name, differences in found.items() if differences}
     if not found:
         raise Missing('No class has an AP for the baseline and another run; '
-                      + ' '.join(looks.notes))
-    return found, source
+                      + ' '.join(notes))
+    return ClassDifferences(found, source, notes)
 
 
-def _evaluated(methods: List[Method], looks: Looks) -> Tuple[Dict[str, PerClass], str]:
+def _evaluated(runs: List[TrainedRun],
+               predictions: StudyPredictions) -> Tuple[Dict[str, PerClass], List[str]]:
+    """AP by class of each run, and why some runs have none."""
     values: Dict[str, PerClass] = {}
-    for run in _each(methods):
+    notes: List[str] = []
+    for run in runs:
         try:
-            values[run.name] = looks.evaluation(run).per_class
+            values[run.name] = predictions.evaluation(run).per_class
         except Missing as missing:
-            looks.note(missing)
-    return values, f'AP by class on {looks.extent}, predicted for this report.'
-
-
-def _each(methods: List[Method]) -> List[TrainedRun]:
-    return [run for method in methods for run in method.runs]
+            notes.append(str(missing))
+    return values, distinct(notes)
 
 
 def _differences(own: List[PerClass], base: List[PerClass]) -> Differences:

@@ -1,6 +1,7 @@
 """What a detector finds on validation images, kept in its work directory."""
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Tuple
@@ -15,6 +16,8 @@ from .classes import class_mapping, map_labels
 from .detectors import Detector
 from .runs import Missing, first_line
 
+# of the kept files; to be raised when their content changes
+_FORMAT = 2
 _ARRAYS = ('image', 'bboxes', 'labels', 'scores')
 
 
@@ -32,6 +35,7 @@ class Predictions:
         classes: Names by label.
         cat_ids: Ids of the annotation file by label.
         ann_file: The annotation file.
+        image_folder: The folder that the file names are relative to.
         total: Number of images in the whole validation set.
     """
     image: np.ndarray
@@ -43,12 +47,24 @@ class Predictions:
     classes: List[str]
     cat_ids: List[int]
     ann_file: str
+    image_folder: str
     total: int
 
     @property
     def complete(self) -> bool:
         """bool: Whether they are of the whole validation set."""
         return len(self.image_ids) == self.total
+
+    @property
+    def extent(self) -> str:
+        """str: Which images they are of, for a sentence."""
+        if self.complete:
+            return f'all {self.total} validation images'
+        return f'the first {len(self.image_ids)} of {self.total} validation images'
+
+    def inside_data_folder(self, index: int) -> bool:
+        """Whether an image's file name stays in the data folder, links not followed."""
+        return Path(self.paths[index]).is_relative_to(self.image_folder)
 
     def of(self, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Boxes (k, 4), labels (k,) and scores (k,) on one of the M images."""
@@ -103,9 +119,11 @@ def _predict(detector: Detector, num_images: int, device: str) -> Predictions:
     return Predictions(
         image[known], bboxes[known], labels[known], scores[known],
         image_ids=[int(sample.img_id) for sample in found],
-        paths=[str(Path(sample.img_path).resolve()) for sample in found],
+        paths=[os.path.abspath(sample.img_path) for sample in found],
         classes=classes, cat_ids=list(dataset.cat_ids),
-        ann_file=str(Path(dataset.ann_file).resolve()), total=total)
+        ann_file=str(Path(dataset.ann_file).resolve()),
+        image_folder=os.path.abspath(dataset.data_prefix.get('img') or dataset.data_root or ''),
+        total=total)
 
 
 def _key(detector: Detector, num_images: int) -> str:
@@ -114,7 +132,7 @@ def _key(detector: Detector, num_images: int) -> str:
     ann_file = join_path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
     stats = [(path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
              for path in (Path(detector.checkpoint), Path(ann_file))]
-    content = repr((detector.model, dataset, stats, num_images, detector.source))
+    content = repr((_FORMAT, detector.model, dataset, stats, num_images, detector.source))
     return hashlib.sha1(content.encode()).hexdigest()[:12]
 
 

@@ -62,6 +62,18 @@
     });
   }));
 
+  const dialog = document.getElementById('enlarged');
+  document.querySelectorAll('.zoom').forEach(button => button.addEventListener('click', () => {
+    const picture = button.querySelector('svg').cloneNode(true);
+    const view = picture.viewBox.baseVal;
+    dialog.style.setProperty('--ratio', view.width / view.height);
+    dialog.querySelector('div').replaceChildren(picture);
+    dialog.querySelector('p').textContent = picture.getAttribute('aria-label');
+    dialog.showModal();
+  }));
+  // a click anywhere closes it, as does Escape
+  dialog.addEventListener('click', () => dialog.close());
+
   document.querySelectorAll('.tabs').forEach(tabs => tabs.addEventListener('click', event => {
     if (!event.target.dataset.show) return;
     tabs.querySelectorAll('button').forEach(button => {

@@ -1,27 +1,27 @@
 """The headline table and what it says in words."""
 from statistics import stdev
-from typing import Dict, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from .runs import METRICS
 from .study import TEACHER_COLOUR, Method, Study
+from .study_predictions import TeacherMetrics
 
-Metrics = Dict[str, Optional[float]]
 
-
-def results(study: Study, teacher: Optional[Metrics]) -> List[dict]:
+def results(study: Study, teacher: Optional[TeacherMetrics]) -> List[dict]:
     """A row for each method: values, gains, number of seeds.
 
     Args:
         study (Study): The runs.
-        teacher (dict, optional): The teacher's metrics in %, if it is not
-            among the runs but was evaluated.
+        teacher (TeacherMetrics, optional): Of a teacher that is not among
+            the runs but was evaluated.
     """
     rows = [_row(study, method, _teacher_map(study, teacher)) for method in study.methods]
     if teacher and not study.teacher:
+        marked = '' if teacher.complete else f'on {teacher.images}'
         rows.append(dict(name='teacher', role='teacher', colour=TEACHER_COLOUR, seeds='',
-                         note='', remark='evaluated for this report', gain=None, gains=[],
+                         note=marked, remark='evaluated for this report', gain=None, gains=[],
                          gain_spread=None, behind=None,
-                         cells=[dict(mean=teacher[m], spread=None, values=[])
+                         cells=[dict(mean=teacher.metrics.get(m), spread=None, values=[])
                                 for m in METRICS]))
     return rows
 
@@ -56,10 +56,10 @@ def _paired(method: Method, baseline: Method) -> List[Tuple[Optional[int], float
             if run.final('mAP') is not None and theirs.get(run.seed) is not None]
 
 
-def _teacher_map(study: Study, teacher: Optional[Metrics]) -> Optional[float]:
+def _teacher_map(study: Study, teacher: Optional[TeacherMetrics]) -> Optional[float]:
     if study.teacher:
         return study.teacher.mean('mAP')
-    return teacher['mAP'] if teacher else None
+    return teacher.metrics['mAP'] if teacher and teacher.complete else None
 
 
 def _unfinished(method: Method) -> str:

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ...models.distilled_config import is_distilled
-from ..scalars import Series, read_scalars
+from ...work_dir import Series, WorkDir, WorkDirError
 
 # names in the report -> names in mmdet's CocoMetric
 METRICS = dict(mAP='bbox_mAP', AP50='bbox_mAP_50', AP75='bbox_mAP_75',
@@ -28,7 +28,7 @@ class TrainedRun:
         work_dir: The directory.
         config: The config that mmengine has dumped there.
         stem: Name of the config file, without its suffix.
-        scalars: Its curves, see :func:`read_scalars`.
+        scalars: Its curves, see :func:`ctkd_det.work_dir.read_scalars`.
         log: Its latest log file, if there is one.
         name: What it is called in the report.
     """
@@ -84,25 +84,13 @@ class TrainedRun:
         return values[-1] if steps and steps[-1] == self.last_validation else None
 
     @property
-    def checkpoint(self) -> Path:
-        """Path: The last checkpoint, else the best.
+    def last_checkpoint(self) -> Optional[Path]:
+        """Path or None: The last checkpoint, else the best.
 
         The last comes first because it is what the table's numbers are of.
-
-        Raises:
-            Missing: if there is none.
         """
-        pointer = self.work_dir / 'last_checkpoint'
-        if pointer.exists():  # by name, for the directory may have been moved
-            path = pointer.read_text(encoding='utf-8', errors='replace').strip()
-            last = self.work_dir / Path(path).name
-            if last.exists():
-                return last
-        for pattern in ('epoch_*.pth', 'iter_*.pth', 'best_*.pth'):
-            found = sorted(self.work_dir.glob(pattern), key=lambda p: p.stat().st_mtime)
-            if found:
-                return found[-1]
-        raise Missing(f'{self.name} has no checkpoint in {self.work_dir}.')
+        folder = WorkDir(self.work_dir)
+        return folder.last_checkpoint or folder.best_checkpoint
 
 
 def read_run(work_dir: Path) -> TrainedRun:
@@ -110,30 +98,17 @@ def read_run(work_dir: Path) -> TrainedRun:
 
     Raises:
         FileNotFoundError: if it does not exist.
-        Missing: if it holds no curves or no config.
+        Missing: if it holds no curves or no config that can be read.
     """
-    work_dir = Path(work_dir)
-    if not work_dir.is_dir():
+    folder = WorkDir(Path(work_dir))
+    if not folder.path.is_dir():
         raise FileNotFoundError(f'{work_dir} is no directory')
     try:
-        scalars = read_scalars(work_dir)
-    except FileNotFoundError:
-        scalars = {}
-    if not scalars:
-        raise Missing(f'{work_dir} holds no curves: its training has not logged anything yet, or '
-                      'it is no work directory of mmengine.')
-    named = sorted(work_dir.glob('*.py'), key=lambda p: p.stat().st_mtime)
-    # the latest start's config, with its overrides; the named one is of the same start
-    dumped = sorted(work_dir.glob('*/vis_data/config.py'))
-    if not dumped and not named:
-        raise Missing(f'{work_dir} holds no config as mmengine dumps it.')
-    try:
-        config = Config.fromfile((dumped or named)[-1], import_custom_modules=False)
-    except Exception as error:  # a config is code, which fails as it likes
-        raise Missing(f'The config in {work_dir} cannot be read ({first_line(error)}).') from error
-    logs = sorted(work_dir.glob('*/*.log'))
-    stem = named[-1].stem if named else work_dir.resolve().name
-    return TrainedRun(work_dir, config, stem, scalars, logs[-1] if logs else None)
+        scalars = folder.scalars()
+        return TrainedRun(folder.path, folder.config(), folder.config_name, scalars,
+                          folder.log_file)
+    except WorkDirError as error:
+        raise Missing(str(error)) from error
 
 
 def first_line(error: Exception) -> str:

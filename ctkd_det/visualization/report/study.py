@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 from ...models import KnowledgeDistillationDenseDetector, KnowledgeDistillationTwoStageDetector
 from ...models.distilled_config import distillation_arguments
+from ...work_dir import find_runs
 from .runs import Missing, TrainedRun, flatten, read_run, settings
 
 # what may differ between seeds of one method
@@ -88,7 +89,7 @@ def read_study(work_dirs: Sequence[Path], baseline: Optional[Path] = None,
     """Read the runs and find out who is who.
 
     Args:
-        work_dirs (Sequence[Path]): Work directories.
+        work_dirs (Sequence[Path]): Work directories, or folders of these.
         baseline (Path, optional): Work directory of the student alone.
         teacher (Path, optional): The teacher's work directory, or its
             checkpoint.
@@ -100,7 +101,8 @@ def read_study(work_dirs: Sequence[Path], baseline: Optional[Path] = None,
     teacher_run = Path(teacher) if teacher and Path(teacher).is_dir() else None
     if teacher and not Path(teacher).exists():
         raise FileNotFoundError(f'teacher {teacher} is neither a work directory nor a checkpoint')
-    given = [Path(p) for p in (*work_dirs, baseline, teacher_run) if p]
+    below = [run.path for work_dir in work_dirs for run in find_runs(work_dir)]
+    given = [*below, *(Path(p) for p in (baseline, teacher_run) if p)]
     paths = list({path.resolve(): path for path in given}.values())
     runs: Dict[Path, TrainedRun] = {}
     notes = []

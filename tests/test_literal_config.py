@@ -1,0 +1,46 @@
+"""A dumped config is read as data: the same as mmengine's, and never executed."""
+import math
+
+import pytest
+from mmengine.config import Config
+
+from ctkd_det.literal_config import parse_literals, read_literal_config
+from helpers import CONFIGS
+
+
+@pytest.mark.parametrize('name', ['shapes/ctkd.py', 'students/faster-rcnn_r18_fpn_1x_coco.py'])
+def test_a_dumped_config_is_what_mmengine_reads(tmp_path, name):
+    Config.fromfile(CONFIGS / name).dump(tmp_path / 'config.py')
+    ours = read_literal_config(tmp_path / 'config.py')
+    assert ours.to_dict() == Config.fromfile(tmp_path / 'config.py').to_dict()
+    assert isinstance(ours.model, dict) and ours.model.type
+
+
+def test_values_that_are_no_python_names(tmp_path):
+    values = {'a-b': {'0.conv': [1, (2.5, -3), {'x': None}]}, 'text': 'it\'s "so"\n', 'n': -1}
+    Config(dict(model=values, low=-1e-3, one=(1, ))).dump(tmp_path / 'config.py')
+    assert read_literal_config(tmp_path / 'config.py').to_dict() == dict(
+        model=values, low=-1e-3, one=(1, ))
+    floats = parse_literals('a = inf\nb = dict(c=[-inf, nan])')
+    assert floats['a'] == math.inf and floats['b']['c'][0] == -math.inf
+    assert math.isnan(floats['b']['c'][1])
+
+
+@pytest.mark.parametrize('text, said', [
+    ('import os\n', 'line 1 is no assignment'),
+    ('a = 1\nb = open("{mark}", "w")\n', 'line 2 holds "open('),
+    ('a = dict(b=[__import__("pathlib").Path("{mark}").touch()])', 'no plain value'),
+    ('a = [x for x in (1, 2)]', 'no plain value'),
+    ('a = dict(**{{}})', 'which is no plain value'),
+    ('a.b = 1', 'line 1 is no assignment'),
+    ('class A:\n    open("{mark}", "w")\n', 'line 1 is no assignment'),
+    ('a = ', 'invalid syntax'),
+    ('a = ' + '[' * 5000, ''),
+])
+def test_code_is_refused_and_not_executed(tmp_path, text, said):
+    file, mark = tmp_path / 'config.py', tmp_path / 'executed'
+    file.write_text(text.format(mark=mark))
+    with pytest.raises(ValueError, match='no config as mmengine dumps it') as raised:
+        read_literal_config(file)
+    assert said in str(raised.value) and str(file) in str(raised.value)
+    assert not mark.exists()

@@ -1,0 +1,100 @@
+"""What is read from a work directory as mmengine leaves it."""
+import json
+import os
+
+import pytest
+from mmengine.config import Config
+
+from ctkd_det.work_dir import WorkDir, WorkDirError, find_runs, read_scalars
+
+
+def start(folder, part, records=(), end='', **config):
+    """One start of a training, or of a test if it logs nothing."""
+    data = folder / part / 'vis_data'
+    data.mkdir(parents=True)
+    if records:
+        (data / 'scalars.json').write_text('\n'.join(map(json.dumps, records)) + '\n' + end)
+    Config(config).dump(data / 'config.py')
+    Config(config).dump(folder / 'mine.py')
+    (folder / part / f'{part}.log').touch()
+
+
+def test_parts_are_joined_and_the_later_one_counts(tmp_path):
+    start(tmp_path, '20260101_000000', [dict(loss=1.0, iter=s, step=s) for s in (1, 2, 3)],
+          end='{"loss": 0.')
+    start(tmp_path, '20260102_000000', [dict(loss=2.0, iter=s, step=s) for s in (3, 4)])
+    assert read_scalars(tmp_path)['loss'] == ([1, 2, 3, 4], [1.0, 1.0, 2.0, 2.0])
+
+
+def test_the_time_of_a_validation_is_not_that_of_an_iteration(tmp_path):
+    start(tmp_path, '20260101_000000', [
+        dict(lr=.1, time=0.5, iter=1, step=1), dict(lr=.1, time=0.5, iter=2, step=2),
+        {'coco/bbox_mAP': .1, 'time': 9.0, 'data_time': 8.0, 'step': 1}])
+    curves = read_scalars(tmp_path)
+    assert curves['time'] == ([1, 2], [0.5, 0.5]) and 'data_time' not in curves
+    assert curves['coco/bbox_mAP'] == ([1], [.1])
+
+
+def test_the_config_is_that_of_the_latest_training(tmp_path):
+    record = [dict(loss=1.0, step=1)]
+    start(tmp_path, '20260101_000000', record, work_dir='first')
+    start(tmp_path, '20260102_000000', record, work_dir='second')
+    start(tmp_path, '20260103_000000', work_dir='a test')
+    run = WorkDir(tmp_path)
+    assert run.config().work_dir == 'second' and run.config_name == 'mine'
+    assert run.log_file.name == '20260103_000000.log'
+
+
+def test_a_config_that_is_code_is_not_executed(tmp_path):
+    start(tmp_path, '20260101_000000', [dict(loss=1.0, step=1)])
+    (tmp_path / '20260101_000000' / 'vis_data' / 'config.py').write_text(
+        f'open({str(tmp_path / "executed")!r}, "w")')
+    with pytest.raises(WorkDirError, match='cannot be read.*was not executed'):
+        WorkDir(tmp_path).config()
+    assert not (tmp_path / 'executed').exists()
+
+
+def test_checkpoints(tmp_path):
+    run = WorkDir(tmp_path)
+    assert run.last_checkpoint is None and run.best_checkpoint is None and run.last_saved is None
+    for age, name in enumerate(('epoch_2.pth', 'epoch_10.pth', 'best_coco_bbox_mAP_epoch_2.pth')):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, ns=(age, age))
+    assert run.last_checkpoint.name == 'epoch_10.pth'
+    assert run.best_checkpoint.name == 'best_coco_bbox_mAP_epoch_2.pth'
+    (tmp_path / 'last_checkpoint').write_text('/elsewhere/epoch_2.pth\n')
+    assert run.last_saved == 'epoch_2.pth' and run.last_checkpoint == tmp_path / 'epoch_2.pth'
+    (tmp_path / 'last_checkpoint').write_text('/elsewhere/epoch_11.pth')  # deleted since
+    assert run.last_saved == 'epoch_11.pth' and run.last_checkpoint.name == 'epoch_10.pth'
+
+
+@pytest.mark.parametrize('visualizer, said', [
+    (dict(vis_backends=[dict(type='TensorboardVisBackend')]), 'TensorboardVisBackend alone.*'
+     "Add dict.type='LocalVisBackend'. to the config's visualizer.vis_backends"),
+    (dict(vis_backends=[dict(type='WandbVisBackend'), dict(type='MLflowVisBackend')]),
+     'WandbVisBackend, MLflowVisBackend alone'),
+    (dict(vis_backends=[dict(type='LocalVisBackend')]), 'has not logged anything yet'),
+    (None, 'no work directory of mmengine')])
+def test_why_there_are_no_curves(tmp_path, visualizer, said):
+    start(tmp_path, '20260101_000000', visualizer=visualizer)
+    with pytest.raises(WorkDirError, match=said):
+        WorkDir(tmp_path).scalars()
+
+
+def test_tensorboard_is_seen_without_a_config(tmp_path):
+    folder = tmp_path / '20260101_000000' / 'vis_data'
+    folder.mkdir(parents=True)
+    (folder / 'events.out.tfevents.1.host').touch()
+    with pytest.raises(WorkDirError, match='LocalVisBackend'):
+        WorkDir(tmp_path).scalars()
+
+
+def test_runs_are_found_one_level_down(tmp_path):
+    for name in ('a', 'b'):
+        start(tmp_path / name, '20260101_000000', [dict(loss=1.0, step=1)])
+    (tmp_path / 'empty').mkdir()
+    assert [run.path.name for run in find_runs(tmp_path)] == ['a', 'b']
+    assert [run.path.name for run in find_runs(tmp_path / 'a')] == ['a']
+    assert [run.path.name for run in find_runs(tmp_path / 'empty')] == ['empty']
+    with pytest.raises(FileNotFoundError, match='nowhere is no directory'):
+        find_runs(tmp_path / 'nowhere')
