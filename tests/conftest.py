@@ -1,5 +1,11 @@
 """Fixtures: data and teachers are made once per worker."""
+import functools
+import shutil
+import ssl
+import subprocess
 import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -30,6 +36,29 @@ def shapes(tmp_path_factory) -> Path:
 def teacher(tmp_path_factory) -> dict:
     """The detector's arguments for a teacher with random weights."""
     return helpers.make_teacher(tmp_path_factory.mktemp('teacher'))
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A folder behind an https server on this machine that is trusted, and its URL."""
+    if shutil.which('openssl') is None:
+        pytest.skip('needs openssl, which makes the certificate of a server')
+    certificate = tmp_path / 'certificate.pem'
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2',
+                    '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1',
+                    '-keyout', str(certificate) + '.key', '-out', str(certificate)],
+                   check=True, capture_output=True)
+    monkeypatch.setenv('SSL_CERT_FILE', str(certificate))
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    (tmp_path / 'www').mkdir()
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'www'))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, str(certificate) + '.key')
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield tmp_path / 'www', f'https://127.0.0.1:{server.server_port}'
+        server.shutdown()
 
 
 @pytest.fixture

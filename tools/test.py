@@ -3,11 +3,16 @@
 ``ctkd_det`` is imported first, so that mmcv-lite and current torch serve.
 """
 import runpy
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import ctkd_det  # noqa: F401
+from ctkd_det.compat.reading import CheckpointError
+from ctkd_det.models.teachers import TeacherError
 
 if __name__ == '__main__':
     tools = Path(find_spec('mmdet').origin).parent / '.mim' / 'tools'
-    runpy.run_path(str(tools / 'test.py'), run_name='__main__')
+    try:
+        runpy.run_path(str(tools / 'test.py'), run_name='__main__')
+    except (CheckpointError, TeacherError) as error:
+        sys.exit(f'test.py: {error}')

@@ -1,55 +1,52 @@
-"""Loading mmengine's checkpoints on torch >= 2.6, safely.
+"""Brings everything that mmengine loads to the one restricted way of reading.
 
 Since 2.6 ``torch.load`` unpickles tensors and plain containers only, and
 refuses mmengine's own checkpoints because of the ``HistoryBuffer`` objects
-(curves of the log) and numpy values in them. The few classes concerned are
-allowed here by name; everything else, code above all, stays refused.
+(curves of the log) and numpy values in them. Stand-ins are allowed under these
+names; everything else, code above all, stays refused.
 """
-import functools
-import pickle
+from typing import Any, Optional
 
 import mmengine.runner.checkpoint
-import numpy as np
-import torch
-from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
 
-# numpy 2 renamed numpy.core; files written by either must load under both
-_NUMPY_MODULES = ('numpy.core.multiarray', 'numpy._core.multiarray')
-_DTYPES = ('float64', 'float32', 'float16', 'int64', 'int32', 'int16', 'int8', 'uint8', 'bool')
-_HISTORY_METHODS = ('mean', 'max', 'min', 'current')
+from .contents import cleaned
+from .downloads import fetch
+from .reading import RESTRICTED, explained, read_checkpoint
+from .stand_ins import allow_stand_ins, restricted_getattr
+
+__all__ = ['allow_mmengine_checkpoints', 'read_checkpoint', 'restricted_getattr']
+
+
+_mmengines_loader = CheckpointLoader.load_checkpoint.__func__
 
 
 def allow_mmengine_checkpoints() -> None:
-    """Allow-list what an honest mmengine checkpoint contains.
+    """Load what an honest mmengine checkpoint contains, wherever mmengine loads one.
 
-    Before torch 2.6 loading is not restricted and nothing has to be allowed.
+    ``load_from``, resume, pretrained backbones, inference and every URL pass
+    mmengine's CheckpointLoader. Before torch 2.6 loading is not restricted.
     """
-    if torch.__version__ >= torch.torch_version.TorchVersion('2.6'):
-        torch.serialization.add_safe_globals(_safe_globals())
-        # torch.load restricts by default; what fetches from a URL still has to be told
-        mmengine.runner.checkpoint.load_url = functools.partial(
-            torch.hub.load_state_dict_from_url, weights_only=True)
+    if RESTRICTED:
+        allow_stand_ins()
+    mmengine.runner.checkpoint.load_url = load_url
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    CheckpointLoader.load_checkpoint = classmethod(_load_checkpoint)
 
 
-def _safe_globals() -> list:
-    numpy_functions = [np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]]
-    return [
-        HistoryBuffer, np.ndarray, np.dtype, *(type(np.dtype(name)) for name in _DTYPES),
-        *((function, f'{module}.{function.__name__}')
-          for module in _NUMPY_MODULES for function in numpy_functions),
-        # HistoryBuffer pickles its own methods as getattr(HistoryBuffer, name)
-        (restricted_getattr, 'builtins.getattr'),
-    ]
+def load_from_local(filename: str, map_location: Any) -> dict:
+    """What mmengine does with a path; the log calls it by the end of its name."""
+    return read_checkpoint(filename, map_location)
 
 
-def restricted_getattr(obj, name: str):
-    """``getattr`` for the four statistics of HistoryBuffer and nothing else.
+def load_url(url: str, model_dir: Optional[str] = None, map_location: Any = None,
+             progress: bool = True) -> dict:
+    """What mmengine does with a URL, those behind its own schemes among them."""
+    return read_checkpoint(fetch(url, model_dir, progress), map_location)
 
-    Raises:
-        pickle.UnpicklingError: for any other object or attribute.
-    """
-    if obj is HistoryBuffer and name in _HISTORY_METHODS:
-        return getattr(obj, name)
-    raise pickle.UnpicklingError(
-        f'the checkpoint asks for getattr({obj!r}, {name!r}), which is refused: '
-        'only the statistics of HistoryBuffer may be looked up')
+
+def _load_checkpoint(cls, filename: str, map_location: Any = None,
+                     logger: Any = 'current') -> dict:
+    """``CheckpointLoader.load_checkpoint``; a loader that others register is cleaned after."""
+    with explained(filename):
+        return cleaned(_mmengines_loader(cls, filename, map_location, logger))

@@ -32,12 +32,13 @@ def export(config: Path, checkpoint: Path, out: Path, ema: Optional[bool],
     load_package()
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from .student import export_student
     exported = export_student(config, checkpoint, out, ema, shape)
     table = Table('', 'student', show_header=False)
     for title, fact in exported.facts.items():
-        table.add_row(title, fact)
+        table.add_row(title, Text(fact))  # as it is: names of weights are the file's words
     Console().print(table)
     click.echo(exported.config)
     click.echo(exported.checkpoint)

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from ctkd_det.compat.reading import CheckpointError, read_checkpoint
 from ctkd_det.operations import flops, resize_shape
 from ctkd_det.version import __version__
 from .plain_config import plain_config
@@ -43,14 +44,14 @@ def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool
             None for that of the test pipeline.
 
     Raises:
-        click.ClickException: if the checkpoint is not of this config, or a
-            file would be written over one of those that were read.
+        click.ClickException: if the checkpoint is refused or not of this
+            config, or a file would be written over one of those that were read.
     """
     files = out / f'{config.stem}.py', out / f'{config.stem}.pth'
     if {f.resolve() for f in files} & {config.resolve(), checkpoint.resolve()}:
         raise click.ClickException(f'--out {out} would replace what it is made from')
     init_default_scope('mmdet')
-    source = torch.load(checkpoint, map_location='cpu')
+    source = _read(checkpoint)
     weights, averaged = choose_weights(source, ema)
     plain = plain_config(config)
     model = MODELS.build(plain.model).eval()
@@ -60,6 +61,13 @@ def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool
     torch.save(dict(state_dict={key: value.clone() for key, value in model.state_dict().items()},
                     meta=_meta(Config.fromfile(config), plain, source, averaged)), files[1])
     return Exported(*files, _facts(plain, model, shape, (checkpoint, files[1]), left_out, averaged))
+
+
+def _read(checkpoint: Path) -> dict:
+    try:
+        return read_checkpoint(checkpoint)
+    except CheckpointError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _meta(distilled: Config, plain: Config, source: dict, averaged: bool) -> dict:

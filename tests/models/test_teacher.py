@@ -1,9 +1,6 @@
 """A teacher that is not what the config says stops the program, with a reason."""
 import copy
-import functools
 import shutil
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -55,8 +52,8 @@ def test_no_file_given(teacher, nothing):
 
 def test_failed_download(teacher):
     # nothing listens on port 9 of this machine
-    with pytest.raises(TeacherError, match=r'http://127.0.0.1:9/t\.pth.*could not be downloaded'):
-        build_with(dict(teacher, teacher_ckpt='http://127.0.0.1:9/t.pth'))
+    with pytest.raises(TeacherError, match=r'https://127.0.0.1:9/t\.pth.*could not be downloaded'):
+        build_with(dict(teacher, teacher_ckpt='https://127.0.0.1:9/t.pth'))
 
 
 def test_truncated_file(teacher, tmp_path):
@@ -78,18 +75,6 @@ def test_code_is_refused_and_does_not_run(teacher, tmp_path, capsys):
     with pytest.raises(TeacherError, match=r'changed\.pth is refused.*print'):
         build_with(bad)
     assert 'this ran' not in capsys.readouterr().out
-
-
-@pytest.fixture
-def served(tmp_path, monkeypatch):
-    """A folder behind a web server on this machine; its URL."""
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
-    (tmp_path / 'www').mkdir()
-    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'www'))
-    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield tmp_path / 'www', f'http://127.0.0.1:{server.server_port}'
-        server.shutdown()
 
 
 def test_download(teacher, served):

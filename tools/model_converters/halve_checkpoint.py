@@ -6,7 +6,7 @@ import argparse
 
 import torch
 
-import ctkd_det  # noqa: F401  (lets torch read mmengine's checkpoints)
+from ctkd_det.compat.reading import CheckpointError, read_checkpoint
 
 
 def main() -> None:
@@ -14,7 +14,10 @@ def main() -> None:
     parser.add_argument('source', help='checkpoint of a training')
     parser.add_argument('target', help='file to write')
     args = parser.parse_args()
-    checkpoint = torch.load(args.source, map_location='cpu')
+    try:
+        checkpoint = read_checkpoint(args.source)
+    except (FileNotFoundError, CheckpointError) as error:
+        parser.error(str(error))
     # vectors, the statistics of batch normalisation among them, stay as they are
     weights = {key: value.half() if value.is_floating_point() and value.dim() > 1 else value
                for key, value in checkpoint['state_dict'].items()}

@@ -1,11 +1,11 @@
 """Loading a teacher's checkpoint strictly, and saying clearly what is wrong with it."""
 import os.path as osp
-import pickle
 from typing import Optional, Tuple
-from urllib.error import URLError
 
 from mmengine.runner import CheckpointLoader
 from torch import nn
+
+from ...compat.reading import CheckpointError
 
 
 class TeacherError(RuntimeError):
@@ -47,28 +47,14 @@ def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
 
 def _read(filename: str) -> dict:
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
+        return CheckpointLoader.load_checkpoint(filename, map_location='cpu')
     except FileNotFoundError:
         raise FileNotFoundError(
             f'teacher_ckpt {filename} does not exist (working directory: {osp.abspath(".")}). '
             'Train the teacher first, or download one: mim download mmdet --config '
             'faster-rcnn_r101_fpn_2x_coco --dest checkpoints') from None
-    except URLError as error:
-        raise TeacherError(
-            f'teacher_ckpt {filename} could not be downloaded ({error}). Fetch it where there '
-            'is a network and give its path instead.') from error
-    except pickle.UnpicklingError as error:
-        raise TeacherError(
-            f'teacher_ckpt {filename} is refused: it is damaged, or contains more than weights '
-            f'and log values, which could run code when loaded. {_first_line(error)}') from error
-    except Exception as error:  # bytes that are no checkpoint fail in any way there is
-        raise TeacherError(
-            f'teacher_ckpt {filename} cannot be read, it is probably truncated or not a '
-            f'checkpoint: {_first_line(error)}') from error
-    if not isinstance(checkpoint, dict):
-        raise TeacherError(f'teacher_ckpt {filename} holds a {type(checkpoint).__name__}, '
-                           'not a dictionary of weights')
-    return checkpoint
+    except CheckpointError as error:
+        raise TeacherError(f'teacher_ckpt {error}') from None
 
 
 def classes_of_checkpoint(checkpoint: dict) -> Optional[Tuple[str, ...]]:
@@ -76,11 +62,3 @@ def classes_of_checkpoint(checkpoint: dict) -> Optional[Tuple[str, ...]]:
     meta = checkpoint.get('meta', {})
     classes = meta.get('dataset_meta', {}).get('classes') or meta.get('CLASSES')
     return tuple(classes) if classes else None
-
-
-def _first_line(error: Exception) -> str:
-    """torch's message without its advice to load the file unsafely."""
-    for line in str(error).splitlines():
-        if 'Unsupported' in line or 'GLOBAL' in line or 'refused' in line:
-            return line.strip()
-    return (str(error).splitlines() or [''])[0]

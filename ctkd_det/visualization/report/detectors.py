@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from ...compat.reading import CheckpointError
 from ...configs import imported_modules, read_config
 from ...models.distilled_config import plain_model
 from ...models.teachers.checkpoint import classes_of_checkpoint
@@ -58,6 +59,8 @@ class Detector:
                 raise RuntimeError(f'{len(keys.missing_keys)} weights are missing, '
                                    f'{keys.missing_keys[0]} among them')
             model.dataset_meta = dict(classes=classes_of_checkpoint(checkpoint))
+        except CheckpointError as error:
+            raise Missing(f'{self.name} is left out: {error}.') from error
         except Exception as error:  # a user's model may fail in any way there is
             raise Missing(f'{self.name} could not be built from {self.checkpoint} '
                           f'({first_line(error)}).') from error

@@ -1,0 +1,89 @@
+"""What of a checkpoint's content is handed on: values, nothing that runs or is run."""
+import pickle
+from typing import Any, Set, Union
+
+import numpy as np
+from torch import Tensor
+
+from .stand_ins import StoredArray, StoredDtype, StoredHistory
+
+# Texts that others run as Python: mmengine's Runner when it resumes (meta.config, which only
+# mmdet 2.x has written), mmengine's and mmdet's inferencers (the other two)
+CODE_TEXTS = (('meta', 'config'), ('meta', 'cfg'), ('message_hub', 'runtime_info', 'cfg'))
+_DICTIONARIES = ('state_dict', 'meta', 'message_hub')
+
+
+def cleaned(checkpoint: Any) -> dict:
+    """A checkpoint as values, without the texts that would be run.
+
+    The stand-ins for numpy's classes become plain arrays. A config's text is
+    dropped, because running it is running the file: even one that only holds
+    values may name any function as a ``type``.
+
+    Args:
+        checkpoint: What torch has loaded; it is changed in place.
+
+    Returns:
+        dict: The same checkpoint.
+
+    Raises:
+        pickle.UnpicklingError: if it is no dictionary of weights, or holds
+            functions or classes.
+    """
+    if not isinstance(checkpoint, dict):
+        raise pickle.UnpicklingError(
+            f'it holds a {type(checkpoint).__name__}, not a dictionary of weights')
+    _plain(checkpoint, set())
+    for key in _DICTIONARIES:
+        if not isinstance(checkpoint.get(key, {}), dict):
+            raise pickle.UnpicklingError(
+                f'its {key} is a {type(checkpoint[key]).__name__}, not a dictionary')
+    for key in checkpoint.get('state_dict', checkpoint):
+        # names end in messages and on terminals, which obey control characters
+        if not isinstance(key, str) or not key.isprintable():
+            raise pickle.UnpicklingError(f'{ascii(key)} is no name of a weight')
+    for *path, name in CODE_TEXTS:
+        place = checkpoint
+        for key in path:
+            place = place.get(key, {})
+            if not isinstance(place, dict):
+                place = {}
+        place.pop(name, None)
+    return checkpoint
+
+
+def _plain(value: Any, seen: Set[int]) -> Any:
+    """The value with plain arrays in place of stand-ins; containers are changed in place."""
+    if isinstance(value, StoredArray):
+        return np.array(value)
+    if isinstance(value, StoredDtype):
+        return value.dtype
+    if callable(value) or isinstance(value, StoredHistory):
+        raise pickle.UnpicklingError(
+            f'it holds {getattr(value, "__name__", type(value).__name__)} itself, '
+            'which is no value')
+    if type(value) is tuple:
+        return tuple(_plain(item, seen) for item in value)
+    if isinstance(value, (dict, list, set, Tensor)) and id(value) not in seen:
+        seen.add(id(value))
+        _clean_inside(value, seen)
+    return value
+
+
+def _clean_inside(value: Union[dict, list, set, Tensor], seen: Set[int]) -> None:
+    if isinstance(value, list):
+        value[:] = [_plain(item, seen) for item in value]
+    elif isinstance(value, dict):
+        for key in list(value):
+            _plain(key, seen)
+            value[key] = _plain(value[key], seen)
+        # a file may set attributes, methods among them; torch saves and reads this one
+        attributes = getattr(value, '__dict__', {})
+        metadata = _plain(attributes.get('_metadata'), seen)
+        attributes.clear()
+        if metadata is not None:
+            value._metadata = metadata
+    else:
+        for item in value if isinstance(value, set) else (
+                *vars(value).values(), value._backward_hooks):
+            _plain(item, seen)

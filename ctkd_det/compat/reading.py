@@ -1,0 +1,133 @@
+"""Reads a checkpoint: restricted, checked for damage, with a reason that names the file.
+
+The one function that all of ours read checkpoints with; mmengine's loader is
+brought to it, too, in :mod:`.checkpoints`.
+"""
+import pickle
+import re
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator, Optional, Union
+
+import torch
+
+from .contents import cleaned
+from .stand_ins import allow_stand_ins
+
+# since then torch restricts what a file may contain, and can be told what else to allow
+RESTRICTED = torch.__version__ >= torch.torch_version.TorchVersion('2.6')
+_TORCH_OPTIONS = dict(weights_only=True) if RESTRICTED else {}
+
+
+class CheckpointError(pickle.UnpicklingError, RuntimeError):
+    """A checkpoint is refused or cannot be read; the message names it and the reason.
+
+    It is both errors that torch raises for such files, for those who expect these.
+    """
+
+
+def read_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
+    """Read a checkpoint of torch or mmengine without running anything in it.
+
+    Args:
+        path (str | Path): The file.
+        map_location: As for ``torch.load``. Defaults to 'cpu'.
+
+    Returns:
+        dict: Its values, see :func:`~ctkd_det.compat.contents.cleaned`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        CheckpointError: if it is damaged, no checkpoint, or contains more than
+            values. Before torch 2.6 the last is not checked.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} can not be found.')
+    try:
+        fault = find_fault(path)
+    except OSError as error:
+        raise CheckpointError(f'{path} cannot be read: {error.strerror}') from None
+    if fault:
+        raise CheckpointError(f'{path} {fault}')
+    if RESTRICTED:
+        allow_stand_ins()  # another package may have allowed more since
+    with explained(path):
+        try:
+            return cleaned(torch.load(path, map_location=map_location, **_TORCH_OPTIONS))
+        except (pickle.UnpicklingError, torch.cuda.OutOfMemoryError):
+            raise
+        except Exception as error:  # bytes that are no checkpoint fail in any way there is
+            guess = '' if zipfile.is_zipfile(path) else (
+                ' it is probably truncated or not a checkpoint:')
+            raise CheckpointError(f'{path} cannot be read,{guess} {_short(error)}') from None
+
+
+@contextmanager
+def explained(name: Union[str, Path]) -> Iterator[None]:
+    """Turn torch's refusal into a :class:`CheckpointError` that names the file.
+
+    Torch's own message goes on to say how to load the file all the same.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f'{name} is refused: it is damaged, or contains more than weights and log values, '
+            f'which could run code when loaded: {_short(error.__context__ or error)}') from None
+
+
+def find_fault(path: Path) -> Optional[str]:
+    """What is wrong with a file before anything in it is interpreted.
+
+    A file that torch saves is an archive with a checksum for each tensor, which
+    torch itself does not compare. Older formats have none.
+
+    Returns:
+        str or None: The end of a sentence that begins with the file's name.
+    """
+    with open(path, 'rb') as file:
+        start = file.read(512)
+    if not start:
+        return 'is empty'
+    if not start.strip(b'\0'):
+        return 'begins with zeros: it was not written to its end'
+    if start.startswith(b'version https://git-lfs'):
+        return 'is a pointer of Git LFS, not the file itself; "git lfs pull" fetches that'
+    if start.lstrip().startswith(b'<'):
+        return 'is a web page, not a checkpoint: what was downloaded is a message in HTML or XML'
+    if start.startswith(b'PK'):
+        return _fault_of_archive(path)
+    if start[257:262] == b'ustar':
+        return ('is in the tar format of 2017, which torch cannot load restricted; load it where '
+                'you trust it, and save it anew')
+    return None
+
+
+def _fault_of_archive(path: Path) -> Optional[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [Path(name).name for name in archive.namelist()]
+            if 'constants.pkl' in names:
+                return 'is a TorchScript archive, which is code, not a checkpoint'
+            if 'data.pkl' not in names:
+                return 'is a zip archive, but none that torch.save writes'
+            if sum(record.file_size for record in archive.infolist()) > path.stat().st_size:
+                return 'is refused: it claims to hold more bytes than it has'
+            damaged = archive.testzip()
+    except Exception as error:  # bytes that are no archive fail in any way there is
+        return f'is truncated or damaged: {_short(error)}'
+    return damaged and f'is damaged: its part {damaged!r} does not agree with its checksum'
+
+
+def _short(error: BaseException) -> str:
+    """The first line of an error, without torch's advice to switch the restriction off."""
+    text = next(iter(str(error).splitlines()), '') or type(error).__name__
+    asked = re.search(r'GLOBAL (\S+)', text)
+    if asked:
+        text = f'it asks for {asked.group(1)}'
+    text = re.split(r'In PyTorch 2\.6|Please |Re-running', text)[0].strip()
+    return ''.join(c if c.isprintable() else '?' for c in text)[:300]

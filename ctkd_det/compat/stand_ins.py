@@ -1,0 +1,203 @@
+"""What torch's restricted unpickler finds under the names that mmengine's checkpoints use.
+
+The unpickler calls what it is allowed with any arguments a file gives, and
+sets any state. With numpy's real constructors a file can forge pointers
+(``ndarray((1,), dtype('O'), buffer=...)``, or a data type whose flags say that
+its numbers are references); HistoryBuffer's real ``__setstate__`` writes into
+a dictionary of functions that the whole class shares. Each stand-in accepts
+exactly what an honest file asks for, numpy 1 or 2, and refuses the rest.
+"""
+import math
+import pickle
+from typing import Any, Callable, Union
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+_PLAIN_TYPES = frozenset(
+    ('b1', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8', 'c8', 'c16'))
+_MOST_DIMENSIONS = 32
+_HISTORY_METHODS = ('mean', 'max', 'min', 'current')
+
+
+class StoredDtype:
+    """``numpy.dtype(code, align, copy)``, for plain numbers only, as numpy saves them.
+
+    Attributes:
+        dtype (numpy.dtype): The real one; a file cannot reach it.
+
+    Raises:
+        pickle.UnpicklingError: for any other type of data, and any other state
+            than a byte order.
+    """
+
+    def __new__(cls, *args: Any) -> 'StoredDtype':
+        code = args[0] if args else None
+        if type(code) is not str or code not in _PLAIN_TYPES or args[1:] != (False, True):
+            raise _refused(f'numpy.dtype{args!r}', 'only plain numbers may be loaded')
+        stored = super().__new__(cls)
+        stored.dtype = np.dtype(code)
+        return stored
+
+    def __setstate__(self, state: tuple) -> None:
+        # (version, byte order, and what structured, sub-array and flexible types have besides)
+        if type(state) is not tuple or state[2:] != (None, None, None, -1, -1, 0) or (
+                state[1] not in ('<', '>', '|', '=')):
+            raise _refused('a numpy.dtype with more than a byte order', 'it is no plain number')
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+    def __reduce__(self) -> Union[str, tuple]:
+        return self.dtype.__reduce__()
+
+
+class StoredArray(np.ndarray):
+    """``numpy.ndarray`` as ``_reconstruct`` makes it: empty, and filled once, from bytes.
+
+    :func:`~ctkd_det.compat.contents.cleaned` replaces it by a plain array; one
+    that is saved again becomes a plain array, too.
+
+    Raises:
+        pickle.UnpicklingError: for any other state than a shape, a
+            :class:`StoredDtype` and exactly as many bytes as they need.
+    """
+
+    def __new__(cls, *args: Any) -> 'StoredArray':
+        if args:
+            raise _refused('numpy.ndarray with arguments', 'it could reach other memory')
+        return super().__new__(cls, (0, ), np.int8)
+
+    def __setstate__(self, state: tuple) -> None:
+        if type(state) is not tuple or len(state) != 5 or getattr(self, '_filled', False):
+            # filling it twice would free memory that a tensor may share
+            raise _refused('an array with an unknown state', 'numpy does not save such a one')
+        _, shape, stored, fortran, data = state
+        if type(stored) is not StoredDtype or type(data) is not bytes or not _fits(
+                shape, stored.dtype.itemsize, len(data)):
+            raise _refused('an array of another size than its numbers have',
+                           'it would reach other memory')
+        super().__setstate__((1, shape, stored.dtype, fortran is True, data))
+        self._filled = True
+
+    def __reduce__(self) -> Union[str, tuple]:
+        return np.array(self).__reduce__()
+
+
+def _fits(shape: Any, itemsize: int, num_bytes: int) -> bool:
+    if type(shape) is not tuple or len(shape) > _MOST_DIMENSIONS or not all(
+            type(n) is int and n >= 0 for n in shape):
+        return False
+    # an empty array may still have other sides, as long as numpy can count them
+    return (math.prod(shape) * itemsize == num_bytes
+            and math.prod(max(n, 1) for n in shape) * itemsize < 2**48)
+
+
+def reconstruct(subtype: type, shape: tuple, code: bytes) -> StoredArray:
+    """``_reconstruct``, which makes the empty array that its state then fills.
+
+    Raises:
+        pickle.UnpicklingError: if anything else is asked for.
+    """
+    if subtype is not StoredArray or shape != (0, ) or code != b'b':
+        raise _refused(f'an array of shape {shape!r}', 'numpy makes an empty one first')
+    return StoredArray()
+
+
+def scalar(stored: StoredDtype, data: bytes) -> np.generic:
+    """``multiarray.scalar``, a number from its bytes.
+
+    Raises:
+        pickle.UnpicklingError: if the bytes are not those of one plain number.
+    """
+    if type(stored) is not StoredDtype or type(data) is not bytes or (
+            len(data) != stored.dtype.itemsize):
+        raise _refused('a number of another size than its type has', 'it is no plain number')
+    return np.frombuffer(data, stored.dtype)[0]
+
+
+def empty_bytes(*args: Any) -> bytes:
+    """``bytes()``, as the content of an empty array is saved.
+
+    Raises:
+        pickle.UnpicklingError: if there are arguments, a size for instance.
+    """
+    if args:
+        raise _refused(f'bytes{args!r}', 'content is not saved like that')
+    return b''
+
+
+class StoredHistory(HistoryBuffer):
+    """HistoryBuffer of two curves. The statistics a file names are left unread.
+
+    mmengine's class enters them into a dictionary that all buffers share, from
+    which every later line of the log calls them.
+
+    Raises:
+        pickle.UnpicklingError: if its state is not two curves of one length.
+    """
+
+    def __new__(cls) -> 'StoredHistory':
+        buffer = super().__new__(cls)
+        HistoryBuffer.__init__(buffer)
+        return buffer
+
+    def __setstate__(self, state: dict) -> None:
+        values, counts, most = map(
+            state.get, ('_log_history', '_count_history', 'max_length')) if (
+                type(state) is dict) else (None, None, None)
+        if not (type(values) is type(counts) is StoredArray and values.ndim == 1
+                and values.shape == counts.shape and type(most) is int and most > 0):
+            raise _refused('a HistoryBuffer with an unknown state', 'it is not two curves')
+        self._log_history, self._count_history = np.array(values), np.array(counts)
+        self.max_length = most
+        self.__class__ = HistoryBuffer
+
+
+def restricted_getattr(obj: Any, name: str) -> Callable:
+    """``getattr`` for the four statistics of HistoryBuffer and nothing else.
+
+    Raises:
+        pickle.UnpicklingError: for any other object or attribute.
+    """
+    if (obj is StoredHistory or obj is HistoryBuffer) and name in _HISTORY_METHODS:
+        return getattr(HistoryBuffer, name)
+    raise _refused(f'getattr({obj!r}, {name!r})',
+                   'only the statistics of HistoryBuffer may be looked up')
+
+
+def _refused(what: str, why: str) -> pickle.UnpicklingError:
+    return pickle.UnpicklingError(f'it asks for {what}, which is refused: {why}')
+
+
+# numpy 2 renamed numpy.core; files written by either must load under both
+STAND_INS = {
+    'numpy.ndarray': StoredArray,
+    'numpy.dtype': StoredDtype,
+    'numpy.core.multiarray._reconstruct': reconstruct,
+    'numpy._core.multiarray._reconstruct': reconstruct,
+    'numpy.core.multiarray.scalar': scalar,
+    'numpy._core.multiarray.scalar': scalar,
+    'mmengine.logging.history_buffer.HistoryBuffer': StoredHistory,
+    # HistoryBuffer pickles its own methods as getattr(HistoryBuffer, name)
+    'builtins.getattr': restricted_getattr,
+    'builtins.bytes': empty_bytes,
+}
+
+
+def allow_stand_ins() -> None:
+    """Let torch find the stand-ins, and nothing else under their names.
+
+    Other packages allow numpy's real classes, and which of two under one name
+    torch takes is a matter of chance.
+    """
+    others = [allowed for allowed in torch.serialization.get_safe_globals()
+              if _name(allowed) not in STAND_INS]
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(
+        others + [(stand_in, name) for name, stand_in in STAND_INS.items()])
+
+
+def _name(allowed: Any) -> str:
+    """The name under which a file asks for what is allowed."""
+    return allowed[1] if isinstance(allowed, tuple) else (
+        f'{allowed.__module__}.{allowed.__qualname__}')

@@ -1,0 +1,175 @@
+"""Only values come out of a checkpoint; a damaged file is refused by name."""
+import random
+import shutil
+import tarfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+import ctkd_det  # noqa: F401
+from ctkd_det.compat.reading import CheckpointError, read_checkpoint
+
+pytestmark = pytest.mark.skipif(
+    torch.__version__ < torch.torch_version.TorchVersion('2.6'),
+    reason='torch restricts loading since 2.6')
+
+
+def saved(content, path: Path, **options) -> Path:
+    torch.save(content, path, **options)
+    return path
+
+
+@pytest.mark.parametrize('zipped', [True, False], ids=['zip', 'legacy'])
+def test_what_a_training_saves_comes_back_as_it_was(zipped, tmp_path):
+    """The values of mmengine's Runner, and random states, with the classes they had."""
+    rng = np.random.RandomState(3)
+    weights = OrderedDict(w=torch.rand(2, 2))
+    weights._metadata = OrderedDict({'': dict(version=2)})
+    content = dict(
+        state_dict=weights, log=HistoryBuffer([1.0, 4.0], [1, 1]), empty_log=HistoryBuffer(),
+        fortran=np.arange(6.).reshape(2, 3).T, big_endian=np.arange(3, dtype='>f4'),
+        empty=np.zeros((0, 4), np.int64), number=np.array(3.0), yes=np.bool_(True),
+        complex=np.complex64(1j), dtype=np.dtype('>i2'), torch_dtype=torch.float16,
+        numpy_state=rng.get_state(), generator=np.random.default_rng(1).bit_generator.state,
+        python_state=random.getstate(), torch_state=torch.get_rng_state(), names={'a', 'b'})
+    path = saved(content, tmp_path / 'a.pth', _use_new_zipfile_serialization=zipped)
+    found = read_checkpoint(path)
+    assert found.keys() == content.keys() and found['state_dict']._metadata[''] == dict(version=2)
+    for name in ('fortran', 'big_endian', 'empty', 'number'):
+        assert type(found[name]) is np.ndarray and found[name].flags.writeable
+        # numpy itself loads other byte orders as its own
+        np.testing.assert_array_equal(
+            found[name], content[name].astype(content[name].dtype.newbyteorder('=')), strict=True)
+    for name in ('yes', 'complex', 'dtype', 'torch_dtype', 'generator', 'python_state', 'names'):
+        assert found[name] == content[name] and type(found[name]) is type(content[name])
+    other = np.random.RandomState()
+    other.set_state(found['numpy_state'])
+    assert other.randint(1 << 30) == rng.randint(1 << 30)
+    assert torch.equal(found['torch_state'], content['torch_state'])
+    assert type(found['log']) is HistoryBuffer and len(found['empty_log'].data[0]) == 0
+    found['log'].update(7)
+    assert found['log'].mean() == 4.0 and type(found['log'].data[0]) is np.ndarray
+    # what was loaded is saved as numpy's own again
+    torch.save(found, tmp_path / 'again.pth')
+    assert read_checkpoint(tmp_path / 'again.pth')['log'].mean() == 4.0
+
+
+def test_arrays_that_torch_alone_has_loaded_are_saved_as_numpys(tmp_path):
+    saved(dict(a=np.arange(3.), d=np.dtype('f4')), tmp_path / 'a.pth')
+    saved(torch.load(tmp_path / 'a.pth'), tmp_path / 'b.pth')
+    assert b'ctkd_det' not in (tmp_path / 'b.pth').read_bytes()
+    assert read_checkpoint(tmp_path / 'b.pth')['a'].tolist() == [0, 1, 2]
+
+
+def test_texts_that_would_be_run_are_dropped(tmp_path):
+    path = saved(dict(
+        state_dict={}, meta=dict(config='a', cfg='b', epoch=3, dataset_meta=dict(classes=('c', ))),
+        message_hub=dict(runtime_info=OrderedDict(cfg='d', seed=1))), tmp_path / 'a.pth')
+    for found in (read_checkpoint(path), CheckpointLoader.load_checkpoint(str(path))):
+        assert found['meta'] == dict(epoch=3, dataset_meta=dict(classes=('c', )))
+        assert found['message_hub'] == dict(runtime_info=dict(seed=1))
+
+
+def test_methods_of_a_dictionary_stay_its_own(tmp_path):
+    weights = OrderedDict(w=torch.zeros(1))
+    weights.copy = 'not a method'
+    found = read_checkpoint(saved(dict(state_dict=weights), tmp_path / 'a.pth'))
+    assert found['state_dict'].copy().keys() == {'w'}
+
+
+def test_a_file_enters_nothing_into_the_statistics_all_buffers_share(tmp_path):
+    before = dict(HistoryBuffer._statistics_methods)
+    buffer = HistoryBuffer([1.0], [1])
+    buffer.__dict__['statistics_methods'] = 'x'
+
+    class Hostile:
+        def __reduce__(self):
+            return HistoryBuffer, (), dict(buffer.__dict__, mean='no method',
+                                           statistics_methods=dict(mean=1, other=torch.Tensor))
+
+    found = read_checkpoint(saved(dict(log=Hostile()), tmp_path / 'a.pth'))
+    assert HistoryBuffer._statistics_methods == before
+    assert found['log'].mean() == 1.0 and vars(found['log']).keys() == {
+        '_log_history', '_count_history', 'max_length'}
+
+
+def test_what_another_package_allows_under_numpys_names_is_not_taken(tmp_path):
+    allowed = torch.serialization.get_safe_globals()
+    try:
+        torch.serialization.add_safe_globals([np.ndarray, np.dtype])
+
+        class Forged:
+            def __reduce__(self):
+                return np.ndarray, ((1, ), 'f8', b'12345678')
+
+        with pytest.raises(CheckpointError, match='numpy.ndarray with arguments'):
+            read_checkpoint(saved(dict(a=Forged()), tmp_path / 'a.pth'))
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed)
+
+
+WEIGHTS = dict(state_dict=dict(w=torch.arange(1000.)))
+
+
+def flipped(content: bytes) -> bytes:
+    """One bit of a weight is another."""
+    place = content.index(WEIGHTS['state_dict']['w'].numpy().tobytes()) + 2001
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1:]
+
+
+@pytest.mark.parametrize('damage, reason', [
+    (lambda c: b'', 'is empty'), (flipped, 'does not agree with its checksum'),
+    (lambda c: c[:len(c) // 2], 'truncated'), (lambda c: c[:-3], 'truncated'),
+    (lambda c: c[:100], 'truncated'), (lambda c: bytes(1000), 'begins with zeros'),
+    (lambda c: b'version https://git-lfs.github.com/spec/v1\noid sha256:1\n', 'git lfs pull'),
+    (lambda c: b'\n<!DOCTYPE html><html>404</html>', 'web page'),
+    (lambda c: b'just a text', 'not a checkpoint')],
+    ids=['empty', 'flipped', 'half', 'end', 'head', 'zeros', 'lfs', 'page', 'text'])
+def test_a_damaged_file_is_refused_by_name(damage, reason, tmp_path):
+    path = saved(WEIGHTS, tmp_path / 'whole.pth')
+    (tmp_path / 'bad.pth').write_bytes(damage(path.read_bytes()))
+    for read in (read_checkpoint, CheckpointLoader.load_checkpoint):
+        with pytest.raises(CheckpointError, match=rf'bad\.pth .*{reason}') as error:
+            read(str(tmp_path / 'bad.pth'))
+        assert len(str(error.value).splitlines()) == 1 and 'weights_only' not in str(error.value)
+
+
+def test_truncated_legacy_files_are_refused(tmp_path):
+    path = saved(WEIGHTS, tmp_path / 'whole.pth', _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    for length in (20, 200, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(CheckpointError, match=r'whole\.pth'):
+            read_checkpoint(path)
+
+
+def test_other_archives_are_refused(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), tmp_path / 'script.pth')
+    with tarfile.open(tmp_path / 'old.pth', 'w') as archive:
+        archive.add(__file__, 'pickle')
+    shutil.make_archive(str(tmp_path / 'any'), 'zip', Path(__file__).parent)
+    for name, reason in (('script.pth', 'TorchScript'), ('old.pth', 'tar format'),
+                         ('any.zip', 'none that torch.save writes')):
+        with pytest.raises(CheckpointError, match=f'{name} .*{reason}'):
+            read_checkpoint(tmp_path / name)
+
+
+@pytest.mark.parametrize('content, reason', [
+    ([torch.zeros(1)], 'holds a list'), (dict(state_dict=[1]), 'its state_dict is a list'),
+    (dict(meta='text'), 'its meta is a str'), (dict(state_dict={'\x1b[2J': 1}), 'x1b'),
+    (dict(state_dict={3: 1}), '3 is no name of a weight')])
+def test_other_contents_are_refused(content, reason, tmp_path):
+    with pytest.raises(CheckpointError, match=rf'a\.pth .*{reason}') as error:
+        CheckpointLoader.load_checkpoint(str(saved(content, tmp_path / 'a.pth')))
+    assert str(error.value).isprintable()
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(FileNotFoundError, match=r'nowhere\.pth'):
+        read_checkpoint('nowhere.pth')
