@@ -55,6 +55,15 @@ def test_what_cannot_be_compared_is_refused_with_both_shapes(student, teacher):
     assert f'[{student}]' in str(error.value) and f'[{teacher}]' in str(error.value)
 
 
+def test_each_stage_of_a_cascade_has_its_own_adapter():
+    loss = FitNetLoss([4, 5], [8, 5], source='roi')
+    assert [type(a) for a in loss.adapters] == [nn.Linear, nn.Identity]
+    s, t = torch.randn(3, 5), torch.randn(3, 5)
+    torch.testing.assert_close(loss(s, t, stage=1), (s - t).square().mean())
+    with pytest.raises(ValueError, match='widths 4'):
+        loss(s, t)
+
+
 def test_rois_have_no_levels():
     with pytest.raises(ValueError, match='no levels'):
         SPLoss(levels=(0, ))
@@ -138,14 +147,14 @@ class TestCRD:
 
     def test_the_background_does_not_swamp_the_pool(self):
         labels = torch.tensor([0, 1, 2] + [7] * 20)
-        negatives = self.make()._negatives(labels, None)
+        negatives = self.make()._negatives(0, labels, None)
         assert negatives[0, 3:].sum() == 3 and negatives[0, 1:3].all() and not negatives[0, 0]
         assert torch.equal(negatives[3:].sum(1), torch.full((20, ), 3))
 
     def test_what_overlaps_is_no_negative(self):
         rois = torch.tensor([[0., 0, 0, 10, 10], [0., 0, 0, 10, 9], [0., 5, 5, 30, 30],
                              [1., 0, 0, 10, 10]])
-        negatives = self.make()._negatives(torch.arange(4), rois)
+        negatives = self.make()._negatives(0, torch.arange(4), rois)
         expected = ~torch.eye(4, dtype=torch.bool)
         expected[0, 1] = expected[1, 0] = False  # the last one lies in another image
         assert torch.equal(negatives, expected)
@@ -154,14 +163,14 @@ class TestCRD:
         loss = self.make(queue_size=5)
         s, t = torch.randn(3, 5), torch.randn(3, 6)
         loss(s, t, labels=torch.tensor([0, 0, 1])).backward()
-        assert loss.queue_labels.tolist() == [0, 0, 1, -1, -1]
+        assert loss.queue_labels.tolist() == [[0, 0, 1, -1, -1]]
         loss(s, t, labels=torch.tensor([2, 2, 2])).backward()
-        assert loss.queue_labels.tolist() == [2, 2, 2, 0, 0]
-        negatives = loss._negatives(torch.tensor([0, 2]), None)
+        assert loss.queue_labels.tolist() == [[2, 2, 2, 0, 0]]
+        negatives = loss._negatives(0, torch.tensor([0, 2]), None)
         assert negatives[:, 2:].tolist() == [[True] * 3 + [False] * 2, [False] * 3 + [True] * 2]
         loss.eval()
         loss(s, t, labels=torch.tensor([3, 3, 3]))
-        assert loss.queue_labels.tolist() == [2, 2, 2, 0, 0]
+        assert loss.queue_labels.tolist() == [[2, 2, 2, 0, 0]]
 
     def test_each_embedding_learns_as_an_anchor_only(self):
         loss = self.make()

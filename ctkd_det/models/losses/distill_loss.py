@@ -18,7 +18,12 @@ class DistillLoss(nn.Module):
 
     Raises:
         ValueError: if the weight is out of its range.
+
+    Attributes:
+        source (str): What is compared: 'logits', the maps of the 'neck', or
+            'roi', the features that a two-stage detector classifies.
     """
+    source = 'logits'
 
     def __init__(self, loss_weight: float = 1.0, window: Optional[dict] = None) -> None:
         super().__init__()

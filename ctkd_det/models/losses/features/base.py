@@ -20,14 +20,17 @@ Maps = Union[Tensor, Sequence[Optional[Tensor]]]
 class FeatureLoss(DistillLoss):
     """Base of the feature losses: levels, widths, sizes and the sum over levels.
 
-    Subclasses implement :meth:`compare`, the loss of one level.
+    Subclasses implement :meth:`compare`, the loss of one level, or of the RoIs
+    of one stage.
 
     Args:
         student_channels (int | Sequence[int], optional): Width of the
             student's features, of each map that it will get. One number
-            stands for every level in ``levels``. A detector fills it in.
+            stands for every level in ``levels``. Of RoI features one number,
+            or one for each stage of a cascade, whose features have nothing in
+            common. A detector fills it in.
         teacher_channels (int | Sequence[int], optional): The teacher's, of
-            the same levels.
+            the same levels or stages.
         loss_weight (float): Factor of the whole loss, at least 0. With 0 the
             loss is inactive: it costs nothing. Defaults to 1.
         levels (Sequence[int], optional): Which of the maps are compared; the
@@ -48,8 +51,8 @@ class FeatureLoss(DistillLoss):
         source (str): 'neck', maps (B, C, H, W) of several levels, or 'roi',
             (N, D), what the classifier of a two-stage detector receives.
         adapters (nn.ModuleList): What brings the student's features to the
-            teacher's width, one a level; ``nn.Identity`` where the widths
-            agree. Trained with the student, dropped by an export.
+            teacher's width, one a level or stage; ``nn.Identity`` where the
+            widths agree. Trained with the student, dropped by an export.
     """
     source = 'neck'
     # what else `forward` takes by name, for a detector to provide
@@ -71,8 +74,9 @@ class FeatureLoss(DistillLoss):
         if unknown:
             raise TypeError(f'{name} does not take {", ".join(sorted(unknown))}')
         super().__init__(loss_weight, window)
-        if self.source == 'roi' and levels is not None:
-            raise ValueError(f'{name}: RoI features have no levels, got levels={levels}')
+        if self.source == 'roi' and (levels, level_weights) != (None, None):
+            raise ValueError(f'{name}: RoI features have no levels, got levels={levels} and '
+                             f'level_weights={level_weights}')
         self.levels = None if levels is None else _check_levels(name, levels)
         self.widths = self._widths(student_channels, teacher_channels)
         self.level_weights = level_weights
@@ -88,7 +92,7 @@ class FeatureLoss(DistillLoss):
         """What brings one level from the student's width to the teacher's."""
         return linear_adapter(student, teacher, self.source)
 
-    def forward(self, student: Maps, teacher: Maps, **extra: Any) -> Tensor:
+    def forward(self, student: Maps, teacher: Maps, stage: int = 0, **extra: Any) -> Tensor:
         """Compute the loss, in float32 or wider whatever the autocast state.
 
         Args:
@@ -96,6 +100,7 @@ class FeatureLoss(DistillLoss):
                 first, or (N, D) of RoIs.
             teacher (Sequence[Tensor] | Tensor): Of the same levels and images
                 or RoIs; no gradient goes through it.
+            stage (int): Of a cascade, whose RoIs these are; the first is 0.
             **extra: What the loss's docstring names beside these.
 
         Returns:
@@ -106,11 +111,11 @@ class FeatureLoss(DistillLoss):
             ValueError: if the two sides do not match; the message states the
                 shapes of both.
         """
-        s, t = self._select(student, teacher)
+        s, t = self._select(student, teacher, stage)
         with torch.autocast(s[0].device.type, enabled=False):
             s = [at_least_float32(x) for x in s]
             t = [at_least_float32(x.detach()) for x in t]
-            values = self.values(*self.match(s, t), **extra)
+            values = self.values(*self.match(s, t), first=stage, **extra)
             weights = self.level_weights or [1.0] * len(values)
             loss = sum(weight * value for weight, value in zip(weights, values, strict=True))
         if len(values) > 1:
@@ -123,13 +128,13 @@ class FeatureLoss(DistillLoss):
         """Bring both sides to one size: the student's maps are resized."""
         return [resize_to(a, b) for a, b in zip(s, t, strict=True)], t
 
-    def values(self, s: List[Tensor], t: List[Tensor], **extra: Any) -> List[Tensor]:
-        """The loss of each level, scalars."""
+    def values(self, s: List[Tensor], t: List[Tensor], first: int, **extra: Any) -> List[Tensor]:
+        """The loss of each level, scalars, from the ``first`` on."""
         return [self.compare(i, a, b, **extra)
-                for i, (a, b) in enumerate(zip(s, t, strict=True))]
+                for i, (a, b) in enumerate(zip(s, t, strict=True), first)]
 
     def compare(self, i: int, s: Tensor, t: Tensor) -> Tensor:
-        """The loss of the i-th of the compared levels, in full precision."""
+        """The loss of the i-th of the compared levels, or of the stage i, in full precision."""
         raise NotImplementedError
 
     def adapt(self, i: int, s: Tensor, *args: Any) -> Tensor:
@@ -140,11 +145,12 @@ class FeatureLoss(DistillLoss):
         # in a training in pure half precision (DeepSpeed) the weights say what they take
         return at_least_float32(adapter(s.to(parameter.dtype), *args))
 
-    def _select(self, student: Maps, teacher: Maps) -> Tuple[List[Tensor], List[Tensor]]:
+    def _select(self, student: Maps, teacher: Maps,
+                stage: int) -> Tuple[List[Tensor], List[Tensor]]:
         """The compared maps of both sides, checked."""
         s, t = ([x] if isinstance(x, Tensor) else list(x) for x in (student, teacher))
         name = type(self).__name__
-        widths = self.widths
+        widths = self.widths[stage:stage + 1] if self.source == 'roi' else self.widths
         if self.levels is None and len(widths) == 1 and isinstance(self.adapters[0], nn.Identity):
             widths = widths * len(s)  # one width for all levels, nothing to adapt at any
         expected = len(widths) if self.levels is None else max(self.levels) + 1

@@ -1,5 +1,5 @@
 """Contrastive representation distillation between the RoIs of a batch."""
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional
 
 import torch
 import torch.nn.functional as F
@@ -63,13 +63,13 @@ class CRDLoss(FeatureLoss):
                              f'got {tau} and {queue_size}')
         self.tau, self.queue_size = tau, queue_size
         self.draws = Draws()
-        # log Z of both directions, and whether they are known
-        self.register_buffer('log_z', torch.zeros(2))
-        self.register_buffer('z_is_known', torch.zeros((), dtype=torch.long))
-        if queue_size:
-            # embeddings of the student and of the teacher; label -1 is an empty place
-            self.register_buffer('queue', torch.zeros(2, queue_size, embed_channels))
-            self.register_buffer('queue_labels', torch.full((queue_size, ), -1))
+        # of each stage log Z of both directions, and whether they are known
+        stages = len(self.widths)
+        self.register_buffer('log_z', torch.zeros(stages, 2))
+        self.register_buffer('z_is_known', torch.zeros(stages, dtype=torch.long))
+        # embeddings of the student and of the teacher; label -1 is an empty place
+        self.register_buffer('queue', torch.zeros(stages, 2, queue_size, embed_channels))
+        self.register_buffer('queue_labels', torch.full((stages, queue_size), -1))
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
         need_widths(student, teacher)
@@ -85,33 +85,27 @@ class CRDLoss(FeatureLoss):
             rois (Tensor, optional): (N, 5), the image's index and x1, y1, x2,
                 y2. Defaults to None, overlaps are not known.
         """
-        embeddings = [self._embed(side, x) for side, x in (('student', s), ('teacher', t))]
-        negatives = self._negatives(labels, rois)
+        embeddings = [F.normalize(self._embed(i, side, x), dim=1)
+                      for side, x in (('student', s), ('teacher', t))]
+        negatives = self._negatives(i, labels, rois)
         pairs = []
+        # an anchor of one side meets the other side's
         for anchors, others, queued in zip(
-                embeddings, embeddings[::-1], self._queued(), strict=True):
+                embeddings, embeddings[::-1], self.queue[i].flip(0), strict=True):
             others = torch.cat([others.detach(), queued.to(others)])
             pairs.append(anchors @ others.t() / self.tau)
-        log_z = self._log_z(pairs, negatives)
+        log_z = self._log_z(i, pairs, negatives)
         loss = sum(self._contrast(scores - z, negatives)
                    for scores, z in zip(pairs, log_z, strict=True))
-        if self.queue_size and self.training:
-            self._enqueue(embeddings, labels)
+        if self.training:
+            self._enqueue(i, embeddings, labels)
         return loss
 
-    def _embed(self, side: str, x: Tensor) -> Tensor:
-        layer = self.adapters[0][side]
-        return F.normalize(at_least_float32(layer(x.to(layer.weight.dtype))), dim=1)
+    def _embed(self, i: int, side: str, x: Tensor) -> Tensor:
+        layer = self.adapters[i][side]
+        return at_least_float32(layer(x.to(layer.weight.dtype)))
 
-    def _queued(self) -> Tuple[Tensor, Tensor]:
-        """Queued embeddings of the teacher and of the student, whose anchors are the other's."""
-        if not self.queue_size:
-            empty = self.log_z.new_zeros((0, self.embed_channels))
-            return empty, empty
-        student, teacher = self.queue.clone()  # the queue moves before the backward pass
-        return teacher, student
-
-    def _negatives(self, labels: Tensor, rois: Optional[Tensor]) -> Tensor:
+    def _negatives(self, i: int, labels: Tensor, rois: Optional[Tensor]) -> Tensor:
         """(N, N + queue_size), which RoIs are negatives of which anchor."""
         same = labels[:, None] == labels
         # an order of each label's RoIs by chance; the first ones stay in the pool
@@ -123,12 +117,10 @@ class CRDLoss(FeatureLoss):
             boxes = at_least_float32(rois)
             negatives &= ~((boxes[:, None, 0] == boxes[:, 0])
                            & (box_iou(boxes[:, 1:], boxes[:, 1:]) > _SAME_PLACE))
-        if self.queue_size:
-            queued = (labels[:, None] != self.queue_labels) & (self.queue_labels >= 0)
-            negatives = torch.cat([negatives, queued], 1)
-        return negatives
+        queued = self.queue_labels[i]
+        return torch.cat([negatives, (labels[:, None] != queued) & (queued >= 0)], 1)
 
-    def _log_z(self, pairs: List[Tensor], negatives: Tensor) -> Tensor:
+    def _log_z(self, i: int, pairs: List[Tensor], negatives: Tensor) -> Tensor:
         """log Z of both directions, from the first step with negatives on."""
         chosen = negatives | torch.eye(*negatives.shape, dtype=torch.bool, device=negatives.device)
         # cosines are at most 1: the largest score is known, and nothing overflows
@@ -137,11 +129,11 @@ class CRDLoss(FeatureLoss):
         counts = torch.stack([chosen.sum(), negatives.sum()]).to(sums)
         *sums, count, usable = mean_over_ranks(torch.cat([sums, counts]))
         fresh = (torch.stack(sums) / count.clamp(min=1e-6)).clamp(min=1e-30).log() + top
-        first = (self.z_is_known == 0) & (usable > 0)
-        known = torch.where(first, fresh, self.log_z.to(fresh))
+        first = (self.z_is_known[i] == 0) & (usable > 0)
+        known = torch.where(first, fresh, self.log_z[i].to(fresh))
         if self.training:
-            self.log_z.copy_(known)
-            self.z_is_known.add_(first)
+            self.log_z[i] = known
+            self.z_is_known[i] += first
         return known
 
     @staticmethod
@@ -155,7 +147,7 @@ class CRDLoss(FeatureLoss):
         return weighted_mean(loss, usable.to(loss), usable.sum())
 
     @torch.no_grad()
-    def _enqueue(self, embeddings: List[Tensor], labels: Tensor) -> None:
+    def _enqueue(self, i: int, embeddings: List[Tensor], labels: Tensor) -> None:
         new = torch.stack(embeddings).to(self.queue)
-        self.queue.copy_(torch.cat([new, self.queue], 1)[:, :self.queue_size])
-        self.queue_labels.copy_(torch.cat([labels, self.queue_labels])[:self.queue_size])
+        self.queue[i] = torch.cat([new, self.queue[i]], 1)[:, :self.queue_size]
+        self.queue_labels[i] = torch.cat([labels, self.queue_labels[i]])[:self.queue_size]

@@ -52,7 +52,7 @@ class MGDLoss(FeatureLoss):
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
         return _MaskedGenerator(student, teacher)
 
-    def values(self, s: List[Tensor], t: List[Tensor],
+    def values(self, s: List[Tensor], t: List[Tensor], first: int,
                mask: Union[Tensor, Sequence[Tensor], None] = None) -> List[Tensor]:
         """The loss of each level.
 
@@ -64,7 +64,8 @@ class MGDLoss(FeatureLoss):
         if mask is None:
             mask = [self.draws((len(x), 1, *x.shape[2:]), x.device) >= self.mask_ratio for x in t]
         masks = [mask] if isinstance(mask, Tensor) else mask
-        return [self.compare(i, *maps) for i, maps in enumerate(zip(s, t, masks, strict=True))]
+        return [self.compare(i, *maps) for i, maps in enumerate(
+            zip(s, t, masks, strict=True), first)]
 
     def compare(self, i: int, s: Tensor, t: Tensor, mask: Tensor) -> Tensor:
         square = (t - self.adapt(i, s, mask)).square()

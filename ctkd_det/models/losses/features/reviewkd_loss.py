@@ -53,7 +53,7 @@ class ReviewKDLoss(FeatureLoss):
         need_widths(student, teacher)
         return _Fusion(student, self.mid_channels, teacher)
 
-    def values(self, s: List[Tensor], t: List[Tensor]) -> List[Tensor]:
+    def values(self, s: List[Tensor], t: List[Tensor], first: int) -> List[Tensor]:
         values, residue = [], None
         for adapter, a, b in zip(reversed(self.adapters), reversed(s), reversed(t), strict=True):
             fused, residue = adapter(a.to(adapter.enter[0].weight.dtype), residue)
