@@ -1,6 +1,7 @@
 """Configs as people name them, and what they import."""
+import copy
 from pathlib import Path
-from typing import List, Optional, Union
+from typing import Any, List, Optional, Union
 
 from mmengine.config import Config
 from mmengine.hub import get_config
@@ -24,6 +25,23 @@ def registered_class(registry: Registry, kind: Union[str, type]) -> Optional[typ
     In MMEngine's pure-Python configs the type is the class itself.
     """
     return registry.get(kind) if isinstance(kind, str) else kind
+
+
+def detector_config(config: dict) -> dict:
+    """The detector as a Runner builds it: a ``data_preprocessor`` may stand beside the model."""
+    model = copy.deepcopy(config['model'])
+    if config.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', copy.deepcopy(config['data_preprocessor']))
+    return model
+
+
+def nested_datasets(dataset: Any) -> List[dict]:
+    """A data set's config, then what it wraps, and so on; of several the first."""
+    found = []
+    while isinstance(dataset, dict):
+        found.append(dataset)
+        dataset = dataset.get('dataset') or (dataset.get('datasets') or [None])[0]
+    return found
 
 
 def imported_modules(config: Config) -> List[str]:

@@ -9,6 +9,7 @@ from mmdet.models.data_preprocessors import DetDataPreprocessor
 
 from ctkd_det.models.teachers import TeacherError
 from ctkd_det.models.teachers.inputs import InputConverter
+from ctkd_det.models.teachers.normalisation import normalisation
 from helpers import CLASSES, batch, build, distill, make_teacher, student_config
 
 
@@ -178,7 +179,8 @@ def test_caffe_style_teacher_sees_exactly_its_own_input(teacher):
     samples = batch(model, num_images=1, size=50)['data_samples']
     seen, expected = (p(dict(inputs=[image], data_samples=samples))['inputs']
                       for p in (student, other))
-    converted = InputConverter(student, other)(seen, samples)
+    convert = InputConverter(*(normalisation(p, [], 'd') for p in (student, other)))
+    converted = convert(seen, samples)
     # float32 on pixels up to 255: 255 * 2^-23, a few times over
     torch.testing.assert_close(converted, expected, atol=2e-4, rtol=0)
     assert converted[:, :, 50:].abs().max() == 0 == converted[:, :, :, 50:].abs().max()
@@ -186,7 +188,8 @@ def test_caffe_style_teacher_sees_exactly_its_own_input(teacher):
 
 def test_equal_normalisation_is_passed_through_untouched():
     images = torch.rand(1, 3, 4, 4)
-    assert InputConverter(preprocessor(), preprocessor())(images, []) is images
+    same = normalisation(preprocessor(), [], 'd')
+    assert InputConverter(same, normalisation(preprocessor(), [], 'd'))(images, []) is images
 
 
 def test_images_cast_by_a_wrapper_reach_a_teacher_that_was_not(teacher):

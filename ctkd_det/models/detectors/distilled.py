@@ -6,6 +6,7 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType
+from mmengine.config import Config
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
@@ -84,7 +85,7 @@ class DistilledDetector:
                 raise ValueError(
                     f"{name}: {type(loss).__name__} is {'' if loss.for_sigmoids else 'not '}for "
                     f"heads with use_sigmoid=True; the student's has use_sigmoid={sigmoids}")
-        self._classes_checked = False
+        self._data_checked = False
 
     @property
     def teacher_model(self) -> nn.Module:
@@ -167,7 +168,7 @@ class DistilledDetector:
         return results
 
     def _follow_the_runner(self) -> None:
-        """In a Runner's training: move the losses' windows, and check the classes once."""
+        """In a Runner's training: move the losses' windows, and check the data once."""
         hub = MessageHub.get_current_instance()
         if hub.get_info('loop_stage') != 'train':
             return
@@ -176,9 +177,12 @@ class DistilledDetector:
                 raise ValueError(f'{name}: this training has but one epoch, as every '
                                  'iteration-based one; give its window in iterations')
             loss.window.move_to(hub.get_info('iter'), hub.get_info('epoch'))
-        if not self._classes_checked:
+        if not self._data_checked:
             self.teacher.check_classes(hub.get_info('dataset_meta', {}).get('classes'))
-            self._classes_checked = True
+            text = hub.get_info('cfg', '')
+            if 'Normalize' in text:  # few do that in the pipeline; reading takes a while
+                self.teacher.check_data(Config.fromstring(text, '.py'), self)
+            self._data_checked = True
 
 
 def _check_names(distill_losses: Dict[str, ConfigType]) -> None:

@@ -5,7 +5,7 @@ import torch
 from mmdet.registry import DATASETS
 from torch import Tensor
 
-from ...configs import registered_class
+from ...configs import nested_datasets, registered_class
 from .checkpoint import TeacherError
 
 Names = Optional[Tuple[str, ...]]
@@ -113,13 +113,11 @@ def classes_of_config(config: dict, num_classes: int) -> Names:
     None where it states none, or not as many as the head has.
     """
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        dataset = (config.get(loader) or {}).get('dataset')
-        while dataset and ('dataset' in dataset or 'datasets' in dataset):
-            dataset = dataset.get('dataset') or dataset['datasets'][0]
-        if not dataset:
+        datasets = nested_datasets((config.get(loader) or {}).get('dataset'))
+        if not datasets:
             continue
-        kind = dataset['type']
-        known = getattr(registered_class(DATASETS, kind), 'METAINFO', {})
+        dataset = datasets[-1]
+        known = getattr(registered_class(DATASETS, dataset['type']), 'METAINFO', {})
         names = (dataset.get('metainfo') or {}).get('classes') or known.get('classes')
         if names and len(names) == num_classes:
             return tuple(names)

@@ -7,20 +7,20 @@ import torch.nn.functional as F
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
+from .normalisation import Normalisation
+
 
 class InputConverter:
     """Converts the student's normalised images to the teacher's normalisation.
 
     Args:
-        student (ImgDataPreprocessor): Whose output the images are.
-        teacher (ImgDataPreprocessor): Whose output they should be.
+        student (Normalisation): What the images went through.
+        teacher (Normalisation): What they should have gone through.
     """
 
-    def __init__(self, student: ImgDataPreprocessor, teacher: ImgDataPreprocessor) -> None:
-        self.swap_channels = _channel_order(student) != _channel_order(teacher)
-        self.student, self.teacher = _mean_std(student), _mean_std(teacher)
-        self.identical = not self.swap_channels and all(
-            torch.equal(a, b) for a, b in zip(self.student, self.teacher, strict=True))
+    def __init__(self, student: Normalisation, teacher: Normalisation) -> None:
+        self.student, self.teacher = student, teacher
+        self.identical = student.equals(teacher)
 
     def __call__(self, images: Tensor, batch_data_samples: Sequence) -> Tensor:
         """Convert a batch.
@@ -36,11 +36,11 @@ class InputConverter:
         """
         if self.identical:
             return images
-        mean, std = (x.to(images.device) for x in self.student)
+        mean, std = (x.to(images.device) for x in (self.student.mean, self.student.std))
         pixels = images.float() * std + mean
-        if self.swap_channels:
+        if self.student.reverse != self.teacher.reverse:
             pixels = pixels.flip(1)
-        mean, std = (x.to(images.device) for x in self.teacher)
+        mean, std = (x.to(images.device) for x in (self.teacher.mean, self.teacher.std))
         converted = ((pixels - mean) / std).to(images.dtype)
         out = torch.zeros_like(converted)
         for i, sample in enumerate(batch_data_samples):
@@ -112,14 +112,3 @@ class InputScale:
 
     def _size(self, sample) -> List[int]:
         return [max(1, int(side * self.factor + 0.5)) for side in sample.metainfo['img_shape'][:2]]
-
-
-def _channel_order(preprocessor: ImgDataPreprocessor) -> bool:
-    """Whether the preprocessor reverses the channels of the loaded (BGR) image."""
-    return bool(preprocessor._channel_conversion)
-
-
-def _mean_std(preprocessor: ImgDataPreprocessor) -> tuple:
-    if not preprocessor._enable_normalize:
-        return torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
-    return preprocessor.mean.detach().cpu(), preprocessor.std.detach().cpu()

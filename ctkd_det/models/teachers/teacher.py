@@ -7,13 +7,14 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ...configs import read_config
+from ...configs import detector_config, read_config
 from ..distilled_config import is_distilled
 from ..heads import classifiers, has_sigmoids, num_classes
 from .checkpoint import TeacherError, load_strictly
 from .classes import ClassMapping, classes_of_config
 from .compilation import compiled
 from .inputs import InputConverter
+from .normalisation import normalisation, pipeline_of
 from .pair import check_pair
 
 
@@ -50,7 +51,7 @@ class FrozenTeacher:
             raise TeacherError('teacher_ckpt is missing: a teacher without trained weights '
                                'would teach noise')
         config = _read(config)
-        self.model = MODELS.build(config['model'])
+        self.model = MODELS.build(detector_config(config))
         if any(p.is_meta for p in self.model.parameters()):
             raise TeacherError('the detector is built without memory for its weights '
                                '(skip_init_weights=True?), so the teacher cannot load its own')
@@ -61,7 +62,9 @@ class FrozenTeacher:
                    inherit=inherit, compare_logits=self.compares_logits, **pair_options)
         self.model.requires_grad_(False).eval()
         self.follows = True
-        self.convert = InputConverter(student.data_preprocessor, self.model.data_preprocessor)
+        self.convert = InputConverter(
+            normalisation(student.data_preprocessor, (), 'the student'),
+            normalisation(self.model.data_preprocessor, pipeline_of(config), self.name))
         self.extract_feat = self.model.extract_feat
         if compile is not False:
             self.extract_feat = compiled(self.extract_feat, {} if compile is True else compile)
@@ -85,6 +88,20 @@ class FrozenTeacher:
         if weight.device != images.device:
             self.model.to(images.device)
         return self.extract_feat(images.to(weight.dtype))
+
+    def check_data(self, student_config: dict, student: BaseModel) -> None:
+        """Take into account what the student's own pipeline does to the images.
+
+        Args:
+            student_config (dict): The whole config of its training.
+            student (BaseModel): The detector.
+
+        Raises:
+            TeacherError: see :func:`normalisation`.
+        """
+        self.convert = InputConverter(
+            normalisation(student.data_preprocessor, pipeline_of(student_config), 'the student'),
+            self.convert.teacher)
 
     def prepare(self, images: Tensor, batch_data_samples: Sequence) -> Tensor:
         """The student's images as the teacher wants to see them."""

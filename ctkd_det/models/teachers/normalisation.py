@@ -1,0 +1,125 @@
+"""Reads how a detector's images are normalised: in its pipeline, its data_preprocessor, or both."""
+from dataclasses import dataclass
+from typing import Any, List, Sequence
+
+import torch
+from mmengine.model import ImgDataPreprocessor
+from torch import Tensor, nn
+
+from ...configs import nested_datasets
+from .checkpoint import TeacherError
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """``(pixels - mean) / std``, after the channels of the loaded BGR image were reversed or not.
+
+    Attributes:
+        reverse: Whether they were.
+        mean: (3, 1, 1) or (1, 1, 1), in the order of the result's channels.
+        std: Of the same shape.
+    """
+    reverse: bool
+    mean: Tensor
+    std: Tensor
+
+    def then(self, other: 'Normalisation') -> 'Normalisation':
+        """This one, and the other one on its result."""
+        mean, std = ((x.flip(0) if other.reverse else x) for x in (self.mean, self.std))
+        return Normalisation(self.reverse != other.reverse, mean + std * other.mean,
+                             std * other.std)
+
+    def equals(self, other: 'Normalisation') -> bool:
+        """Whether both give the same image, to the last bit."""
+        return self.reverse == other.reverse and torch.equal(
+            self.mean, other.mean) and torch.equal(self.std, other.std)
+
+
+def normalisation(preprocessor: nn.Module, pipeline: Sequence[Any], name: str) -> Normalisation:
+    """What both do to an image.
+
+    Args:
+        preprocessor (nn.Module): A detector's ``data_preprocessor``.
+        pipeline (Sequence): Configs of the transforms of its data.
+        name (str): What to call the detector in messages.
+
+    Raises:
+        TeacherError: if neither says how images are normalised, or the
+            pipeline does it in a way that cannot be read.
+    """
+    steps = [_of_transform(transform) for transform in pipeline if _normalises(transform, name)]
+    if isinstance(preprocessor, ImgDataPreprocessor):
+        steps.append(_of_preprocessor(preprocessor))
+    if not steps:
+        raise TeacherError(
+            f'{name} does not say how its images are normalised: its model has no '
+            'data_preprocessor with mean and std (configs of MMDetection 2.x have none), and its '
+            "pipeline no Normalize. Add model.data_preprocessor=dict(type='DetDataPreprocessor', "
+            'mean=..., std=..., bgr_to_rgb=..., pad_size_divisor=32) with what it was trained with')
+    result = steps[0]
+    for step in steps[1:]:
+        result = result.then(step)
+    return result
+
+
+def pipeline_of(config: dict) -> List[Any]:
+    """The transforms of a config's data, training's before those of validation and test.
+
+    MMDetection 2.x has them under ``data``. An empty list where there are none.
+    """
+    loaders = [config.get(f'{part}_dataloader') or {} for part in ('train', 'val', 'test')]
+    loaders += [dict(dataset=part) for part in (config.get('data') or {}).values()
+                if isinstance(part, dict)]
+    for loader in loaders:
+        # a wrapper's transforms (MultiImageMixDataset) come after those of what it wraps
+        transforms = [transform for dataset in reversed(nested_datasets(loader.get('dataset')))
+                      for transform in dataset.get('pipeline') or ()]
+        if transforms:
+            return transforms
+    return []
+
+
+def _of_preprocessor(preprocessor: ImgDataPreprocessor) -> Normalisation:
+    mean, std = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
+    if preprocessor._enable_normalize:
+        mean, std = preprocessor.mean.detach().cpu(), preprocessor.std.detach().cpu()
+    return Normalisation(bool(preprocessor._channel_conversion), mean, std)
+
+
+def _normalises(transform: Any, name: str) -> bool:
+    """Whether it is mmcv's ``Normalize``.
+
+    Raises:
+        TeacherError: if it normalises in another way, or only perhaps.
+    """
+    kind = _type_name(transform)
+    if kind == 'Normalize':
+        return True
+    if kind.endswith('Normalize') or _has_inside(transform):
+        raise TeacherError(
+            f'the pipeline of {name} normalises images inside {kind}, which cannot be undone. '
+            "Normalise in model.data_preprocessor, or by a Normalize of its own in the pipeline")
+    return False
+
+
+def _of_transform(transform: dict) -> Normalisation:
+    mean, std = (torch.tensor(transform[key], dtype=torch.float32).view(-1, 1, 1)
+                 for key in ('mean', 'std'))
+    return Normalisation(transform.get('to_rgb', True), mean, std)
+
+
+def _type_name(transform: Any) -> str:
+    kind = transform.get('type', '') if isinstance(transform, dict) else type(transform)
+    return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]
+
+
+def _has_inside(config: Any) -> bool:
+    """Whether a Normalize is among the transforms that a transform (RandomApply, Albu) holds."""
+    if isinstance(config, dict):
+        return any(_is_normalize(value) or _has_inside(value) for value in config.values())
+    return isinstance(config, (list, tuple)) and any(
+        _is_normalize(value) or _has_inside(value) for value in config)
+
+
+def _is_normalize(config: Any) -> bool:
+    return isinstance(config, dict) and _type_name(config).endswith('Normalize')

@@ -1,0 +1,143 @@
+"""Images normalised by the pipeline, the data_preprocessor, or both: the teacher sees its own."""
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import Normalize
+from mmdet.models.data_preprocessors import DetDataPreprocessor
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.model import BaseDataPreprocessor
+
+import helpers
+from ctkd_det.models.teachers import TeacherError
+from ctkd_det.models.teachers.inputs import InputConverter
+from ctkd_det.models.teachers.normalisation import normalisation, pipeline_of
+
+RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+CAFFE = dict(mean=[103.53, 116.28, 123.675], std=[1.0, 2.0, 3.0])
+IN_PIPELINE = dict(type='Normalize', to_rgb=True, **RGB)
+PLAIN = DetDataPreprocessor()
+
+
+def seen(image, pipeline, preprocessor):
+    """What mmcv's transforms and mmdet's preprocessor make of an (H, W, 3) BGR image."""
+    for options in pipeline:
+        options = {key: value for key, value in options.items() if key != 'type'}
+        image = Normalize(**options).transform(dict(img=image))['img']
+    tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    return preprocessor(dict(inputs=[tensor], data_samples=None))['inputs']
+
+
+WAYS = {
+    'preprocessor': ([], DetDataPreprocessor(bgr_to_rgb=True, **RGB)),
+    'caffe': ([], DetDataPreprocessor(**CAFFE)),
+    'pipeline': ([IN_PIPELINE], PLAIN),
+    'pipeline without to_rgb': ([dict(type='mmcv.Normalize', **RGB)], PLAIN),  # True by default
+    'by class': ([dict(type=Normalize, to_rgb=False, **CAFFE)], PLAIN),
+    'both': ([dict(IN_PIPELINE)], DetDataPreprocessor(
+        mean=[0.1, 0.2, 0.3], std=[2.0, 3.0, 4.0], bgr_to_rgb=True)),
+    'nothing': ([], PLAIN)}
+
+
+@pytest.mark.parametrize('teacher', WAYS)
+@pytest.mark.parametrize('student', WAYS)
+def test_every_way_converts_to_every_other(student, teacher):
+    image = np.random.default_rng(0).integers(0, 256, (8, 6, 3)).astype(np.uint8)
+    sample = DetDataSample(metainfo=dict(img_shape=(8, 6)))
+    images, expected = (seen(image, *WAYS[way]) for way in (student, teacher))
+    convert = InputConverter(*(normalisation(WAYS[way][1], WAYS[way][0], way)
+                               for way in (student, teacher)))
+    # float32 on pixels up to 255, through two roundings each
+    torch.testing.assert_close(convert(images, [sample]), expected, atol=3e-4, rtol=1e-5)
+
+
+def pipeline_config(*transforms):
+    return dict(train_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=dict(
+        type='CocoDataset', pipeline=[dict(type='LoadImageFromFile'), *transforms]))))
+
+
+def test_where_the_pipeline_stands():
+    assert pipeline_of({}) == [] == pipeline_of(dict(train_dataloader=None, data=None))
+    assert pipeline_of(pipeline_config(IN_PIPELINE))[1] == IN_PIPELINE
+    mixed = dict(val_dataloader=dict(dataset=dict(type='MultiImageMixDataset', pipeline=[2],
+                                                  dataset=dict(type='C', pipeline=[1]))))
+    assert pipeline_of(mixed) == [1, 2]
+    old = dict(data=dict(samples_per_gpu=2, train=dict(type='C', pipeline=[IN_PIPELINE])))
+    assert pipeline_of(old) == [IN_PIPELINE]  # MMDetection 2.x
+
+
+@pytest.mark.parametrize('transform, kind', [
+    (dict(type='RandomApply', transforms=[IN_PIPELINE], prob=0.5), 'RandomApply'),
+    (dict(type='Albu', transforms=[dict(type='Normalize')]), 'Albu'),
+    (dict(type='MyNormalize'), 'MyNormalize')])
+def test_what_cannot_be_read_is_refused(transform, kind):
+    with pytest.raises(TeacherError, match=f'pipeline of T normalises images inside {kind}'):
+        normalisation(PLAIN, [transform], 'T')
+
+
+def test_no_statement_at_all_is_refused():
+    with pytest.raises(TeacherError, match='T does not say how its images are normalised.*2.x'):
+        normalisation(BaseDataPreprocessor(), [dict(type='LoadImageFromFile')], 'T')
+    found = normalisation(BaseDataPreprocessor(), [IN_PIPELINE], 'T')
+    assert found.reverse and found.std.flatten().tolist() == pytest.approx(RGB['std'])
+
+
+def teacher_in_pipeline(folder, preprocessor):
+    made = helpers.make_teacher(folder)
+    cfg = Config.fromfile(made['teacher_config'])
+    cfg.model.data_preprocessor = preprocessor
+    cfg.train_dataloader.dataset.pipeline.insert(2, IN_PIPELINE)
+    cfg.dump(folder / 'in_pipeline.py')
+    return dict(made, teacher_config=str(folder / 'in_pipeline.py'))
+
+
+@pytest.mark.parametrize('preprocessor', [
+    dict(type='DetDataPreprocessor', pad_size_divisor=32), None])
+def test_a_teacher_that_was_normalised_by_its_pipeline(preprocessor, tmp_path):
+    """The student's preprocessor does the same: the images reach the teacher as they are."""
+    model = helpers.build(helpers.distill(
+        helpers.student_config(), teacher_in_pipeline(tmp_path, preprocessor)))
+    data = helpers.batch(model)
+    assert model.teacher.prepare(data['inputs'], data['data_samples']) is data['inputs']
+
+
+def test_a_teacher_that_states_nothing(tmp_path):
+    made = helpers.make_teacher(tmp_path)
+    cfg = Config.fromfile(made['teacher_config'])
+    cfg.model.data_preprocessor = None
+    cfg.dump(tmp_path / 'nothing.py')
+    made['teacher_config'] = str(tmp_path / 'nothing.py')
+    with pytest.raises(TeacherError, match='does not say how its images are normalised'):
+        helpers.build(helpers.distill(helpers.student_config(), made))
+    # a Runner takes one that stands beside the model
+    cfg.model.pop('data_preprocessor')
+    cfg.data_preprocessor = dict(type='DetDataPreprocessor', **CAFFE)
+    made['teacher_config'] = cfg.to_dict()
+    model = helpers.build(helpers.distill(helpers.student_config(), made))
+    assert model.teacher.convert.teacher.std.flatten().tolist() == CAFFE['std']
+
+
+def test_a_student_that_is_normalised_by_its_pipeline(shapes, tmp_path):
+    """In a Runner's training its config is known: the teacher sees what the student sees."""
+    cfg = helpers.student_config(shapes, max_epochs=1)
+    made = helpers.make_teacher(tmp_path)
+    cfg.model.data_preprocessor = dict(type='DetDataPreprocessor', pad_size_divisor=32)
+    cfg.train_dataloader.dataset.pipeline.insert(2, IN_PIPELINE)
+    cfg.train_cfg.val_interval = 9
+    inputs = {}
+
+    class Watch(Hook):
+        def before_train(self, runner):
+            runner.model.backbone.register_forward_pre_hook(see('student'))
+            runner.model.teacher_model.backbone.register_forward_pre_hook(see('teacher'))
+
+    def see(who):
+        def hook(module, args):
+            inputs.setdefault(who, args[0].clone())
+
+        return hook
+
+    helpers.run(helpers.distill(cfg, made), tmp_path / 'run', hooks=[Watch()])
+    assert inputs['student'].min() < 0
+    torch.testing.assert_close(inputs['teacher'], inputs['student'], atol=1e-5, rtol=1e-5)
