@@ -3,6 +3,7 @@
 For a teacher that is shipped or sent; it loads into a float32 model as it is.
 """
 import argparse
+import sys
 
 import torch
 
@@ -17,7 +18,7 @@ def main() -> None:
     try:
         checkpoint = read_checkpoint(args.source)
     except (FileNotFoundError, CheckpointError) as error:
-        parser.error(str(error))
+        sys.exit(f'halve_checkpoint.py: {error}')
     # vectors, the statistics of batch normalisation among them, stay as they are
     weights = {key: value.half() if value.is_floating_point() and value.dim() > 1 else value
                for key, value in checkpoint['state_dict'].items()}
