@@ -7,7 +7,8 @@ from .distill import distill
 from .doctor import doctor
 from .export import export
 from .report import report
-from .tools import benchmark, demo, plot, test, train
+from .tools import benchmark, demo, plot, test
+from .training import train
 
 
 def _version() -> str:

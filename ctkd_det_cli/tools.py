@@ -1,13 +1,16 @@
-"""Commands that hand all their arguments on to a tool of the tree."""
+"""Commands that run a tool of the tree."""
 import ast
 import runpy
 import sys
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
 import click
 
-from .places import shipped
+from .mistakes import sentence
+from .options import FILE, Command, cfg_options, merge
+from .places import load_package, shipped
+from .reading import read_config
 
 PASS_ON = dict(ignore_unknown_options=True, help_option_names=[])
 
@@ -41,27 +44,13 @@ Distil on the embedded example: data, three students, table, pictures.
 ctkd-det demo --quick              4 minutes on 2 cores
 ctkd-det demo --out work_dirs/demo
 """)
-train = _command('train', 'train.py', """\
-Train a config: MMDetection's train.py, with all its options.
-
-\b
-ctkd-det train my_config.py
-ctkd-det train my_config.py --work-dir work_dirs/mine --resume
-ctkd-det train my_config.py --cfg-options train_dataloader.batch_size=4
-""")
-test = _command('test', 'test.py', """\
-Evaluate a checkpoint: MMDetection's test.py, with all its options.
-
-\b
-ctkd-det test my_config.py work_dirs/my_config/epoch_12.pth
-ctkd-det test my_config.py epoch_12.pth --show-dir painted
-""")
 plot = _command('plot', 'analysis_tools/plot_temperature.py', """\
 Draw temperature, lambda and gradient of one or more runs.
 
 \b
 ctkd-det plot work_dirs/my_config --out temperature.png
 """)
+
 
 
 @click.command(context_settings=PASS_ON)
@@ -93,3 +82,44 @@ def benchmark(ctx: click.Context, name: str, args: Sequence[str]) -> None:
 def _first_line(script: Path) -> str:
     tree = ast.parse(script.read_text(encoding='utf-8'))
     return (ast.get_docstring(tree) or '').partition('\n')[0]
+
+
+@click.command(cls=Command)
+@click.argument('config', type=FILE)
+@click.argument('checkpoint', metavar='CHECKPOINT')
+@click.option('--work-dir', type=click.Path(file_okay=False), help='where to write the metrics')
+@click.option('--out', type=click.Path(dir_okay=False), metavar='FILE.pkl',
+              help='where to write the detections')
+@click.option('--show', is_flag=True, help='show the detections in a window')
+@click.option('--show-dir', metavar='NAME', help='paint the detections into this folder of the '
+              'work directory')
+@click.option('--wait-time', type=float, help='seconds between two windows')
+@click.option('--tta', is_flag=True, help='test-time augmentation')
+@cfg_options
+@click.option('--launcher', type=click.Choice(['none', 'pytorch', 'slurm', 'mpi']),
+              help='of a distributed test')
+@click.option('--verbose', is_flag=True, help='show the traceback of an error')
+def test(config: Path, checkpoint: str, verbose: bool, cfg_options: Sequence[str],
+         **options: Any) -> None:
+    """Evaluate a checkpoint: MMDetection's test.py.
+
+    \b
+    ctkd-det test my_config.py work_dirs/my_config/epoch_12.pth
+    ctkd-det test my_config.py epoch_12.pth --show-dir painted
+    """
+    if '://' not in checkpoint and not Path(checkpoint).is_file():
+        raise click.BadParameter(f'there is no file {checkpoint}', param_hint='CHECKPOINT')
+    if options['out'] and not options['out'].endswith(('.pkl', '.pickle')):
+        raise click.BadParameter(f'{options["out"]} does not end in .pkl', param_hint='--out')
+    load_package()
+    merge(read_config(config), cfg_options)
+    words = [word for name, value in options.items() if value
+             for word in (f'--{name.replace("_", "-")}', *([] if value is True else [str(value)]))]
+    pairs = ['--cfg-options', *cfg_options] if cfg_options else []
+    try:
+        run_tool(shipped('ctkd_det', 'tools') / 'test.py',
+                 [str(config), checkpoint, *words, *pairs])
+    except Exception as error:
+        if verbose:
+            raise
+        raise click.ClickException(f'{sentence(error)}\n(--verbose shows the traceback)') from error

@@ -1,0 +1,60 @@
+"""Turns an exception into the sentence that a user reads."""
+import difflib
+import inspect
+import re
+from typing import List, Optional
+
+_UNREGISTERED = re.compile(r'^\W*(\w+) is not in the ([\w ]+)::([\w ]+) registry')
+_UNEXPECTED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
+
+
+def sentence(error: BaseException) -> str:
+    """What an error says, with the nearest name if it is about an unknown one.
+
+    Args:
+        error (BaseException): For example a registry's KeyError for a
+            misspelt ``type``, or the TypeError for an unknown argument.
+    """
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
+    unregistered, unexpected = _UNREGISTERED.search(text), _UNEXPECTED.search(text)
+    if unregistered:
+        name, _, kind = unregistered.groups()
+        return (f'the config has type={name!r}, which is no {kind} that is registered'
+                + _nearest(name, _registered(kind)) + '. Is its module in custom_imports?')
+    if unexpected:
+        owner, argument = unexpected.groups()
+        return f'{owner} has no argument {argument!r}' + _nearest(argument, _arguments(owner))
+    if isinstance(error, ImportError):
+        return f'{text}. A module is found beside the config, or where it is installed'
+    return f'{type(error).__name__}: {text}' if text else type(error).__name__
+
+
+def _nearest(name: str, names: List[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    return f'; perhaps {" or ".join(close)}' if close else ''
+
+
+def _registries() -> dict:
+    from mmdet import registry
+    return {value.name: value for value in vars(registry).values()
+            if hasattr(value, 'module_dict')}
+
+
+def _registered(kind: str) -> List[str]:
+    """Names in mmdet's registry of this kind, and in mmengine's above it."""
+    registry = _registries().get(kind)
+    names: List[str] = []
+    while registry is not None:
+        names += registry.module_dict
+        registry = registry.parent
+    return names
+
+
+def _arguments(owner: str) -> List[str]:
+    cls: Optional[type] = next(
+        (found for registry in _registries().values() if (found := registry.get(owner))), None)
+    if cls is None:
+        return []
+    # **kwargs hand on to the base classes
+    return [name for c in cls.__mro__ if c is not object
+            for name in inspect.signature(c.__init__).parameters if name != 'self']

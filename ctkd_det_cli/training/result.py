@@ -1,0 +1,156 @@
+"""How a training ended, in words."""
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from mmengine.runner import Runner
+
+from . import Training
+
+MAP = 'coco/bbox_mAP'
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What the validations found, resumed parts included.
+
+    Attributes:
+        key: mmengine's name, for example 'coco/bbox_mAP'.
+        values: One for each validation.
+    """
+    key: str
+    values: List[float]
+
+    @property
+    def name(self) -> str:
+        """str: As people say it."""
+        return self.key.rpartition('/')[2].removeprefix('bbox_')
+
+    @property
+    def last(self) -> float:
+        """float: Of the last validation."""
+        return self.values[-1]
+
+    @property
+    def best(self) -> float:
+        """float: The highest."""
+        return max(self.values)
+
+
+def metric_of(runner: Runner) -> Optional[Metric]:
+    """The metric that matters: box mAP where there is one, else the first."""
+    scalars = {key.removeprefix('val/'): buffer
+               for key, buffer in runner.message_hub.log_scalars.items()
+               if key.startswith('val/') and not key.endswith(('time', 'data_time'))}
+    if not scalars:
+        return None
+    key = MAP if MAP in scalars else next(iter(scalars))
+    return Metric(key, [float(value) for value in scalars[key].data[0]])
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training came to.
+
+    Attributes:
+        training: What was trained.
+        work_dir: Where it wrote.
+        metric: What the validations found; None without a validation.
+        minutes: How long it took.
+        temperatures: The means of each temperature that can move, one a step.
+        teacher: The teacher's metric, where it is known.
+        checkpoints: The best and the last, those that there are.
+    """
+    training: Training
+    work_dir: Path
+    metric: Optional[Metric]
+    minutes: float
+    temperatures: Dict[str, List[float]]
+    teacher: Optional[float]
+    checkpoints: Dict[str, Path]
+
+    @classmethod
+    def of(cls, runner: Runner, training: Training, minutes: float) -> 'Result':
+        """Collect it from the runner."""
+        from .teacher import teachers_metric
+        metric = metric_of(runner)
+        scalars = runner.message_hub.log_scalars
+        moving = [name.removeprefix('loss_')
+                  for name, loss in runner.cfg.model.get('distill_losses', {}).items()
+                  if hasattr(loss.get('temperature'), 'keys')]
+        taus = {name: [float(tau) for tau in scalars[f'train/{name}.tau_mean'].data[0]]
+                for name in moving if f'train/{name}.tau_mean' in scalars}
+        return cls(training, Path(runner.work_dir), metric, minutes, taus,
+                   teachers_metric(runner.cfg, metric.key) if metric else None,
+                   checkpoints(Path(runner.work_dir)))
+
+
+def checkpoints(work_dir: Path) -> Dict[str, Path]:
+    """The best and the last checkpoint of a work directory, those that there are."""
+    found = {}
+    best = sorted(work_dir.glob('best_*.pth'), key=lambda file: file.stat().st_mtime)
+    if best:
+        found['best'] = best[-1]
+    pointer = work_dir / 'last_checkpoint'
+    if pointer.is_file():
+        # by its name alone: the directory may have been moved since
+        last = work_dir / Path(pointer.read_text(encoding='utf-8').strip()).name
+        if last.is_file():
+            found['last'] = last
+    return found
+
+
+def ending(result: Result) -> str:
+    """What to know, and what to do next."""
+    lines = [f'Finished after {result.minutes:.1f} minutes.']
+    if result.metric:
+        lines.append('  ' + _achieved(result))
+    lines += [f'  temperature of {name}: {path_of(taus)}'
+              for name, taus in result.temperatures.items()]
+    lines += [f'  {name} checkpoint: {path}' for name, path in result.checkpoints.items()]
+    lines += ['Next:'] + [f'  {command}' for command in _next(result)]
+    return '\n'.join(lines)
+
+
+def _achieved(result: Result) -> str:
+    metric = result.metric
+    text = f'{metric.name} {metric.last:.3f} at the end, {metric.best:.3f} at best'
+    if result.teacher is not None:
+        difference = metric.last - result.teacher
+        text += (f'; the teacher has {result.teacher:.3f}, '
+                 f'{abs(difference):.3f} {"less" if difference > 0 else "more"}')
+    return text
+
+
+def path_of(taus: List[float]) -> str:
+    """A temperature's way in a few words."""
+    first, last = taus[0], taus[-1]
+    if max(taus) - min(taus) < 0.005:
+        return f'stayed at {first:.2f}'
+    if first < last:
+        return f'rose from {first:.2f} to {last:.2f}'
+    return f'fell from {first:.2f} to {last:.2f}'
+
+
+def _next(result: Result) -> List[str]:
+    folder = shlex.quote(str(result.work_dir))
+    commands = [f'ctkd-det report {folder} --out report.html']
+    if result.teacher is not None or result.temperatures:
+        commands.append(f'ctkd-det export {folder} --out student')
+    return commands
+
+
+def stopped(training: Training, work_dir: Path, runner: Optional[Runner]) -> str:
+    """What Ctrl-C leaves, and how to go on."""
+    last = checkpoints(work_dir).get('last')
+    where = f' at iteration {runner.iter} of {runner.max_iters}' if _has_begun(runner) else ''
+    if last is None:
+        return (f'\nStopped{where}. There is no checkpoint yet. To start anew:\n  '
+                + training.command())
+    return (f'\nStopped{where}. The last checkpoint is {last}. To go on from it:\n  '
+            + training.command(resume='auto'))
+
+
+def _has_begun(runner: Optional[Runner]) -> bool:
+    return runner is not None and not isinstance(runner._train_loop, dict)

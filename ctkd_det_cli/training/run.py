@@ -1,0 +1,118 @@
+"""Trains a config, quietly."""
+import contextlib
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Iterator, TextIO
+
+import click
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from ..mistakes import sentence
+from ..options import merge
+from ..reading import read_config
+from . import Training
+from .progress import ProgressHook, Screen
+from .result import Result, ending, stopped
+
+LOG = 'console.log'
+
+
+def run(training: Training) -> Result:
+    """Train, and say how it ended.
+
+    Raises:
+        click.ClickException: if the training fails; the traceback is in the
+            log, or on the screen if the training is verbose.
+        click.exceptions.Exit: with status 130, after Ctrl-C.
+    """
+    cfg = configured(training)
+    quiet = not training.verbose and training.launcher == 'none'
+    log = Path(cfg.work_dir) / LOG
+    screen, started, runner = Screen(), time.monotonic(), None
+    try:
+        with _into(log) if quiet else contextlib.nullcontext(), screen:
+            if quiet:
+                screen.say(f'Preparing {training.config} ...')
+            runner = _runner(cfg)
+            if quiet:
+                runner.logger.addHandler(screen.warnings())
+                runner.register_hook(ProgressHook(screen, training, log), 'LOWEST')
+            runner.train()
+    except KeyboardInterrupt:
+        click.echo(stopped(training, Path(cfg.work_dir), runner))
+        raise click.exceptions.Exit(130) from None
+    except Exception as error:
+        if not quiet:
+            raise
+        with log.open('a', encoding='utf-8') as file:
+            traceback.print_exc(file=file)
+        raise click.ClickException(f'{sentence(error)}\n(the traceback is in {log})') from error
+    result = Result.of(runner, training, (time.monotonic() - started) / 60)
+    if is_main_process():
+        click.echo(ending(result))
+    return result
+
+
+def configured(training: Training) -> Config:
+    """The config as the options change it, the way MMDetection's ``train.py`` does.
+
+    Raises:
+        click.ClickException: if it cannot be read, or the options do not fit.
+    """
+    cfg = read_config(training.config)
+    merge(cfg, training.cfg_options)
+    cfg.launcher = training.launcher
+    cfg.work_dir = (training.work_dir or cfg.get('work_dir')
+                    or str(Path('work_dirs') / training.config.stem))
+    missing = [key for key in ('model', 'train_dataloader', 'optim_wrapper') if not cfg.get(key)]
+    if missing:
+        raise click.ClickException(f'{training.config} trains nothing: it has no '
+                                   + ' and no '.join(missing))
+    if training.amp:
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    if training.auto_scale_lr:
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+            raise click.ClickException('--auto-scale-lr: the config does not say for how many '
+                                       'images its learning rate is (auto_scale_lr = '
+                                       'dict(base_batch_size=...))')
+        cfg.auto_scale_lr.enable = True
+    if training.resume:
+        if training.resume != 'auto' and not Path(training.resume).is_file():
+            raise click.ClickException(f'--resume: there is no file {training.resume}')
+        cfg.resume = True
+        cfg.load_from = None if training.resume == 'auto' else training.resume
+    return cfg
+
+
+def _runner(cfg: Config) -> Runner:
+    from mmdet.utils import setup_cache_size_limit_of_dynamo
+    setup_cache_size_limit_of_dynamo()
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+@contextlib.contextmanager
+def _into(log: Path) -> Iterator[None]:
+    """Write what libraries print, and their tracebacks, into a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open('a', encoding='utf-8', buffering=1) as file:
+        file.write(f'$ {" ".join(sys.argv)}\n')
+        with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+            try:
+                yield
+            finally:
+                _forget(file)
+
+
+def _forget(file: TextIO) -> None:
+    """Let mmengine's loggers, which outlive the training, print where others do."""
+    from mmengine.logging import MMLogger
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers:
+            stream: Any = getattr(handler, 'stream', None)
+            if stream is file:
+                handler.setStream(sys.__stdout__)
