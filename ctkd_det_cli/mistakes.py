@@ -30,7 +30,7 @@ def sentence(error: BaseException) -> str:
 
 
 def _nearest(name: str, names: List[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(name, set(names), n=3, cutoff=0.6)
     return f'; perhaps {" or ".join(close)}' if close else ''
 
 

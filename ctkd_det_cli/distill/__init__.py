@@ -1,16 +1,23 @@
 """``ctkd-det distill``: one line for a whole distillation."""
-import shlex
+import copy
 from pathlib import Path
-from typing import List, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Union
 
 import click
 
-from ..places import load_package, shipped
-from ..tools import run_tool
+from ..options import Command, merge
+from ..places import load_package
+from ..training import Training, training_options
+from ..training.data import missing_data
+from .methods import ALONE, check_names, fragments
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+
+TEACHERS = ('teacher', 'teacher_ckpt')
 
 
 def _complete_method(ctx: click.Context, param: click.Parameter, incomplete: str) -> List[str]:
-    from .methods import fragments
     return [name for name in fragments() if name.startswith(incomplete)]
 
 
@@ -28,16 +35,28 @@ class TeacherStage(click.ParamType):
         return int(value)
 
 
-@click.command(context_settings=dict(ignore_unknown_options=True))
+@click.command(cls=Command)
 @click.argument('student')
-@click.option('--teacher', required=True, help='its config: a name or a path')
+@click.option('--teacher', help='its config: a name or a path')
 @click.option('--teacher-ckpt', metavar='FILE|URL|auto',
               help="its weights; auto: those of MMDetection's model zoo")
 @click.option('--method', default='ctkd', show_default=True, shell_complete=_complete_method,
               help='ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, dkd, dist ...; several '
-              'with +, as in ctkd+dkd; for single-stage students ctkd, kd')
+              'with +, as in ctkd+dkd; for single-stage students ctkd, kd; none: the student '
+              'learns without a teacher')
+@click.option('--with-baseline', is_flag=True,
+              help='train the student without a teacher first, and compare')
 @click.option('--data', type=click.Path(path_type=Path),
               help="folder of a data set in COCO's format, instead of the student's own")
+@click.option('--epochs', type=click.IntRange(min=1), help='length of the training; learning '
+              'rate steps keep their place in it')
+@click.option('--batch-size', type=click.IntRange(min=1), help='images in a step on one device')
+@click.option('--lr', type=click.FloatRange(min=0, min_open=True),
+              help='learning rate for that batch')
+@click.option('--img-scale', nargs=2, type=click.IntRange(min=1), metavar='WIDTH HEIGHT',
+              help='resize images to fit into this size')
+@click.option('--seed', type=click.IntRange(min=0), help='of initial weights and image order  '
+              "[default: the student config's, or 0]")
 @click.option('--class-mapping', type=click.Choice(['by_name']),
               help="the teacher knows the student's classes among others, or in another order")
 @click.option('--inherit', multiple=True, metavar='PART',
@@ -49,72 +68,109 @@ class TeacherStage(click.ParamType):
 @click.option('--work-dir', type=click.Path(file_okay=False), help='of the training')
 @click.option('--dry-run', is_flag=True, help='only write the config')
 @click.option('--force', is_flag=True, help='replace an edited config file')
-@click.argument('train_options', nargs=-1, type=click.UNPROCESSED)
-def distill(student: str, teacher: str, teacher_ckpt: Optional[str], method: str,
-            data: Optional[Path], class_mapping: Optional[str], inherit: Sequence[str],
-            teacher_stage: Union[int, str, None], out: Optional[Path], work_dir: Optional[str],
-            dry_run: bool, force: bool, train_options: Sequence[str]) -> None:
+@training_options
+def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Optional[str],
+            dry_run: bool, force: bool, **options: Any) -> None:
     """Let STUDENT learn from a teacher.
 
     Writes the short config that the line stands for, shows it and trains it.
     STUDENT and teacher are plain configs: a path, mmdet::folder/name, or the
-    bare name of a config of MMDetection or of this package. All further
-    options are those of MMDetection's train.py: --resume, --amp,
-    --auto-scale-lr, and --cfg-options, which are not written into the file.
+    bare name of a config of MMDetection or of this package. --resume, --amp,
+    --auto-scale-lr and --cfg-options hold for this training and are not
+    written into the file.
 
     \b
     ctkd-det distill faster-rcnn_r50_fpn_1x_coco --teacher-ckpt auto \\
         --teacher faster-rcnn_r101_fpn_2x_coco
     ctkd-det distill faster-rcnn_r18_fpn_1x_coco --data my/coco \\
         --teacher my_teacher.py --teacher-ckpt my_teacher.pth --method ctkd+dkd \\
-        --cfg-options train_dataloader.batch_size=4
+        --epochs 24 --batch-size 4 --lr 0.005 --with-baseline
     """
-    load_package()
-    from .recipe import Recipe, write
-    from .zoo import find_config
-    source = find_config(teacher)
-    options = dict(class_mapping=class_mapping, inherit=list(inherit) or None,
-                   teacher_stage=teacher_stage)
-    recipe = Recipe(
-        find_config(student), source, _weights(teacher_ckpt, source), method, _data(data),
-        {name: value for name, value in options.items() if value is not None})
-    recipe.check()
+    recipe = _recipe(student, options)
+    _check_training(recipe, options['cfg_options'], dry_run)
+    if with_baseline and recipe.teacher is None:
+        raise click.UsageError('--with-baseline: with --method none the student is the baseline')
     out = (out or Path(f'{recipe.name}.py')).absolute()
-    text = write(recipe, out, force)
-    command = [str(out), *(['--work-dir', work_dir] if work_dir else []), *train_options]
-    _show(out, text, command)
+    recipes = [(out, work_dir, recipe)]
+    if with_baseline:
+        recipes.insert(0, (out.with_name(f'{out.stem}_alone.py'),
+                           f'{work_dir}_alone' if work_dir else None, recipe.baseline))
+    from .recipe import write
+    write({path: one.text() for path, _, one in recipes}, force)
+    trainings = [Training(path, folder, **options) for path, folder, _ in recipes]
+    for training in trainings:
+        _show(training)
     if not dry_run:
-        run_tool(shipped('ctkd_det', 'tools') / 'train.py', command)
+        _train(trainings)
 
 
-def _data(folder: Optional[Path]):
+def _recipe(student: str, options: Dict[str, Any]) -> 'Recipe':
+    """The recipe that the options stand for; what is left of them is the training's."""
+
+    def take(*names: str) -> Dict[str, Any]:
+        return {name: options.pop(name) for name in names}
+
+    given = take('teacher', 'teacher_ckpt', 'method', 'data')
+    changes = take('epochs', 'batch_size', 'lr', 'img_scale', 'seed')
+    learning = {name: value for name, value in take(
+        'class_mapping', 'inherit', 'teacher_stage').items() if value not in (None, ())}
+    alone = given['method'] == ALONE
+    unused = [name for name in (*TEACHERS, *learning) if alone and (
+        given.get(name) or name in learning)]
+    if unused:
+        raise click.UsageError(f'--method {ALONE} has no teacher, so --'
+                               f'{unused[0].replace("_", "-")} says nothing')
+    if not alone and not given['teacher']:
+        raise click.UsageError('from whom does the student learn? --teacher CONFIG; to train it '
+                               f'without a teacher: --method {ALONE}')
+    # what takes no time is looked at before torch is imported
     from .coco_folder import find_coco
-    return find_coco(folder) if folder else None
+    from .teacher_weights import find_weights
+    from .zoo import find_config
+    check_names(given['method'])
+    data = find_coco(given['data']) if given['data'] else None
+    pupil = find_config(student)
+    teacher = None if alone else find_config(given['teacher'])
+    weights = '' if alone else find_weights(given['teacher_ckpt'], teacher)
+    load_package()
+    from .changes import Changes
+    from .recipe import Recipe
+    if 'inherit' in learning:
+        learning['inherit'] = list(learning['inherit'])
+    recipe = Recipe(pupil, teacher, weights, given['method'], data, learning, Changes(**changes))
+    recipe.check()
+    return recipe
 
 
-def _weights(given: Optional[str], teacher) -> str:
-    """Absolute path or URL of the teacher's weights."""
-    from .zoo import weights_url
-    if given == 'auto':
-        return weights_url(teacher)
-    if not given:
-        raise click.UsageError('the teacher needs weights: --teacher-ckpt FILE, or auto for those '
-                               "that MMDetection's model zoo publishes for its config")
-    if '://' in given:
-        return given
-    path = Path(given).expanduser().absolute()
-    if not path.is_file():
-        raise click.ClickException(f'--teacher-ckpt: there is no file {path}')
-    return str(path)
+def _check_training(recipe: 'Recipe', cfg_options: Sequence[str], dry_run: bool) -> None:
+    """See, before a file is written, whether the training could begin.
+
+    Raises:
+        click.ClickException: if --cfg-options do not fit the student's config,
+            or its data are not there and a training would follow.
+    """
+    cfg = copy.deepcopy(recipe.student.config)
+    merge(cfg, cfg_options)
+    missing = None if dry_run or recipe.data else missing_data(cfg)
+    if missing:
+        raise click.ClickException(f'{recipe.student.path}: {missing}')
 
 
-def _show(out: Path, text: str, command: List[str]) -> None:
+def _train(trainings: Sequence[Training]) -> None:
+    """One after the other; at the end, what the teacher brought."""
+    from ..training.result import comparison
+    from ..training.run import run
+    results = [run(training, last=training is trainings[-1]) for training in trainings]
+    if len(results) > 1:
+        click.echo(comparison(*results))
+
+
+def _show(training: Training) -> None:
     from rich.console import Console
     from rich.syntax import Syntax
-    console = Console()
-    console.print(f'[bold]{out}[/bold]', soft_wrap=True, highlight=False)
+    console, text = Console(), training.config.read_text(encoding='utf-8')
+    console.print(f'[bold]{training.config}[/bold]', soft_wrap=True, highlight=False)
     # into a file or pipe as it is; a terminal may wrap it
     console.print(Syntax(text, 'python', theme='ansi_dark', word_wrap=True)
                   if console.is_terminal else text, soft_wrap=True, highlight=False, markup=False)
-    console.print('$ ctkd-det train ' + shlex.join(command), style='dim', soft_wrap=True,
-                  highlight=False)
+    console.print(f'$ {training.command()}', style='dim', soft_wrap=True, highlight=False)

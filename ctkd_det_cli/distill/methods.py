@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import click
-from mmdet.registry import MODELS
-from mmengine.config import Config
 
 from ..places import shipped
 
+ALONE = 'none'  # the student without a teacher
 # for softmax classifiers, and for those that end in sigmoids
 SHORT = dict(ctkd=('ctkd_global', 'ctkd_sigmoid'), kd=('kd_fixed', 'kd_sigmoid'))
 
@@ -29,6 +28,21 @@ def fragments(sigmoids: bool = False) -> Dict[str, Path]:
     return {**{short: files[names[sigmoids]] for short, names in SHORT.items()}, **files}
 
 
+def check_names(name: str) -> None:
+    """See whether there is this method, or each of several joined with ``+``.
+
+    Raises:
+        click.ClickException: if not, with the names that there are.
+    """
+    files = fragments()
+    for part in name.split('+'):
+        if part not in files and name != ALONE:
+            close = difflib.get_close_matches(part, [*files, ALONE])
+            raise click.ClickException(
+                f'unknown method {part!r}' + (f'; perhaps {", ".join(close)}' if close else '')
+                + f'. All: {", ".join([*files, ALONE])}')
+
+
 def read_method(name: str, num_classes: int, sigmoids: bool = False) -> Method:
     """Read a method, or several joined with ``+``.
 
@@ -41,12 +55,10 @@ def read_method(name: str, num_classes: int, sigmoids: bool = False) -> Method:
         click.ClickException: if a name is unknown, or of a method for
             another kind of classifiers.
     """
+    from mmengine.config import Config
+    check_names(name)
     files, method = fragments(sigmoids), Method()
     for part in name.split('+'):
-        if part not in files:
-            close = difflib.get_close_matches(part, files) or files
-            raise click.ClickException(f'unknown method {part!r}; perhaps {", ".join(close)}. '
-                                       f'All: {", ".join(files)}')
         fragment = Config.fromfile(files[part]).to_dict()
         if not _suits(fragment, sigmoids):
             raise click.ClickException(_unsuitable(part, sigmoids))
@@ -60,12 +72,14 @@ def read_method(name: str, num_classes: int, sigmoids: bool = False) -> Method:
 
 
 def _suits(fragment: dict, sigmoids: bool) -> bool:
+    from mmdet.registry import MODELS
     return all(MODELS.get(loss['type']).for_sigmoids == sigmoids
                for loss in fragment['distill_losses'].values())
 
 
 def _unsuitable(name: str, sigmoids: bool) -> str:
     ends = 'sigmoids, as those of single-stage detectors do' if sigmoids else 'a softmax'
+    from mmengine.config import Config
     suitable = [other for other, file in fragments(sigmoids).items()
                 if _suits(Config.fromfile(file).to_dict(), sigmoids)]
     return (f"method {name} is not for this student: its classifier ends in {ends}. For it there "

@@ -1,17 +1,19 @@
 """Writes the short config that one command line stands for."""
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, Optional
 
 import click
+from mmengine.config import Config
 from torch import nn
 
 from ctkd_det.configs import imported_modules
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
+from .changes import Changes, merged
 from .coco_folder import CocoFolder
-from .methods import read_method
+from .methods import ALONE, read_method
 from .pair import build_student, check_teacher, distilled_type
 from .source_code import assignment
 from .student import data_for, heads_for
@@ -24,23 +26,27 @@ class Recipe:
 
     Attributes:
         student: A plain config.
-        teacher: Another.
+        teacher: Another; None if the student learns alone.
         teacher_ckpt: The teacher's weights, an absolute path or a URL.
-        method: As in 'ctkd' or 'ctkd+dkd'.
+        method: As in 'ctkd' or 'ctkd+dkd'; 'none' for the student alone.
         data: A data set instead of the student's own.
         options: Further arguments of the detector: ``class_mapping``,
             ``inherit``, ``teacher_stage``.
+        changes: Of the student's schedule, batch, image size and seed.
     """
     student: Source
-    teacher: Source
+    teacher: Optional[Source]
     teacher_ckpt: str
     method: str
     data: Optional[CocoFolder] = None
     options: Dict[str, Any] = field(default_factory=dict)
+    changes: Changes = Changes()
 
     @property
     def name(self) -> str:
         """str: Says what it is, for the file and the work directory."""
+        if self.teacher is None:
+            return f'{self.student.path.stem}_alone'
         parts = (self.student.path.stem, self.method.replace('+', '-'), self.teacher.path.stem)
         return '_'.join(parts)
 
@@ -56,11 +62,12 @@ class Recipe:
             click.ClickException: if not, with the reason.
         """
         for role, source in (('student', self.student), ('teacher', self.teacher)):
-            if is_distilled(source.config.get('model', {})):
+            if source and is_distilled(source.config.get('model', {})):
                 raise click.ClickException(
                     f'the {role} {source.path} is a distillation config: give a plain one'
                     + ('; to train it as it is: ctkd-det train' if role == 'student' else ''))
-        check_teacher(self.built, self.student.path, self.teacher, **self.options)
+        if self.teacher is not None:
+            check_teacher(self.built, self.student.path, self.teacher, **self.options)
 
     @cached_property
     def built(self) -> nn.Module:
@@ -69,55 +76,71 @@ class Recipe:
         Raises:
             click.ClickException: if it cannot be distilled.
         """
+        distilled_type(self.student)  # says so if it has no heads that could be changed
         return build_student(self.student, self.head_changes)
 
     @property
     def head_changes(self) -> dict:
         """dict: What the student's model must merge to have the classes of the data."""
-        distilled_type(self.student)  # says so if it has no heads that could be changed
         if self.num_classes == self.student.num_classes:
             return {}
         model = self.student.config.model
         head = 'roi_head' if 'roi_head' in model else 'bbox_head'
         return {head: heads_for(model[head], self.student.num_classes, self.num_classes)}
 
+    @property
+    def baseline(self) -> 'Recipe':
+        """Recipe: The student alone, with the same data, schedule and seed."""
+        return replace(self, teacher=None, teacher_ckpt='', method=ALONE, options={})
+
     def text(self) -> str:
         """The config file, to be read, kept and edited."""
         base = self.student.config
+        blocks = dict(_base_=self.student.reference)
+        if self.teacher is not None:
+            blocks.update(self._distillation(base))
+        if self.head_changes:
+            blocks = merged(blocks, dict(model=self.head_changes))
+        blocks = merged(blocks, self.changes.blocks(base))
+        if self.data:
+            blocks = merged(blocks, data_for(base, self.data))
+        # what others refer to by its name stands before them
+        order = sorted(blocks, key=lambda key: key.endswith('_dataloader'))
+        return ''.join(assignment(key, blocks[key]) for key in order)
+
+    def _distillation(self, base: Config) -> Dict[str, Any]:
         method = read_method(self.method, self.num_classes,
                              has_sigmoids(classifiers(self.built)[0]))
-        model = dict(
-            type=distilled_type(self.student).__name__,
-            teacher_config=self.teacher.reference, teacher_ckpt=self.teacher_ckpt,
-            distill_losses=method.losses, **self.options, **self.head_changes)
-        blocks = dict(
-            _base_=self.student.reference,
+        blocks: Dict[str, Any] = dict(
             custom_imports=dict(imports=[*imported_modules(base), 'ctkd_det'],
-                                allow_failed_imports=False), model=model)
+                                allow_failed_imports=False),
+            model=dict(
+                type=distilled_type(self.student).__name__,
+                teacher_config=self.teacher.reference, teacher_ckpt=self.teacher_ckpt,
+                distill_losses=method.losses, **self.options))
         if method.hooks:  # a list of the base would be replaced, not continued
             blocks['custom_hooks'] = [*base.get('custom_hooks', []), *method.hooks]
         if method.custom_keys:
             blocks['optim_wrapper'] = dict(paramwise_cfg=dict(custom_keys=method.custom_keys))
-        if self.data:
-            blocks.update(data_for(base, self.data))
-        return ''.join(assignment(key, value) for key, value in blocks.items())
+        return blocks
 
 
-def write(recipe: Recipe, out: Path, force: bool) -> str:
-    """Write it, but not over a file that was edited.
+def write(texts: Dict[Path, str], force: bool) -> None:
+    """Write all files, or none if one of them was edited.
 
-    Returns:
-        str: What the file says.
+    Args:
+        texts (dict): What each file is to say.
+        force (bool): Whether to replace files that say something else.
 
     Raises:
-        click.ClickException: if ``out`` exists, says something else, and
+        click.ClickException: if a file exists, says something else, and
             ``force`` is False.
     """
-    text = recipe.text()
-    if out.exists() and out.read_text(encoding='utf-8') != text and not force:
-        raise click.ClickException(
-            f'{out} exists and says something else. To train what it says: ctkd-det train {out}; '
-            'to replace it: --force; to write another: --out FILE')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding='utf-8')
-    return text
+    for out, text in texts.items():
+        if out.exists() and out.read_text(encoding='utf-8') != text and not force:
+            raise click.ClickException(
+                f'{out} exists and says something else. To train what it says: ctkd-det train '
+                f'{out}; to replace it: --force; to write another: --out FILE')
+    for out, text in texts.items():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding='utf-8')

@@ -6,7 +6,7 @@ from typing import Dict, List
 
 import click
 from mmengine.config import Config
-from mmengine.hub import get_config
+from mmengine.fileio import load
 
 from ..places import shipped
 
@@ -72,16 +72,22 @@ def weights_url(source: Source) -> str:
     Raises:
         click.ClickException: if there are none.
     """
-    if source.reference.startswith('mmdet::'):
-        try:
-            url = get_config(source.reference, pretrained=True).get('model_path')
-        except AssertionError:  # how mmengine says that the zoo lists no weights
-            url = None
-        if url:
-            return url
+    url = zoo_entry(source.path).get('Weights')
+    if url:
+        return url
     raise click.ClickException(
         f"MMDetection's model zoo has no weights for {source.reference}: give --teacher-ckpt a "
         'file or URL')
+
+
+def zoo_entry(path: Path) -> dict:
+    """What the model zoo's metafile says about one of mmdet's configs; empty if nothing."""
+    metafile = path.parent / 'metafile.yml'
+    if not path.is_relative_to(_configs('mmdet')) or not metafile.is_file():
+        return {}
+    content = load(metafile)
+    models = content['Models'] if isinstance(content, dict) else content
+    return next((model for model in models if Path(model['Config']).name == path.name), {})
 
 
 def _configs(package: str) -> Path:

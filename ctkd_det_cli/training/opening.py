@@ -12,7 +12,7 @@ from .advice import batch_advice, warm_up_advice
 def opening(runner: Runner, training: Training, log: Path) -> str:
     """Who learns what from whom, on which data, how, and where it goes."""
     cfg, model = runner.cfg, runner.cfg.model
-    images = runner.train_dataloader.batch_size * get_world_size()
+    images = cfg.train_dataloader.batch_size * get_world_size()
     epochs = epochs_of(runner)
     facts = {'student': _size(runner)}
     if 'teacher_config' in model:

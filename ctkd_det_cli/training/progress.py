@@ -154,6 +154,7 @@ def duration(seconds: float) -> str:
 def _where(runner: Runner, done: int) -> str:
     epochs = epochs_of(runner)
     if epochs:
-        epoch = min(runner.epoch + 1, epochs)
+        # not the runner's, which has changed by the time of the validation
+        epoch = max(1, -(-done * epochs // runner.max_iters))
         return f'epoch {epoch}/{epochs} iteration {done}/{runner.max_iters}'
     return f'iteration {done}/{runner.max_iters}'

@@ -101,15 +101,16 @@ def checkpoints(work_dir: Path) -> Dict[str, Path]:
     return found
 
 
-def ending(result: Result) -> str:
-    """What to know, and what to do next."""
+def ending(result: Result, last: bool = True) -> str:
+    """What to know and, after the last training, what to do next."""
     lines = [f'Finished after {result.minutes:.1f} minutes.']
     if result.metric:
         lines.append('  ' + _achieved(result))
     lines += [f'  temperature of {name}: {path_of(taus)}'
               for name, taus in result.temperatures.items()]
     lines += [f'  {name} checkpoint: {path}' for name, path in result.checkpoints.items()]
-    lines += ['Next:'] + [f'  {command}' for command in _next(result)]
+    if last:
+        lines += ['Next:', *(f'  {command}' for command in _next(result))]
     return '\n'.join(lines)
 
 
@@ -121,6 +122,18 @@ def _achieved(result: Result) -> str:
         text += (f'; the teacher has {result.teacher:.3f}, '
                  f'{abs(difference):.3f} {"less" if difference > 0 else "more"}')
     return text
+
+
+def comparison(alone: Result, distilled: Result) -> str:
+    """What distillation brought, in one line."""
+    if alone.metric is None or distilled.metric is None:
+        return 'Without a validation nothing is compared.'
+    difference = distilled.metric.last - alone.metric.last
+    folders = shlex.join(['ctkd-det', 'report', str(alone.work_dir), str(distilled.work_dir),
+                          '--baseline', str(alone.work_dir)])
+    return (f'{distilled.metric.name} at the end: {alone.metric.last:.3f} without the teacher, '
+            f'{distilled.metric.last:.3f} with it, {difference:+.3f}. This is one seed: repeat it '
+            f'with other values of --seed before you rely on it.\n  {folders}')
 
 
 def path_of(taus: List[float]) -> str:

@@ -16,14 +16,19 @@ from ..mistakes import sentence
 from ..options import merge
 from ..reading import read_config
 from . import Training
+from .data import missing_data
 from .progress import ProgressHook, Screen
 from .result import Result, ending, stopped
 
 LOG = 'console.log'
 
 
-def run(training: Training) -> Result:
+def run(training: Training, last: bool = True) -> Result:
     """Train, and say how it ended.
+
+    Args:
+        training (Training): What to train.
+        last (bool): Whether to say what to do next. Defaults to True.
 
     Raises:
         click.ClickException: if the training fails; the traceback is in the
@@ -54,7 +59,7 @@ def run(training: Training) -> Result:
         raise click.ClickException(f'{sentence(error)}\n(the traceback is in {log})') from error
     result = Result.of(runner, training, (time.monotonic() - started) / 60)
     if is_main_process():
-        click.echo(ending(result))
+        click.echo(ending(result, last))
     return result
 
 
@@ -69,10 +74,16 @@ def configured(training: Training) -> Config:
     cfg.launcher = training.launcher
     cfg.work_dir = (training.work_dir or cfg.get('work_dir')
                     or str(Path('work_dirs') / training.config.stem))
+    if cfg.get('visualizer'):
+        # by the name that they share, a second training of this process would get the first one's
+        cfg.visualizer.pop('name', None)
     missing = [key for key in ('model', 'train_dataloader', 'optim_wrapper') if not cfg.get(key)]
     if missing:
         raise click.ClickException(f'{training.config} trains nothing: it has no '
                                    + ' and no '.join(missing))
+    missing_file = missing_data(cfg)
+    if missing_file:
+        raise click.ClickException(f'{training.config}: {missing_file}')
     if training.amp:
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     if training.auto_scale_lr:

@@ -3,8 +3,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 import torch
-from mmengine.fileio import load
-from mmengine.utils import get_installed_path
+
+from ..distill.zoo import zoo_entry
+from ..places import shipped
 
 
 def teachers_metric(cfg: Any, key: str) -> Optional[float]:
@@ -32,12 +33,9 @@ def teachers_metric(cfg: Any, key: str) -> Optional[float]:
 
 
 def _published(config: str) -> Optional[float]:
-    path = Path(get_installed_path('mmdet')) / '.mim' / 'configs' / config
-    metafile = path.parent / 'metafile.yml'
-    for entry in load(metafile)['Models'] if metafile.is_file() else ():
-        if Path(entry.get('Config', '')).stem == path.stem:
-            for result in entry.get('Results', ()):
-                value = result.get('Metrics', {}).get('box AP')
-                if result.get('Dataset') == 'COCO' and value is not None:
-                    return value / 100
+    path = shipped('mmdet', 'configs').resolve() / config
+    for result in zoo_entry(path).get('Results', ()):
+        value = result.get('Metrics', {}).get('box AP')
+        if result.get('Dataset') == 'COCO' and value is not None:
+            return value / 100
     return None

@@ -98,8 +98,15 @@ def test_an_edited_config_is_kept(folder, tmp_path):
 
 
 @pytest.mark.parametrize('change, message', [
-    (dict(teacher_ckpt=None), '--teacher-ckpt FILE, or auto'),
-    (dict(teacher_ckpt='missing.pth'), 'there is no file .*missing.pth'),
+    (dict(teacher_ckpt=None), r'--teacher-ckpt FILE. Checkpoints found: .*teacher\.pth\.$'),
+    (dict(teacher_ckpt='missing.pth'), r'there is no file .*missing\.pth\..*found: .*teacher\.pth'),
+    (dict(teacher='faster-rcnn_r101_fpn_2x_coco', teacher_ckpt=None),
+     '--teacher-ckpt auto takes .*https://.*faster_rcnn_r101_fpn_2x_coco.*pth$'),
+    (dict(teacher=None), '--method none'),
+    (dict(method='none'), '--method none has no teacher, so --teacher says nothing'),
+    (dict(metod='kd'), 'No such option.*--metod.*--method'),
+    (dict(cfg_options='train_cfg.max_epoch=3'), 'no train_cfg.max_epoch; .*train_cfg.max_epochs'),
+    (dict(cfg_options='train_cfg'), "'train_cfg' is not of the form KEY=VALUE"),
     (dict(method='ctdk'), "unknown method 'ctdk'; perhaps .*ctkd"),
     (dict(teacher='faster-rcnn_r50_fpn_1x_coco'),
      '80 classes, the student 8. .*--class-mapping by_name$'),

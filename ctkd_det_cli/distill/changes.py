@@ -1,0 +1,167 @@
+"""The settings that people change most, as overrides of the student's config."""
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Tuple
+
+import click
+
+from ..training.advice import schedulers
+from .source_code import Name
+
+SEED = 0
+RESIZES = ('Resize', 'FixScaleResize', 'RandomChoiceResize', 'RandomResize')
+# their sizes follow from the image's in ways that one number does not tell
+OTHER_SIZES = ('Mosaic', 'CachedMosaic', 'MixUp', 'CachedMixUp', 'RandomAffine', 'RandomCrop',
+               'RandomCenterCropPad', 'MinIoURandomCrop')
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a command line changes in the student's training.
+
+    Attributes:
+        epochs: How many to train; schedules are stretched to it.
+        batch_size: Images in a step on one device.
+        lr: Learning rate, for a step on one device.
+        img_scale: Width and height that images are resized to fit into.
+        seed: Of initial weights and image order; None for the config's, or 0.
+    """
+    epochs: Optional[int] = None
+    batch_size: Optional[int] = None
+    lr: Optional[float] = None
+    img_scale: Optional[Tuple[int, int]] = None
+    seed: Optional[int] = None
+
+    def blocks(self, base: Any) -> Dict[str, Any]:
+        """What to write into a config that inherits from ``base``.
+
+        Raises:
+            click.ClickException: if the base has nothing of the kind to
+                change; the message names the option.
+        """
+        blocks: Dict[str, Any] = {}
+        if self.epochs:
+            blocks.update(stretched(base, self.epochs))
+        if self.batch_size:
+            blocks['train_dataloader'] = dict(batch_size=self.batch_size)
+        if self.lr:
+            if 'lr' not in base.get('optim_wrapper', {}).get('optimizer', {}):
+                raise click.ClickException("--lr: the student's config has no "
+                                           'optim_wrapper.optimizer.lr')
+            blocks['optim_wrapper'] = dict(optimizer=dict(lr=self.lr))
+            batch = self.batch_size or base.train_dataloader.batch_size
+            blocks['auto_scale_lr'] = dict(base_batch_size=batch)
+            if 'enable' not in (base.get('auto_scale_lr') or {}):
+                blocks['auto_scale_lr']['enable'] = False
+        if self.img_scale:
+            blocks = merged(blocks, resized(base, self.img_scale))
+        # a run without a seed cannot be compared with another one
+        if self.seed is not None or base.get('randomness', {}).get('seed') is None:
+            blocks['randomness'] = dict(seed=SEED if self.seed is None else self.seed)
+        return blocks
+
+
+def merged(a: Any, b: Any) -> Any:
+    """Two overrides in one; ``b`` wins."""
+    if not isinstance(a, dict) or not isinstance(b, dict):
+        return b
+    return {**a, **{key: merged(a[key], value) if key in a else value for key, value in b.items()}}
+
+
+def stretched(base: Any, epochs: int) -> Dict[str, Any]:
+    """A schedule of another length, with its steps at the same fractions of it.
+
+    A warm-up that is counted in iterations keeps its length.
+
+    Raises:
+        click.ClickException: if the training counts iterations.
+    """
+    old = base.get('train_cfg', {}).get('max_epochs')
+    if not old:
+        raise click.ClickException('--epochs: the student trains by iterations: --cfg-options '
+                                   'train_cfg.max_iters=N')
+    train_cfg = dict(max_epochs=epochs)
+    if base.train_cfg.get('val_interval', 1) > epochs:
+        train_cfg['val_interval'] = epochs
+    found = schedulers(base)
+    blocks: Dict[str, Any] = dict(train_cfg=train_cfg)
+    if found and epochs != old:
+        blocks['param_scheduler'] = [_stretch(scheduler, old, epochs) for scheduler in found]
+    return blocks
+
+
+def _stretch(scheduler: Any, old: int, new: int) -> dict:
+    scheduler = _own(scheduler)
+    if not scheduler.get('by_epoch', True):
+        return scheduler
+    for key in ('begin', 'end', 'T_max', 'step_size'):
+        if key in scheduler:
+            scheduler[key] = _at(scheduler[key], old, new) if scheduler[key] else 0
+    if 'milestones' in scheduler:
+        steps = sorted({_at(step, old, new) for step in scheduler['milestones']})
+        scheduler['milestones'] = [step for step in steps if step < new]
+    return scheduler
+
+
+def _at(epoch: int, old: int, new: int) -> int:
+    return max(1, round(epoch * new / old))
+
+
+def resized(base: Any, scale: Tuple[int, int]) -> Dict[str, Any]:
+    """Pipelines whose images fit into ``scale``, which is a width and a height.
+
+    Raises:
+        click.ClickException: if a pipeline has no resizing step, or one that
+            has sizes of its own.
+    """
+    loaders = {part: base.get(f'{part}_dataloader') for part in ('train', 'val', 'test')}
+    blocks: Dict[str, Any] = {}
+    for part, variable in (('train', 'train_pipeline'), ('val', 'test_pipeline')):
+        if not loaders[part]:
+            continue
+        dataset, depth = loaders[part].dataset, 0
+        while 'pipeline' not in dataset and 'dataset' in dataset:
+            dataset, depth = dataset.dataset, depth + 1
+        steps = [_resize(step, scale, part) for step in dataset.pipeline]
+        if not any(step['type'] in RESIZES for step in steps):
+            raise click.ClickException(f"--img-scale: the student's {part} pipeline resizes no "
+                                       'images')
+        blocks[variable] = steps
+        override: Dict[str, Any] = dict(pipeline=Name(variable))
+        for _ in range(depth):
+            override = dict(dataset=override)
+        blocks[f'{part}_dataloader'] = dict(dataset=override)
+    if 'val_dataloader' in blocks and loaders['test']:
+        blocks['test_dataloader'] = dict(blocks['val_dataloader'])
+    return blocks
+
+
+def _resize(step: Any, scale: Tuple[int, int], part: str) -> dict:
+    step = _own(step)
+    kind = step['type']
+    if kind in OTHER_SIZES:
+        raise click.ClickException(f"--img-scale: {kind} in the student's {part} pipeline has a "
+                                   'size of its own: set both in a config of yours')
+    if kind in RESIZES:
+        step.pop('scale_factor', None)
+        key = 'scales' if kind == 'RandomChoiceResize' else 'scale'
+        step[key] = _scaled(step.get(key), scale)
+    return step
+
+
+def _scaled(old: Any, new: Tuple[int, int]) -> Any:
+    """One scale becomes the new one; several keep their ratio to the largest."""
+    if not isinstance(old, (list, tuple)) or not isinstance(old[0], (list, tuple)):
+        return new
+    largest = [max(scale[i] for scale in old) for i in range(2)]
+    return [tuple(round(size * new[i] / largest[i]) for i, size in enumerate(scale))
+            for scale in old]
+
+
+def _own(config: Any) -> Any:
+    """A copy as people write it: without the scope that mmengine adds to what `mmdet::` says."""
+    if isinstance(config, dict):
+        return {key: _own(value) for key, value in config.items()
+                if (key, value) != ('_scope_', 'mmdet')}
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(_own, config))
+    return config

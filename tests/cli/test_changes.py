@@ -1,0 +1,121 @@
+"""The options that people change most, as the written config has them."""
+import re
+
+import pytest
+from mmengine.config import Config
+
+from cli.conftest import invoke
+from ctkd_det_cli.distill.changes import resized, stretched
+from helpers import CONFIGS
+
+PAIR = ['faster-rcnn_r50_fpn_1x_coco', '--teacher', 'faster-rcnn_r101_fpn_2x_coco',
+        '--teacher-ckpt', 'auto']
+
+
+def written(out, *args):
+    result = invoke('distill', '--dry-run', *args, '--out', out)
+    assert result.exit_code == 0, result.output
+    return Config.fromfile(out)
+
+
+@pytest.fixture(scope='module')
+def changed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('changed')
+    cfg = written(folder / 'x.py', *PAIR, '--epochs', 24, '--batch-size', 4, '--lr', 0.005,
+                  '--img-scale', 640, 400, '--seed', 7, '--with-baseline')
+    return cfg, Config.fromfile(folder / 'x_alone.py')
+
+
+def test_what_is_written(changed):
+    cfg, _ = changed
+    assert cfg.train_cfg.max_epochs == 24 and cfg.train_cfg.val_interval == 1
+    warm_up, steps = cfg.param_scheduler
+    assert (warm_up.end, warm_up.by_epoch) == (500, False)  # counted in iterations: as it was
+    assert (steps.milestones, steps.begin, steps.end) == ([16, 22], 0, 24)
+    assert cfg.train_dataloader.batch_size == 4 and cfg.train_dataloader.num_workers == 2
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.momentum) == ('SGD', 0.005, 0.9)
+    assert cfg.optim_wrapper.paramwise_cfg.custom_keys.distill_losses.lr_mult == 0.05
+    # the rate is for the batch that it was given with
+    assert cfg.auto_scale_lr.base_batch_size == 4 and not cfg.auto_scale_lr.enable
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        step, = [s for s in loader.dataset.pipeline if s.type == 'Resize']
+        assert step.to_dict() == dict(type='Resize', scale=(640, 400), keep_ratio=True)
+        assert loader.dataset.data_root == 'data/coco/'
+    assert cfg.randomness.seed == 7
+
+
+def test_the_baseline_differs_in_the_teacher_alone(changed):
+    distilled, alone = (cfg.to_dict() for cfg in changed)
+    plain = alone['model']
+    assert plain['type'] == 'FasterRCNN' and 'teacher_config' not in plain
+    assert 'custom_hooks' not in alone and 'custom_imports' not in alone
+    assert 'paramwise_cfg' not in alone['optim_wrapper']
+    for key in ('custom_hooks', 'custom_imports'):
+        distilled.pop(key)
+    distilled['optim_wrapper'].pop('paramwise_cfg')
+    for key in ('teacher_config', 'teacher_ckpt', 'distill_losses'):
+        distilled['model'].pop(key)
+    distilled['model']['type'] = 'FasterRCNN'
+    assert distilled == alone
+
+
+def test_the_student_alone(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg = written(tmp_path / 'x.py', folder / 'student.py', '--method', 'none', '--data',
+                  folder / 'shapes')
+    assert cfg.model.type == 'FasterRCNN' and [h.type for h in cfg.custom_hooks] == ['EMAHook']
+    assert cfg.train_dataloader.dataset.data_root == f'{folder / "shapes"}/'
+    assert cfg.randomness.seed == 0  # the student's own
+    result = invoke('distill', folder / 'student.py', '--method', 'none', '--dry-run')
+    assert result.exit_code == 0 and (tmp_path / 'student_alone.py').is_file()
+
+
+def test_a_seed_is_always_written(tmp_path):
+    assert written(tmp_path / 'x.py', *PAIR).randomness.seed == 0
+
+
+def schedule(**scheduler):
+    return Config(dict(train_cfg=dict(max_epochs=12, val_interval=4),
+                       param_scheduler=dict(scheduler)))
+
+
+def test_shorter_schedules():
+    steps = dict(type='MultiStepLR', milestones=[8, 11], begin=0, end=12, gamma=0.1)
+    found = stretched(schedule(**steps), 2)
+    # epoch 11 of 12 would be the second of 2, after which nothing comes
+    assert found == dict(train_cfg=dict(max_epochs=2, val_interval=2),
+                         param_scheduler=[dict(steps, milestones=[1], end=2)])
+    cosine = dict(type='CosineAnnealingLR', T_max=10, begin=2, end=12, by_epoch=True)
+    assert stretched(schedule(**cosine), 6)['param_scheduler'] == [
+        dict(cosine, T_max=5, begin=1, end=6)]
+    assert 'param_scheduler' not in stretched(schedule(**cosine), 12)
+
+
+def test_scopes_are_not_written():
+    """mmengine adds them to what it reads from `mmdet::`."""
+    found = stretched(schedule(type='MultiStepLR', milestones=[8], _scope_='mmdet'), 24)
+    assert found['param_scheduler'] == [dict(type='MultiStepLR', milestones=[16])]
+
+
+def test_several_scales_keep_their_ratio():
+    scales = [(1333, 640), (1333, 800)]
+    step = dict(type='RandomChoiceResize', scales=scales, keep_ratio=True)
+    inner = dict(type='CocoDataset', pipeline=[step])
+    loader = dict(dataset=dict(type='RepeatDataset', times=3, dataset=inner))
+    found = resized(Config(dict(train_dataloader=loader)), (666, 400))
+    assert found['train_pipeline'] == [dict(step, scales=[(666, 320), (666, 400)])]
+    assert found['train_dataloader']['dataset']['dataset'] == dict(pipeline='train_pipeline')
+
+
+@pytest.mark.parametrize('student, option, message', [
+    (CONFIGS / 'shapes' / 'student.py', ['--img-scale', 64, 64],
+     'train pipeline resizes no images'),
+    ('yolox_s_8xb8-300e_coco', ['--img-scale', 64, 64], 'Mosaic in the .* has a size of its own'),
+    ('faster-rcnn_r50-caffe-dc5_ms-3x_coco', ['--epochs', 0], '0 is not in the range'),
+    ('mask-rcnn_r50_fpn_1x-wandb_coco', ['--lr', 0], 'is not in the range')])
+def test_refused(student, option, message, tmp_path):
+    result = invoke('distill', student, '--method', 'none', '--dry-run', '--out',
+                    tmp_path / 'x.py', *option)
+    assert result.exit_code in (1, 2) and not (tmp_path / 'x.py').exists()
+    assert re.search(message, ' '.join(result.output.split())), result.output

@@ -1,0 +1,181 @@
+"""What the screen shows of a training, and how it ends."""
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from mmengine.config import Config
+
+from cli.conftest import command, invoke
+from ctkd_det_cli.mistakes import sentence
+from ctkd_det_cli.options import _one_pair_each
+from ctkd_det_cli.training.advice import batch_advice, warm_up_advice
+from ctkd_det_cli.training.progress import duration
+from ctkd_det_cli.training.result import path_of
+from helpers import ROOT, student_config, use_data
+
+
+@pytest.fixture(scope='module')
+def screen(distilled):
+    return (distilled / 'printed.txt').read_text()
+
+
+def test_one_screen_says_who_learns_what(screen, distilled):
+    assert len(screen.splitlines()) < 80  # most of them the config; they were six hundred
+    for fact in ('distilled learns from teacher', 'batch            4 images on 1 device (cpu)',
+                 '8 images, 8 classes', 'learning rate    0.05 (SGD)', 'seed             3',
+                 'length           1 epochs, 2 iterations', 'loss_ctkd (KDLoss, temperature Glob'):
+        assert fact in screen
+    assert str(distilled / 'teacher' / 'teacher.pth') in screen
+    assert 'for 16 images in a step, and a step has 4: --auto-scale-lr' in screen
+    assert 'scales it to 0.0125' in screen
+    assert 'mmengine - ' not in screen and 'loading annotations' not in screen
+
+
+def test_progress_and_end(screen, distilled):
+    assert re.search(r'epoch 1/1 iteration 1/2  .* left · loss [\d.]+ · ctkd [\d.]+ · dkd [\d.]+ · '
+                     r'tau 1', screen)
+    assert re.search(r'epoch 1/1 iteration 2/2 .* mAP 0\.\d{3}\nFinished', screen)
+    # dkd's is fixed
+    assert 'temperature of ctkd: ' in screen and 'temperature of dkd' not in screen
+    assert f'last checkpoint: {distilled / "work" / "epoch_1.pth"}' in screen
+    assert f'ctkd-det export {distilled / "work"} --out student' in screen
+
+
+def test_the_rest_is_in_the_log(distilled):
+    log = (distilled / 'work' / 'console.log').read_text()
+    assert 'loading annotations' in log and 'mmengine - INFO' in log
+
+
+def test_files_are_those_of_mmdets_tool(distilled):
+    """The dumped config trains without this command."""
+    dumped = Config.fromfile(distilled / 'work' / 'distilled.py')
+    assert 'runner_type' not in dumped and dumped.train_dataloader.batch_size == 4
+    assert [h.type for h in dumped.custom_hooks] == ['EMAHook', 'CurriculumHook']
+
+
+@pytest.fixture(scope='module')
+def own_loss(folder, tmp_path_factory):
+    """A folder with a plain config that imports the module beside it, which stops the training."""
+    home = tmp_path_factory.mktemp('own')
+    (home / 'my_hook.py').write_text(
+        'import os, signal\nfrom mmdet.registry import HOOKS\nfrom mmengine.hooks import Hook\n\n\n'
+        '@HOOKS.register_module()\nclass Press(Hook):\n    """Ctrl-C after the first epoch."""\n'
+        '    def before_train_epoch(self, runner):\n'
+        '        if runner.epoch == 1:\n'
+        "            runner.logger.warning('pressed')\n"
+        '            os.kill(os.getpid(), signal.SIGINT)\n')
+    cfg = use_data(student_config(max_epochs=2), folder / 'shapes')
+    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+    cfg.train_cfg.pop('val_interval')
+    cfg.custom_imports = dict(imports=['my_hook'], allow_failed_imports=False)
+    cfg.custom_hooks = [dict(type='Press')]
+    cfg.dump(home / 'config.py')
+    return home
+
+
+def test_ctrl_c_says_how_to_go_on(own_loss, tmp_path):
+    """In a folder elsewhere: the module beside the config is found."""
+    status, printed = command('train', own_loss / 'config.py', '--work-dir', 'work', cwd=tmp_path)
+    assert status == 130 and 'Traceback' not in printed, printed
+    assert 'warning: pressed' in printed  # not MMEngine's: it is shown
+    assert re.search(r'Stopped at iteration 4 of 8. The last checkpoint is .*epoch_1\.pth', printed)
+    assert f'ctkd-det train {own_loss / "config.py"} --work-dir work --resume' in printed
+
+
+@pytest.mark.parametrize('args, message', [
+    (['train', 'nowhere.py'], "'nowhere.py' does not exist"),
+    (['test', 'nowhere.py', 'x.pth'], "'nowhere.py' does not exist"),
+    (['train', '{student}', '--work-dri', 'x'], '--work-dri.*--work-dir'),
+    (['test', '{student}', 'nowhere.pth'], 'no file nowhere.pth'),
+    (['test', '{student}', '{student}', '--out', 'x.json'], 'does not end in .pkl'),
+    (['train', '{student}'], r'training data are not there: .*train\.json.*--data'),
+    (['train', '{student}', '--resume', 'nowhere.pth'], 'data are not there|no file nowhere'),
+    (['train', '{student}', '--cfg-options', 'train_dataloder.batch_size=3'],
+     'no train_dataloder.batch_size; did you mean train_dataloader'),
+    (['train', '{broken}'], r'broken\.py cannot be read: SyntaxError'),
+    (['train', '{lonely}'], 'cannot be read: .*no_such_module'),
+    (['train', '{empty}'], 'trains nothing: it has no model and no train_dataloader')])
+def test_mistakes(args, message, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = dict(student=folder / 'student.py', broken=tmp_path / 'broken.py',
+                 lonely=tmp_path / 'lonely.py', empty=tmp_path / 'empty.py')
+    files['broken'].write_text('a = (')
+    files['lonely'].write_text("custom_imports = dict(imports=['no_such_module'], "
+                               'allow_failed_imports=False)')
+    files['empty'].write_text('a = 1')
+    result = invoke(*(arg.format(**files) for arg in args))
+    assert result.exit_code in (1, 2)
+    assert re.search(message, ' '.join(result.output.split())), result.output
+    assert not (tmp_path / 'work_dirs').exists()
+
+
+def test_missing_files_are_seen_before_torch_is_imported():
+    script = ("import sys; from click.testing import CliRunner; from ctkd_det_cli.main import cli\n"
+              "for args in (['train', 'x.py'], ['test', 'x.py', 'y'], ['export', 'x'], [\n"
+              "    'distill', 'faster-rcnn_r50_fpn_1x_coco', '--teacher',\n"
+              "    'faster-rcnn_r101_fpn_1x_coco', '--teacher-ckpt', 'x.pth'],\n"
+              "    ['distill', 'x.py', '--method', 'ckd']):\n"
+              "    assert CliRunner().invoke(cli, args).exit_code, args\n"
+              "assert 'torch' not in sys.modules")
+    result = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True,
+                            text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_failing_training_names_what_is_wrong(folder, tmp_path):
+    cfg = use_data(student_config(), folder / 'shapes')
+    cfg.model.roi_head.bbox_head.type = 'Shared2FCBoxHead'
+    cfg.dump(tmp_path / 'x.py')
+    result = invoke('train', tmp_path / 'x.py', '--work-dir', tmp_path / 'work')
+    assert result.exit_code == 1 and 'perhaps Shared2FCBBoxHead' in result.output
+    assert 'Traceback' in (tmp_path / 'work' / 'console.log').read_text()
+
+
+def test_unknown_argument_of_a_registered_class():
+    error = TypeError("KDLoss.__init__() got an unexpected keyword argument 'temprature'")
+    assert sentence(error) == "KDLoss has no argument 'temprature'; perhaps temperature"
+    assert sentence(RuntimeError('no')) == 'RuntimeError: no'
+
+
+def test_pairs_of_cfg_options():
+    assert _one_pair_each(['x.py', '--cfg-options', 'a=1', 'b=2', 'y', 'c=3']) == [
+        'x.py', '--cfg-options', 'a=1', '--cfg-options', 'b=2', 'y', 'c=3']
+
+
+def test_advice():
+    cfg = Config(dict(auto_scale_lr=dict(base_batch_size=16, enable=False),
+                      optim_wrapper=dict(optimizer=dict(lr=0.02)),
+                      param_scheduler=[dict(type='LinearLR', by_epoch=False, begin=0, end=500)]))
+    assert '0.02 is for 16 images in a step, and a step has 2' in batch_advice(cfg, 2)
+    assert '0.0025' in batch_advice(cfg, 2) and batch_advice(cfg, 16) is None
+    assert 'takes 500 iterations, but the training has 499' in warm_up_advice(cfg, 499)
+    assert warm_up_advice(cfg, 500) is None
+    cfg.auto_scale_lr.enable = True
+    assert batch_advice(cfg, 2) is None
+    cfg.param_scheduler = dict(type='LinearLR', begin=0, end=5)
+    assert '5 epochs' in warm_up_advice(cfg, 9999, 4) and warm_up_advice(cfg, 9, None) is None
+
+
+def test_words():
+    assert [duration(s) for s in (5, 600, 3900)] == ['5 s', '10 min', '1 h 05 min']
+    assert path_of([1, 1.2, 1.31]) == 'rose from 1.00 to 1.31'
+    assert path_of([1.5, 0.9]) == 'fell from 1.50 to 0.90' and path_of([4, 4]) == 'stayed at 4.00'
+
+
+def test_baseline_and_distillation_write_to_their_own_folders(folder, tmp_path):
+    """A Runner would hand its visualizer on to the next one."""
+    result = invoke('distill', folder / 'student.py', '--teacher', folder / 'teacher/teacher.py',
+                    '--teacher-ckpt', folder / 'teacher/teacher.pth', '--data', folder / 'shapes',
+                    '--out', tmp_path / 'x.py', '--work-dir', tmp_path / 'w', '--with-baseline',
+                    '--batch-size', 4, '--lr', 0.01)
+    assert result.exit_code == 0, result.output
+    assert re.search(r'mAP at the end: 0\.\d+ without the teacher, 0\.\d+ with it', result.output)
+    assert result.output.count('Next:') == 1 and 'is for 16 images' not in result.output
+    losses = {}
+    for name in ('w', 'w_alone'):
+        file, = (tmp_path / name).glob('*/vis_data/scalars.json')
+        losses[name] = [set(json.loads(line)) for line in file.read_text().splitlines()]
+    assert 'loss_ctkd' in losses['w'][0] and 'loss_ctkd' not in losses['w_alone'][0]
+    assert len(losses['w']) == len(losses['w_alone']) == 3  # two steps and a validation
