@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from ctkd_det.log_names import parse_taus, short_name
 from . import Training
 from .opening import epochs_of, opening
 from .result import metric_of
@@ -132,11 +133,13 @@ def latest_values(runner: Runner) -> Dict[str, str]:
     """Loss, distillation losses, temperatures and the metric, as last measured."""
     scalars = runner.message_hub.log_scalars
     model = getattr(runner.model, 'module', runner.model)
-    shown = {'loss': 'loss', **{name: name for name in getattr(model, 'distill_losses', {})}}
-    shown.update({key.removeprefix('train/'): 'tau' for key in scalars
-                  if key.endswith('.tau_mean')})
-    values = {short.removeprefix('loss_'): f'{scalars[f"train/{key}"].current():.3g}'
-              for key, short in shown.items() if f'train/{key}' in scalars}
+    names = [name.removeprefix('train/') for name in scalars if name.startswith('train/')]
+    shown = {'loss': 'loss',
+             **{loss: short_name(loss) for loss in getattr(model, 'distill_losses', {})},
+             **{name: f'tau of {tau.loss}' for name, tau in parse_taus(names).items()
+                if tau.part == 'mean'}}
+    values = {short: f'{scalars[f"train/{name}"].current():.3g}'
+              for name, short in shown.items() if name in names}
     metric = metric_of(runner)
     if metric:
         values[metric.name] = f'{metric.last:.3f}'

@@ -6,6 +6,8 @@ from typing import Dict, List, Optional
 
 from mmengine.runner import Runner
 
+from ctkd_det.log_names import LoggedTau, short_name
+from ctkd_det.work_dir import WorkDir
 from . import Training
 
 MAP = 'coco/bbox_mAP'
@@ -76,11 +78,11 @@ class Result:
         from .teacher import teachers_metric
         metric = metric_of(runner)
         scalars = runner.message_hub.log_scalars
-        moving = [name.removeprefix('loss_')
-                  for name, loss in runner.cfg.model.get('distill_losses', {}).items()
-                  if hasattr(loss.get('temperature'), 'keys')]
-        taus = {name: [float(tau) for tau in scalars[f'train/{name}.tau_mean'].data[0]]
-                for name in moving if f'train/{name}.tau_mean' in scalars}
+        names = {name: LoggedTau(short_name(name), 'mean').name
+                 for name, loss in runner.cfg.model.get('distill_losses', {}).items()
+                 if hasattr(loss.get('temperature'), 'keys')}
+        taus = {short_name(loss): [float(tau) for tau in scalars[f'train/{name}'].data[0]]
+                for loss, name in names.items() if f'train/{name}' in scalars}
         return cls(training, Path(runner.work_dir), metric, minutes, taus,
                    teachers_metric(runner.cfg, metric.key) if metric else None,
                    checkpoints(Path(runner.work_dir)))
@@ -88,17 +90,9 @@ class Result:
 
 def checkpoints(work_dir: Path) -> Dict[str, Path]:
     """The best and the last checkpoint of a work directory, those that there are."""
-    found = {}
-    best = sorted(work_dir.glob('best_*.pth'), key=lambda file: file.stat().st_mtime)
-    if best:
-        found['best'] = best[-1]
-    pointer = work_dir / 'last_checkpoint'
-    if pointer.is_file():
-        # by its name alone: the directory may have been moved since
-        last = work_dir / Path(pointer.read_text(encoding='utf-8').strip()).name
-        if last.is_file():
-            found['last'] = last
-    return found
+    run = WorkDir(work_dir)
+    return {name: file for name, file in (('best', run.best_checkpoint),
+                                          ('last', run.last_checkpoint)) if file}
 
 
 def ending(result: Result, last: bool = True) -> str:

@@ -35,7 +35,8 @@ def test_what_is_written(changed):
     assert cfg.train_dataloader.batch_size == 4 and cfg.train_dataloader.num_workers == 2
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.type, optimizer.lr, optimizer.momentum) == ('SGD', 0.005, 0.9)
-    assert cfg.optim_wrapper.paramwise_cfg.custom_keys.distill_losses.lr_mult == 0.05
+    # beside what the method brings
+    assert [key.lr_mult for key in cfg.optim_wrapper.paramwise_cfg.custom_keys.values()] == [0.05]
     # the rate is for the batch that it was given with
     assert cfg.auto_scale_lr.base_batch_size == 4 and not cfg.auto_scale_lr.enable
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
