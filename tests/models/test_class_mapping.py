@@ -41,8 +41,10 @@ def test_missing_names_are_listed():
 
 
 def test_the_head_must_have_as_many_classes_as_the_data():
-    with pytest.raises(TeacherError, match='data set has 2 classes, its head 3'):
-        mapping(num_student=3).settle(('cat', 'dog'))
+    for how, names in (('by_name', KNOWN), (None, KNOWN), (None, None)):
+        with pytest.raises(TeacherError, match='data set has 2 class names, its head 3 classes.*'
+                                               'lower case'):
+            mapping(how, names, num_student=3).settle(('cat', 'dog'))
 
 
 @pytest.mark.parametrize('names', [None, KNOWN[:2]])

@@ -2,10 +2,12 @@
 import os.path as osp
 from typing import Optional, Tuple
 
+from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from ...compat.reading import CheckpointError
+from .weights import find_weights
 
 
 class TeacherError(RuntimeError):
@@ -31,12 +33,15 @@ def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
             the file and the keys.
     """
     checkpoint = _read(filename)
-    state_dict = checkpoint.get('state_dict', checkpoint)
-    # a distilled student may teach in turn; its temperatures are not wanted
-    state_dict = {key.removeprefix('module.'): value for key, value in state_dict.items()
-                  if 'distill_losses.' not in key}
     try:
-        model.load_state_dict(state_dict, strict=True)
+        weights, notes = find_weights(checkpoint.get('state_dict', checkpoint),
+                                      model.state_dict().keys())
+    except ValueError as error:
+        raise TeacherError(f'teacher_ckpt {filename} {error}') from None
+    for note in notes:
+        print_log(f'teacher_ckpt {filename} holds {note}', logger='current')
+    try:
+        model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise TeacherError(
             f'teacher_ckpt {filename} does not hold the weights of teacher_config '

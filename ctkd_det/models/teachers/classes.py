@@ -49,11 +49,19 @@ class ClassMapping:
         """Compare with, or map to, the student's class names once they are known.
 
         Raises:
-            TeacherError: if they differ in name or order, or, by name, if the
-                teacher lacks some or they are not as many as the student's
-                head has classes.
+            TeacherError: if they are not as many as the student's head has
+                classes; differ in name or order; or, by name, if the teacher
+                lacks some.
         """
-        if not student or not self.names:
+        if not student:
+            return
+        if len(student) != self.num_student:
+            raise TeacherError(
+                f"the student's data set has {len(student)} class names, its head "
+                f'{self.num_student} classes. The names come from metainfo=dict(classes=(...)) of '
+                'the data set, with the key in lower case, and without it from the type of the '
+                f'data set: {tuple(student)}')
+        if not self.names:
             return
         if self.how is None:
             if self.names != tuple(student):
@@ -64,10 +72,6 @@ class ClassMapping:
             raise TeacherError(
                 f"class_mapping='by_name': {self.teacher} does not know {missing}.\n"
                 f'teacher: {self.names}\nstudent: {tuple(student)}')
-        if len(student) != self.num_student:
-            raise TeacherError(
-                f"class_mapping='by_name': the student's data set has {len(student)} classes, its "
-                f'head {self.num_student}: {tuple(student)}')
         columns = [self.names.index(name) for name in student]
         self.columns = torch.tensor(columns + ([] if self.sigmoids else [self.num_teacher]))
 

@@ -1,0 +1,116 @@
+"""Checkpoints whose weights lie under other names, or are there twice."""
+import logging
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+
+from ctkd_det.models.teachers import TeacherError
+from ctkd_det.models.teachers.weights import find_weights
+from helpers import build, distill, student_config
+
+OWN = {'backbone.bn.weight': 1.0, 'backbone.bn.running_mean': 2.0,
+       'backbone.bn.num_batches_tracked': 7, 'roi_head.fc.bias': 4.0}
+
+
+def tensors(values):
+    return {key: torch.tensor(value) for key, value in values.items()}
+
+
+def found(state_dict):
+    weights, notes = find_weights(tensors(state_dict), OWN.keys())
+    return {key: value.item() for key, value in weights.items()}, notes
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.', 'student.', 'architecture.', '_orig_mod.',
+                                    'module.student.', 'module._orig_mod.', 'any.thing.'])
+def test_prefixes(prefix):
+    weights, notes = found({prefix + key: value for key, value in OWN.items()})
+    assert weights == OWN
+    said = ' '.join(notes)
+    assert all(part in said for part in (prefix.replace('_orig_mod.', ''),
+                                         '_orig_mod.' if '_orig_mod.' in prefix else ''))
+    assert bool(notes) == bool(prefix)
+
+
+def test_a_compiled_part():
+    assert found({key.replace('backbone.', 'backbone._orig_mod.'): value
+                  for key, value in OWN.items()})[0] == OWN
+
+
+def test_what_lies_beside_the_weights_is_left_out():
+    """mmrazor's student under architecture., with its teacher and a connector."""
+    extra = {'teacher.backbone.bn.weight': 9.0, 'connector.weight': 9.0}
+    weights, (note, ) = found({**{f'architecture.{k}': v for k, v in OWN.items()}, **extra})
+    assert weights == OWN and 'architecture.' in note and '2 others are left out' in note
+    # but under the names themselves nothing is: loading says what is too much
+    assert found({**OWN, **extra}) == ({**OWN, **extra}, [])
+
+
+def test_two_sets_are_refused():
+    both = {f'{who}.{key}': value for who in ('student', 'teacher') for key, value in OWN.items()}
+    with pytest.raises(ValueError, match=r'holds 2 sets .* under student\. and teacher\.'):
+        found(both)
+
+
+def test_incomplete_weights_lose_their_prefix_all_the_same():
+    """So the error names what is missing, not every weight."""
+    incomplete = {f'module.student.{key}': value for key, value in OWN.items() if 'fc' not in key}
+    assert found(incomplete)[0] == {key: value for key, value in OWN.items() if 'fc' not in key}
+
+
+def ema(values):
+    return {f'ema_{key.replace(".", "_")}': value for key, value in values.items()}
+
+
+def test_averages_saved_before_the_hook_has_swapped_them():
+    averages = {key: value * 10 for key, value in OWN.items() if 'num' not in key}
+    counted = dict(averages, **{'backbone.bn.num_batches_tracked': 0})
+    weights, (note, ) = found({**OWN, **ema(counted)})
+    assert weights == counted and 'those under ema_' in note
+    # mmcv's hook averages parameters only
+    parameters = {key: value for key, value in averages.items() if 'running' not in key}
+    assert found({**OWN, **ema(parameters)})[0] == {**OWN, **parameters}
+
+
+def test_averages_saved_after_the_swap():
+    """mmdet's hooks, of a higher priority than saving: the counters tell."""
+    averages = dict(OWN, **{'backbone.bn.num_batches_tracked': 0})
+    last = {key: value * 10 for key, value in OWN.items()}
+    weights, (note, ) = found({**averages, **ema(last)})
+    assert weights == averages and 'swapped before they were saved' in note
+
+
+def test_losses_of_a_distilled_student_are_left_out():
+    assert found({**OWN, 'distill_losses.loss_ctkd.temperature.theta': 1.0}) == (OWN, [])
+
+
+@pytest.fixture
+def saved(teacher, tmp_path):
+    checkpoint = torch.load(teacher['teacher_ckpt'])
+
+    def save(change):
+        torch.save(dict(checkpoint, state_dict=change(checkpoint['state_dict'])),
+                   tmp_path / 'changed.pth')
+        return build(distill(student_config(), dict(
+            teacher, teacher_ckpt=str(tmp_path / 'changed.pth')))).teacher_model.state_dict()
+
+    return checkpoint['state_dict'], save
+
+
+@pytest.mark.parametrize('change', [
+    lambda w: {f'architecture.{k}': v for k, v in w.items()},
+    lambda w: {**{k: v * 0 for k, v in w.items()}, **ema(w)}])
+def test_a_teacher_gets_them_and_the_log_says_so(change, saved, caplog):
+    logger = MMLogger.get_instance('weights')
+    logger.addHandler(caplog.handler)
+    own, save = saved
+    with caplog.at_level(logging.INFO):
+        loaded = save(change)
+    assert all(torch.equal(own[key], loaded[key]) for key in own)
+    assert any('changed.pth holds weights' in r.getMessage() for r in caplog.records)
+
+
+def test_several_sets_name_the_file(saved):
+    with pytest.raises(TeacherError, match='changed.pth holds 2 sets'):
+        saved[1](lambda w: {f'{who}.{k}': v for who in ('a', 'b') for k, v in w.items()})
