@@ -1,8 +1,15 @@
-"""Packaging; ``configs``, ``tools`` and the model index ship as mim packages ship them."""
+"""Packaging: what pyproject.toml cannot say.
+
+``configs``, ``tools`` and the model index ship in ``ctkd_det/.mim/``, where mim
+and ``_base_ = 'ctkd_det::...'`` look for them. In an editable install they are
+links into the checkout.
+"""
+import os
+import re
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
@@ -10,57 +17,50 @@ MIM_CONTENT = ('configs', 'tools', 'model-index.yml')
 
 
 class BuildWithMim(build_py):
-    """Adds ``ctkd_det/.mim/``, where mim and ``_base_ = 'ctkd_det::...'`` look."""
+    """Adds ``ctkd_det/.mim/``."""
 
     def run(self) -> None:
         super().run()
-        if self.editable_mode:
-            return
-        target = Path(self.build_lib) / 'ctkd_det' / '.mim'
+        package = ROOT if self.editable_mode else Path(self.build_lib)
+        target = package / 'ctkd_det' / '.mim'
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for name in MIM_CONTENT:
-            if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, target / name,
-                                ignore=shutil.ignore_patterns('__pycache__'))
-            else:
-                shutil.copy(ROOT / name, target / name)
+            if not (self.editable_mode and _link(target, name)):
+                _copy(target, name)
 
 
-def requirements(name: str) -> list:
-    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
-    return [line for line in lines if line and not line.startswith('#')]
+def _link(target: Path, name: str) -> bool:
+    """Link a file or folder of the checkout; False where the user may not, as on Windows."""
+    try:
+        (target / name).symlink_to(Path(os.path.relpath(ROOT, target)) / name)
+    except OSError:
+        return False
+    return True
 
 
-def version() -> str:
-    namespace = (ROOT / 'ctkd_det' / 'version.py').read_text()
-    return namespace.split("__version__ = '")[1].split("'")[0]
+def _copy(target: Path, name: str) -> None:
+    if (ROOT / name).is_dir():
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns('__pycache__'))
+    else:
+        shutil.copy(ROOT / name, target / name)
 
 
-setup(
-    name='ctkd_det',
-    version=version(),
-    description='Curriculum temperature knowledge distillation for MMDetection detectors',
-    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
-    long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    packages=find_packages(include=['ctkd_det', 'ctkd_det.*', 'ctkd_det_cli', 'ctkd_det_cli.*']),
-    entry_points=dict(console_scripts=['ctkd-det = ctkd_det_cli.main:cli']),
-    package_data={'ctkd_det.visualization.report': ['*.html', '*.css', '*.js']},
-    python_requires='>=3.10',
-    # mmcv, mmengine and mmdet are an extra: a requirement would install them over a fork
-    install_requires=requirements('runtime'),
-    extras_require={
-        'mm': requirements('mminstall'),
-        'report': requirements('report'),
-        'optional': requirements('optional'),
-        'tests': requirements('tests'),
-        'docs': requirements('docs'),
-    },
-    cmdclass={'build_py': BuildWithMim},
-    classifiers=[
-        'License :: OSI Approved :: Apache Software License',
-        'Programming Language :: Python :: 3',
-        'Topic :: Scientific/Engineering :: Artificial Intelligence',
-    ],
-)
+def long_description() -> str:
+    """The README as the package index shows it, which cannot follow relative links.
+
+    They lead to the repository if pyproject.toml names it as ``Source``; else
+    their text alone remains.
+    """
+    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
+    source = re.search(r'^Source = "(.+)"$', (ROOT / 'pyproject.toml').read_text(), re.M)
+    images, links = (r'!\[([^]]*)\]\((?!\w+:)([^)]+)\)\n?',
+                     r'(?<!!)\[([^]]+)\]\((?!\w+:|#)([^)]+)\)')
+    if source is None:
+        return re.sub(links, r'\1', re.sub(images, '', readme))
+    readme = re.sub(images, rf'![\1]({source[1]}/raw/main/\2)\n', readme)
+    return re.sub(links, rf'[\1]({source[1]}/blob/main/\2)', readme)
+
+
+setup(long_description=long_description(), long_description_content_type='text/markdown',
+      cmdclass={'build_py': BuildWithMim})

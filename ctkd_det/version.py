@@ -1,2 +1,2 @@
-"""The one place that states the version; setup.py reads it as text."""
-__version__ = '0.1.0'
+"""The one place that states the version; pyproject.toml reads it."""
+__version__ = '0.2.0'

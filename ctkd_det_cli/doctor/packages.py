@@ -45,8 +45,8 @@ PACKAGES = (
     Package('cv2', ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
                     'opencv-contrib-python-headless'),
             'pip install --force-reinstall opencv-python-headless'),
-    # mmengine imports pkg_resources, which version 81 no longer has
-    Package('pkg_resources', ('setuptools', ), "pip install 'setuptools<81'", below='81'),
+    # mmengine imports pkg_resources, which version 82 no longer has
+    Package('pkg_resources', ('setuptools', ), "pip install 'setuptools<82'", below='82'),
     Package('ctkd_det', ('ctkd_det', ), 'pip install .  (in the checkout)'),
 )
 
