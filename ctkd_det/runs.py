@@ -18,9 +18,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from .log_names import telling_taus
 from .work_dir import Series, WorkDir, read_scalars
 
-_HERE = Path(__file__).resolve().parent
-# beside the package in a checkout, inside it when installed
-TOOLS = next(p for p in (_HERE / '.mim' / 'tools', _HERE.parent / 'tools') if p.is_dir())
 console = Console()
 
 
@@ -78,7 +75,7 @@ class Run:
         """Start or resume it, with its output in ``log.txt``."""
         self.work_dir.mkdir(parents=True, exist_ok=True)
         self.process = _launch(
-            ['train.py', self.config, '--work-dir', self.work_dir, '--resume'], self.options,
+            ['train', self.config, '--work-dir', self.work_dir, '--resume'], self.options,
             self.work_dir / 'log.txt', threads)
 
     def news(self) -> str:
@@ -138,14 +135,14 @@ def _watch(runs: List[Run], progress: Progress, interval: float) -> None:
 
 
 def evaluate(config: Path, checkpoint: Path, out: Path, options: Sequence[str] = ()) -> dict:
-    """COCO metrics of a checkpoint by ``tools/test.py``, kept in ``out`` for the next time.
+    """COCO metrics of a checkpoint by ``ctkd-det test``, kept in ``out`` for the next time.
 
     Raises:
         RunFailed: if the evaluation fails.
     """
     if not list(out.glob('*/*.json')):
         out.mkdir(parents=True, exist_ok=True)
-        process = _launch(['test.py', config, checkpoint, '--work-dir', out], options,
+        process = _launch(['test', config, checkpoint, '--work-dir', out], options,
                           out / 'log.txt', os.cpu_count() or 1)
         if process.wait():
             raise RunFailed(f'evaluating {checkpoint} failed; {_tail(out / "log.txt")}')
@@ -153,8 +150,8 @@ def evaluate(config: Path, checkpoint: Path, out: Path, options: Sequence[str] =
 
 
 def _launch(command: list, options: Sequence[str], log: Path, threads: int) -> subprocess.Popen:
-    command = [sys.executable, TOOLS / command[0], *command[1:]]
-    command = [str(part) for part in command + (['--cfg-options', *options] if options else [])]
+    command = [sys.executable, '-m', 'ctkd_det_cli', *map(str, command)]
+    command += ['--cfg-options', *options] if options else []
     console.print('$ ' + ' '.join(command), style='dim', soft_wrap=True, highlight=False)
     with open(log, 'a', encoding='utf-8') as output:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT,

@@ -33,6 +33,20 @@ def shipped(package: str, what: str) -> Path:
                                f'install it anew')
 
 
+def reference(path: Path) -> str:
+    """What a config file calls another: ``mmdet::...`` or ``ctkd_det::...``, or its absolute path.
+
+    A name where one exists, so that the file can be used on another machine.
+    mmengine finds the configs of a name in ``.mim``, which a checkout that was
+    never installed has not.
+    """
+    for package in ('mmdet', 'ctkd_det'):
+        root = package_dir(package) / '.mim' / 'configs'
+        if path.resolve().is_relative_to(root.resolve()):
+            return f'{package}::{path.resolve().relative_to(root.resolve()).as_posix()}'
+    return str(path)
+
+
 def load_package() -> None:
     """Import ctkd_det, which lets mmdet be imported.
 

@@ -4,15 +4,13 @@
 """
 import runpy
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 
 from ctkd_det.compat.reading import CheckpointError
 from ctkd_det.models.teachers import TeacherError
+from ctkd_det_cli.places import shipped
 
 if __name__ == '__main__':
-    tools = Path(find_spec('mmdet').origin).parent / '.mim' / 'tools'
     try:
-        runpy.run_path(str(tools / 'test.py'), run_name='__main__')
+        runpy.run_path(str(shipped('mmdet', 'tools') / 'test.py'), run_name='__main__')
     except (CheckpointError, TeacherError) as error:
         sys.exit(f'test.py: {error}')

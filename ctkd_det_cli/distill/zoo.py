@@ -8,7 +8,7 @@ import click
 from mmengine.config import Config
 from mmengine.fileio import load
 
-from ..places import shipped
+from ..places import reference, shipped
 
 PACKAGES = ('mmdet', 'ctkd_det')
 
@@ -19,8 +19,8 @@ class Source:
 
     Attributes:
         path: Its file.
-        reference: What another config calls it: ``mmdet::...``, or an
-            absolute path.
+        reference: What another config calls it, see
+            :func:`ctkd_det_cli.places.reference`.
         config: What it says.
     """
     path: Path
@@ -63,7 +63,7 @@ def find_config(name: str) -> Source:
     if not path.is_file():
         path = _by_package(*name.split('::', 1)) if '::' in name else _by_name(name)
     path = path.resolve()
-    return Source(path, _reference(path), Config.fromfile(path))
+    return Source(path, reference(path), Config.fromfile(path))
 
 
 def weights_url(source: Source) -> str:
@@ -92,12 +92,6 @@ def zoo_entry(path: Path) -> dict:
 
 def _configs(package: str) -> Path:
     return shipped(package, 'configs').resolve()
-
-
-def _reference(path: Path) -> str:
-    # `ctkd_det::` works only in programs that have imported ctkd_det: its configs go by path
-    root = _configs('mmdet')
-    return f'mmdet::{path.relative_to(root).as_posix()}' if path.is_relative_to(root) else str(path)
 
 
 def _by_package(package: str, rest: str) -> Path:

@@ -5,15 +5,18 @@ import click
 
 from ..places import package_dir
 
-FULL, OURS, NONE = 'full', 'ours', 'none'
+FULL, OURS, OLD, NONE = 'full', 'ours', 'old', 'none'
 MARK = '# written by `ctkd-det doctor --fix`; delete this file to undo it\n'
-# Runs torchvision_ops.py as this module. Importing it from ctkd_det would import mmdet, which is
-# waiting for this very module.
-CODE = MARK + '''\
-from importlib.util import find_spec as f, spec_from_file_location as s
-s(__name__, f('ctkd_det').submodule_search_locations[0] + '/compat/torchvision_ops.py').loader.\
-exec_module(__import__('sys').modules[__name__])
-'''
+
+
+def code() -> str:
+    """What the file says: the module of the package, whole.
+
+    A copy, because it has to serve programs that do not import ctkd_det and
+    must go on when ctkd_det is uninstalled.
+    """
+    module = package_dir('ctkd_det') / 'compat' / 'torchvision_ops.py'
+    return MARK + module.read_text(encoding='utf-8')
 
 
 def ops_of_mmcv() -> str:
@@ -21,7 +24,11 @@ def ops_of_mmcv() -> str:
     folder = package_dir('mmcv')
     if any(path.suffix in ('.so', '.pyd') for path in folder.glob('_ext*')):
         return FULL
-    return OURS if (folder / '_ext.py').is_file() else NONE
+    file = folder / '_ext.py'
+    if not file.is_file():
+        return NONE
+    text = file.read_text(encoding='utf-8')
+    return OLD if text.startswith(MARK) and text != code() else OURS
 
 
 def write_ops_file() -> Path:
@@ -37,5 +44,5 @@ def write_ops_file() -> Path:
                                    'is nothing to fix')
     if path.exists() and not path.read_text(encoding='utf-8').startswith(MARK):
         raise click.ClickException(f'{path} exists and is not ours: look what it is')
-    path.write_text(CODE, encoding='utf-8')
+    path.write_text(code(), encoding='utf-8')
     return path

@@ -9,6 +9,7 @@ from mmengine.registry import Registry
 
 from ctkd_det.configs import imported_modules, read_config, registered_class
 from ctkd_det.models.distilled_config import is_distilled, plain_model
+from ctkd_det.registry import SCOPE
 
 # what our fragments define besides the keys that mmengine reads
 FRAGMENT_VARIABLES = ('distill_losses', 'temperature_paramwise', 'teacher_config', 'teacher_ckpt')
@@ -40,7 +41,18 @@ def plain_config(path: Path) -> Config:
     paramwise = cfg.get('optim_wrapper', {}).get('paramwise_cfg') or {}
     for key in [k for k in paramwise.get('custom_keys', {}) if k.startswith(CUSTOM_KEYS)]:
         del paramwise['custom_keys'][key]
-    return Config(cfg.to_dict())  # a new one, without the texts of the files it came from
+    # a new one, without the texts of the files it came from
+    return Config(_without_scope(cfg.to_dict()))
+
+
+def _without_scope(value):
+    """Without the mark that mmengine gives to what comes from a ``ctkd_det::`` config."""
+    if isinstance(value, dict):
+        return {key: _without_scope(v) for key, v in value.items()
+                if (key, v) != ('_scope_', SCOPE)}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_without_scope, value))
+    return value
 
 
 def _class(registry: Registry, config) -> Optional[type]:
@@ -85,7 +97,10 @@ def _bases(path: Path) -> List[str]:
         return []
     for node in ast.parse(path.read_text(encoding='utf-8')).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_':
-            bases = ast.literal_eval(node.value)
+            try:
+                bases = ast.literal_eval(node.value)
+            except ValueError:  # mmengine takes an expression, too
+                return []
             return [bases] if isinstance(bases, str) else list(bases)
     return []
 

@@ -12,6 +12,7 @@ import pytest
 
 from cli.conftest import coco, command, invoke, write
 from ctkd_det_cli.doctor import packages
+from ctkd_det_cli.doctor.ops_file import MARK
 from ctkd_det_cli.doctor.packages import PACKAGES, Package, check_package
 from ctkd_det_cli.doctor.probes import check_weights
 from helpers import CONFIGS, ROOT
@@ -153,8 +154,14 @@ def test_fix(lite):
     written = (lite / 'mmcv' / '_ext.py').read_text()
     whole = subprocess.run(check, env=env, cwd=lite, capture_output=True, text=True)
     assert whole.stdout.split() == ['1', 'False'], whole.stderr
-    again = [sys.executable, '-c', 'from ctkd_det_cli.doctor.ops_file import write_ops_file as fix;'
-             'fix()']
+    # with ctkd_det uninstalled, or as good as that
+    without = [*check[:2], f'import sys; sys.modules["ctkd_det"] = None; {check[2]}']
+    whole = subprocess.run(without, env=env, cwd=lite, capture_output=True, text=True)
+    assert whole.stdout.split()[0] == '1', whole.stderr
+    (lite / 'mmcv' / '_ext.py').write_text(MARK + 'nms = None')  # of an older version
+    again = [sys.executable, '-c',
+             'from ctkd_det_cli.doctor.ops_file import write_ops_file, ops_of_mmcv;'
+             'assert ops_of_mmcv() == "old"; write_ops_file(); assert ops_of_mmcv() == "ours"']
     subprocess.run(again, env=env, cwd=lite, check=True)
     assert (lite / 'mmcv' / '_ext.py').read_text() == written
 

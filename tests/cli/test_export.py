@@ -16,10 +16,10 @@ from mmengine.config import Config
 
 from cli.conftest import invoke
 from ctkd_det.operations import flops, resize_shape
-from ctkd_det_cli.doctor.ops_file import CODE
+from ctkd_det_cli.doctor.ops_file import code
 from ctkd_det_cli.export.plain_config import plain_config
 from ctkd_det_cli.export.weights import choose_weights, load_student
-from helpers import CLASSES, CONFIGS, ROOT, build, student_config
+from helpers import CLASSES, CONFIGS, build, student_config
 
 # Never imports ctkd_det. mmcv-lite's operators come from the file that doctor --fix writes.
 PLAIN = '''
@@ -55,12 +55,11 @@ def plain_python(tmp_path_factory):
     source = Path(mmcv.__file__).parent
     if not list(source.glob('_ext*')):
         shutil.copytree(source, folder / 'mmcv', ignore=shutil.ignore_patterns('__pycache__'))
-        (folder / 'mmcv' / '_ext.py').write_text(CODE)
+        (folder / 'mmcv' / '_ext.py').write_text(code())
 
     def run(*args):
-        paths = [str(folder), str(ROOT)]  # for the file of operators, which lies in the checkout
         result = subprocess.run([sys.executable, *map(str, args)], cwd=folder, capture_output=True,
-                                text=True, env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths)})
+                                text=True, env={**os.environ, 'PYTHONPATH': str(folder)})
         assert result.returncode == 0, result.stderr[-3000:]
 
     return run
