@@ -1,5 +1,6 @@
 from .channels_last_hook import ChannelsLastHook
 from .curriculum_hook import CurriculumHook
 from .prediction_comparison_hook import PredictionComparisonHook
+from .safe_checkpoint_hook import SafeCheckpointHook
 
-__all__ = ['ChannelsLastHook', 'CurriculumHook', 'PredictionComparisonHook']
+__all__ = ['ChannelsLastHook', 'CurriculumHook', 'PredictionComparisonHook', 'SafeCheckpointHook']

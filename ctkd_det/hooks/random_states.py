@@ -1,0 +1,112 @@
+"""Random states of a process and of its loader's workers."""
+import random
+import signal
+from functools import partial
+from typing import Any, Callable, Dict, Optional
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, get_worker_info
+
+# what a batch carries from its worker to the main process
+_KEY = 'random_states_of_worker'
+
+
+def random_states() -> dict:
+    """States of python, numpy and torch, of plain numbers and bytes."""
+    numpy = np.random.get_state()
+    states = dict(python=random.getstate(), numpy=(numpy[0], numpy[1].tobytes(), *numpy[2:]),
+                  torch=torch.get_rng_state().numpy().tobytes())
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        states['cuda'] = torch.cuda.get_rng_state().numpy().tobytes()
+    return states
+
+
+def restore(states: dict) -> None:
+    """Bring this process back to where :func:`random_states` saw it."""
+    version, numbers, gauss = states['python']
+    random.setstate((version, tuple(numbers), gauss))
+    name, keys, *rest = states['numpy']
+    np.random.set_state((name, np.frombuffer(_bytes(keys), np.uint32), *rest))
+    torch.set_rng_state(_tensor(states['torch']))
+    if 'cuda' in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(_tensor(states['cuda']))
+
+
+class LoaderStates:
+    """Follows the random states of a loader's workers, where they outlive an epoch.
+
+    Workers that are started for each epoch begin with the same seeds in each,
+    so there is nothing to follow. Persistent ones go on: each batch brings
+    the state that its worker had when it was made.
+
+    Args:
+        loader (DataLoader): Whose workers have not been started yet.
+        states (dict, optional): States to start the workers with.
+    """
+
+    def __init__(self, loader: DataLoader, states: Optional[Dict[int, dict]] = None) -> None:
+        self.persistent = loader.num_workers > 0 and loader.persistent_workers
+        self.workers: Dict[int, dict] = {}
+        if len(states or {}) == loader.num_workers and self.persistent:
+            self.workers = {int(worker): value for worker, value in states.items()}
+        self.at_epochs_start = dict(self.workers)
+        if loader.num_workers > 0:
+            loader.worker_init_fn = partial(
+                _start_worker, start=loader.worker_init_fn, states=dict(self.workers))
+        if self.persistent:
+            loader.collate_fn = partial(_collate, collate=loader.collate_fn)
+
+    def end_epoch(self) -> None:
+        """All batches of an epoch have been taken."""
+        self.at_epochs_start = dict(self.workers)
+
+    def to_save(self) -> Dict[int, dict]:
+        """States from which a resumed run's workers arrive where these are.
+
+        Within an epoch that is its start, since the batches up to here are
+        then made again (:class:`RestOfEpoch`).
+        """
+        return self.at_epochs_start
+
+    def take_from(self, data_batch: Any) -> None:
+        """Take out of a batch what it brought of its worker."""
+        if self.persistent and isinstance(data_batch, dict) and _KEY in data_batch:
+            worker, states = data_batch.pop(_KEY)
+            self.workers[worker] = states
+
+
+def as_saved(states: Any) -> Any:
+    """What restricted loading allows: bytes become tensors, tuples lists."""
+    if isinstance(states, dict):
+        return {key: as_saved(item) for key, item in states.items()}
+    if isinstance(states, (list, tuple)):
+        return [as_saved(item) for item in states]
+    return _tensor(states) if isinstance(states, bytes) else states
+
+
+def _start_worker(worker_id: int, start: Optional[Callable], states: Dict[int, dict]) -> None:
+    """In the worker: seed it, and let the main process alone answer to SIGTERM."""
+    if start is not None:
+        start(worker_id)
+    if worker_id in states:
+        restore(states[worker_id])
+    # clusters send it to each process of a job; a worker that dies would end the training at
+    # once. The second one is of the main process, which is ending
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+
+
+def _collate(batch: list, collate: Callable) -> Any:
+    """In the worker: collate as ever, and add the states that it has now."""
+    data, worker = collate(batch), get_worker_info()
+    if isinstance(data, dict) and worker is not None:
+        data[_KEY] = (worker.id, random_states())
+    return data
+
+
+def _tensor(state: Any) -> torch.Tensor:
+    return torch.frombuffer(bytearray(_bytes(state)), dtype=torch.uint8)
+
+
+def _bytes(state: Any) -> bytes:
+    return state.cpu().numpy().tobytes() if isinstance(state, torch.Tensor) else state

@@ -1,0 +1,249 @@
+"""Checkpoints that survive a crash, and bring a training back to the last bit."""
+from pathlib import Path
+from typing import Any, List, Optional
+
+import torch.distributed
+from mmdet.registry import HOOKS
+from mmengine.dist import all_gather_object, broadcast_object_list, get_world_size, is_main_process
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+
+from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .checkpoint_files import INTERRUPTED, CheckpointError, fault, remove
+from .random_states import LoaderStates, as_saved, random_states, restore
+from .resuming import RestOfEpoch, RestOfTraining, batches_of_this_epoch, count_in_new_epochs
+from .termination import Termination
+
+# what shells report of a process that SIGTERM ended
+_EXIT_STATUS = 128 + 15
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(AtomicCheckpointHook):
+    """mmengine's ``CheckpointHook``, whose files survive a crash at any moment.
+
+    In place of it: ``default_hooks=dict(checkpoint=dict(
+    type='SafeCheckpointHook'))``.
+
+    - A checkpoint is written under another name, synced and renamed, with a
+      checksum beside it; then ``last_checkpoint`` names it; then old ones
+      are removed.
+    - ``--resume`` takes the newest whole one and says which it skipped and
+      why. Without ``last_checkpoint`` it looks at the files.
+    - A training does not begin anew in a folder that has checkpoints, unless
+      ``overwrite`` says so.
+    - The random states of all ranks and workers are saved and restored, and
+      validation leaves them as they were. A resumed training is the
+      uninterrupted one, to the last bit where the kernels are deterministic.
+    - SIGTERM saves before the training ends, with exit status 143. A resume
+      goes on in the midst of the epoch. Several ranks agree on it every 10
+      iterations.
+
+    Args:
+        *args: See :class:`mmengine.hooks.CheckpointHook`.
+        overwrite (bool): Whether to begin anew where there are checkpoints;
+            they are removed once the first new one is whole. Defaults to
+            False.
+        **kwargs: See :class:`mmengine.hooks.CheckpointHook`.
+
+    Raises:
+        CheckpointError: while training, if a checkpoint cannot be written;
+            the old one stays. Before it, if there is none to resume from, or
+            there are some and ``overwrite`` is False.
+    """
+
+    def __init__(self, *args: Any, overwrite: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.overwrite = overwrite
+        self._termination = Termination()
+        self._decided = self._training = self._goes_on = False
+        self._replaced: List[Path] = []
+        # random states: of all ranks, to save; of this one, as they were saved
+        self._ranks: List[dict] = []
+        self._own: dict = {}
+        self._before_val: Optional[dict] = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Decide what to resume from, before the runner loads it.
+
+        Raises:
+            CheckpointError: if there is nothing, or more than nothing where
+                a training is to begin anew.
+        """
+        training = isinstance(runner._train_loop, BaseLoop)
+        if self._decided or not training or runner._has_loaded or not self.is_local(runner):
+            return
+        self._decided = True
+        decision: List[Optional[str]] = [None, None]
+        if is_main_process():
+            try:
+                decision[0] = self._starting_point(runner)
+            except CheckpointError as error:
+                decision[1] = str(error)
+        broadcast_object_list(decision)  # all ranks go on, or all end
+        if decision[1]:
+            raise CheckpointError(decision[1])
+        if decision[0]:
+            runner._load_from = decision[0]
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Recall the random states of a run that is resumed."""
+        if not runner._resume:
+            return
+        self._goes_on = True
+        count_in_new_epochs(runner, checkpoint)
+        ranks = checkpoint.get('random_states', [])
+        if len(ranks) == get_world_size():
+            self._own = ranks[runner.rank]
+        else:
+            runner.logger.warning(
+                f'The checkpoint has the random states of {len(ranks)} processes, these are '
+                f'{get_world_size()}: what is drawn at random is not what it would have been')
+
+    def before_train(self, runner: Runner) -> None:
+        """Follow the data's workers, and begin to listen for SIGTERM."""
+        super().before_train(runner)
+        self._training = True
+        self._loader = LoaderStates(runner.train_dataloader, self._own.get('workers'))
+        self._termination.watch()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Go on in the data where a resumed run was interrupted."""
+        if not self._goes_on:
+            return
+        self._goes_on, loop = False, runner.train_loop
+        if isinstance(loop, IterBasedTrainLoop):
+            RestOfTraining(loop, self._restore)
+        elif isinstance(loop, EpochBasedTrainLoop):
+            skip = batches_of_this_epoch(runner)
+            if skip:
+                runner.logger.info(f'Passing over the {skip} batches of this epoch that were '
+                                   'trained on before')
+            RestOfEpoch(loop, self._loader, skip, self._restore)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int,
+                          data_batch: DATA_BATCH = None) -> None:
+        """Note how far the worker was that made the batch."""
+        self._loader.take_from(data_batch)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Save where it is due, and end if SIGTERM asks for it."""
+        before = self.last_ckpt
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        loop, done = runner.train_loop, runner.iter + 1
+        by_epochs = isinstance(loop, EpochBasedTrainLoop)
+        if by_epochs and done == (runner.epoch + 1) * len(runner.train_dataloader):
+            return  # after_train_epoch is next
+        if self._termination.agreed(runner.iter):
+            if self.last_ckpt == before:
+                meta = dict(epoch=runner.epoch, iter=done)
+                name = (INTERRUPTED.format(*meta.values()) if self.by_epoch
+                        else self.filename_tmpl.format(done))
+                self.save_to_resume(runner, name, meta)
+            self._end(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Save where it is due, and end if SIGTERM asks for it."""
+        self._loader.end_epoch()
+        before = self.last_ckpt
+        super().after_train_epoch(runner)
+        if self.by_epoch and self._termination.agreed(0):
+            if self.last_ckpt == before:
+                self._save_checkpoint(runner)
+            self._end(runner)
+
+    def before_val(self, runner: Runner) -> None:
+        """Remember the random states on which training goes on after validation."""
+        if self._training:
+            self._before_val = random_states()
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
+                       outputs: Any = None) -> None:
+        """End if SIGTERM asks for it and nothing would be lost; ranks may be at other batches."""
+        name = self.filename_tmpl.format(runner.epoch if self.by_epoch else runner.iter)
+        saved = Path(self.last_ckpt or '').name == name
+        if self._training and saved and get_world_size() == 1 and self._termination.requested:
+            self._end(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
+        """Go back to the random states of the training, and save if it is the best."""
+        if self._before_val is not None:
+            restore(self._before_val)
+        super().after_val_epoch(runner, metrics)
+
+    def after_train(self, runner: Runner) -> None:
+        """Publish what is to be published."""
+        super().after_train(runner)
+        self._training, self._before_val = False, None
+        self._termination.stop_watching()
+
+    def save(self, runner: Runner, name: str, **options: Any) -> None:
+        """Save with the random states of all ranks."""
+        own = dict(process=random_states(), workers=self._loader.to_save())
+        self._ranks = all_gather_object(own)
+        super().save(runner, name, **options)
+
+    def save_to_resume(self, runner: Runner, name: str, meta: dict) -> None:
+        """Save, then remove the checkpoints of a training that this one replaces."""
+        super().save_to_resume(runner, name, meta)
+        for path in self._replaced:
+            if path.name != name:
+                remove(path)
+        self._replaced = []
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the random states to what a run can be resumed from."""
+        if 'optimizer' in checkpoint:
+            checkpoint['random_states'] = [as_saved(rank) for rank in self._ranks]
+            checkpoint['epoch_length'] = len(runner.train_dataloader)
+
+    def _restore(self) -> None:
+        if self._own:
+            restore(self._own['process'])
+
+    def _starting_point(self, runner: Runner) -> Optional[str]:
+        """What to load; None to leave it to the runner."""
+        folder = self.folder(runner)
+        files = folder.files()
+        names = ', '.join(path.name for path in files)
+        if not runner._resume:
+            if files and not self.overwrite:
+                raise CheckpointError(
+                    f'{folder.folder} has checkpoints of a training ({names}). To go on with it: '
+                    '--resume; to train elsewhere: another --work-dir; to begin anew and replace '
+                    'them: --cfg-options default_hooks.checkpoint.overwrite=True')
+            self._replaced = files
+            return None
+        if runner._load_from is not None:
+            reason = None if '://' in str(runner._load_from) else fault(Path(runner._load_from))
+            if reason:
+                raise CheckpointError(f'cannot resume from {runner._load_from}: it {reason}. '
+                                      '--resume without a file takes the newest whole one')
+            return None
+        choice = folder.choose()
+        for path, reason in choice.skipped:
+            runner.logger.warning(f'--resume skips {path}: it {reason}')
+        for path in choice.newer:
+            runner.logger.warning(f'--resume takes {choice.path}, which last_checkpoint was set '
+                                  f'to after {path.name} was written')
+        if choice.path is None and choice.skipped:
+            raise CheckpointError(
+                f'--resume: no checkpoint in {folder.folder} is whole; '
+                + '; '.join(f'{path.name} {reason}' for path, reason in choice.skipped)
+                + '. To begin anew, give another --work-dir')
+        if choice.path is None:
+            runner.logger.warning(f'--resume: there is no checkpoint in {folder.folder}, '
+                                  'training begins anew')
+            runner._resume = False
+            return None
+        return str(choice.path)
+
+    def _end(self, runner: Runner) -> None:
+        """End the process; the checkpoint is there."""
+        runner.logger.warning(f'SIGTERM: training ends. {self.last_ckpt} is saved, --resume goes '
+                              'on from it')
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
+        raise SystemExit(_EXIT_STATUS)

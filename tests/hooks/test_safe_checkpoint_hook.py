@@ -1,0 +1,80 @@
+"""What a crash leaves, what a resume takes, and that it goes on to the last bit."""
+import os
+import signal
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
+
+import toy
+from ctkd_det.hooks.checkpoint_files import CheckpointError
+
+
+class Stop(Exception):
+    """In place of a kill."""
+
+
+class After(Hook):
+    """Stops, or sends SIGTERM, after so many iterations."""
+    priority = 'LOWEST'
+
+    def __init__(self, iterations, signal_number=None):
+        self.iterations, self.signal_number = iterations, signal_number
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == self.iterations:
+            if self.signal_number is None:
+                raise Stop
+            os.kill(os.getpid(), self.signal_number)
+
+
+def train(*args, expected=None, **kwargs):
+    MessageHub._instance_dict.clear()
+    runner = toy.runner(*args, **kwargs)
+    if expected is None:
+        runner.train()
+    else:
+        with pytest.raises(expected):
+            runner.train()
+    return runner
+
+
+def assert_equal_runs(found, expected):
+    """Weights, theta, momentum, learning rate, and each logged value of each iteration."""
+    for key, value in expected.model.state_dict().items():
+        assert torch.equal(found.model.state_dict()[key], value), key
+    for state in expected.optim_wrapper.state_dict()['state'].items():
+        assert torch.equal(found.optim_wrapper.state_dict()['state'][state[0]]['momentum_buffer'],
+                           state[1]['momentum_buffer'])
+    for key, buffer in expected.message_hub.log_scalars.items():
+        if 'time' not in key and 'memory' not in key and not key.startswith('val/'):
+            assert buffer.data[0].tolist() == found.message_hub.get_scalar(key).data[0].tolist(), key
+
+
+LOADERS = dict(process=dict(), workers=dict(workers=2),
+               persistent=dict(workers=2, persistent=True))
+
+
+@pytest.mark.parametrize('loader', LOADERS)
+@pytest.mark.parametrize('how', ['killed', 'SIGTERM'])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, loader, how):
+    """Killed after 13 iterations of 5 an epoch; SIGTERM saves there, a kill goes back to 10."""
+    options = LOADERS[loader]
+    whole = train(tmp_path / 'whole', **options)
+    number, expected = dict(killed=(None, Stop), SIGTERM=(signal.SIGTERM, SystemExit))[how]
+    train(tmp_path / 'parts', hooks=(After(12, number), ), expected=expected, **options)
+    resumed = train(tmp_path / 'parts', resume=True, **options)
+    assert_equal_runs(resumed, whole)
+    names = {path.name for path in (tmp_path / 'parts').glob('*.pth*')}
+    assert names == {f'epoch_{i}.pth{end}' for i in range(1, 5) for end in ('', '.sha256')}
+
+
+@pytest.mark.parametrize('loader', LOADERS)
+def test_an_iteration_based_run_equals_an_uninterrupted_one(tmp_path, loader):
+    options = dict(LOADERS[loader], by_epoch=False)
+    whole = train(tmp_path / 'whole', **options)
+    train(tmp_path / 'parts', hooks=(After(12, signal.SIGTERM), ), expected=SystemExit, **options)
+    assert (tmp_path / 'parts' / 'iter_13.pth').exists()
+    resumed = train(tmp_path / 'parts', resume=True, **options)
+    assert_equal_runs(resumed, whole)
