@@ -9,8 +9,8 @@ from mmengine.runner import Runner
 from .checkpoint_files import (
     PARTIAL,
     POINTER,
-    CheckpointError,
     CheckpointFolder,
+    SavingError,
     commit,
     remove,
     write_text,
@@ -24,14 +24,14 @@ class AtomicCheckpointHook(CheckpointHook):
     mmengine.
 
     Raises:
-        CheckpointError: while training, if a checkpoint cannot be written.
+        SavingError: while training, if a checkpoint cannot be written.
     """
 
     def before_train(self, runner: Runner) -> None:
         """Look, before the first step, whether checkpoints can be written.
 
         Raises:
-            CheckpointError: if not.
+            SavingError: if not.
         """
         super().before_train(runner)
         if not self.is_local(runner) or not is_main_process():
@@ -42,7 +42,7 @@ class AtomicCheckpointHook(CheckpointHook):
             write_text(folder.folder / '.probe', '')
             (folder.folder / '.probe').unlink()
         except OSError as error:
-            raise CheckpointError(f'no checkpoint can be written to {folder.folder} ({error}): '
+            raise SavingError(f'no checkpoint can be written to {folder.folder} ({error}): '
                                   'mend that, or give another --work-dir') from error
         folder.remove_leftovers()
         for name in runner.message_hub.get_info('outdated_ckpts', []):
@@ -64,7 +64,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """Save under ``name``, whole or not at all; all ranks must come here.
 
         Raises:
-            CheckpointError: if it cannot be written.
+            SavingError: if it cannot be written.
         """
         path = Path(self.out_dir) / name
         if not self.is_local(runner):
@@ -77,7 +77,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 commit(partial, path)
         except OSError as error:
             remove(partial)
-            raise CheckpointError(
+            raise SavingError(
                 f'{path} could not be written ({error}). Earlier checkpoints are as they were: '
                 'make room (for two checkpoints, since the old one stays until the new one is '
                 'whole), and go on with --resume') from error

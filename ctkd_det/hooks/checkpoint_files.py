@@ -3,19 +3,18 @@ import hashlib
 import os
 import re
 import shutil
-import struct
-import zipfile
-import zlib
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Pattern, Tuple
+
+from ..compat.reading import find_fault
 
 PARTIAL, CHECKSUM, POINTER = '.partial', '.sha256', 'last_checkpoint'
 # of a training that SIGTERM ended within an epoch: completed epochs, and all iterations
 INTERRUPTED = 'interrupted_epoch_{}_iter_{}.pth'
 
 
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be written, or there is none to go on from."""
+class SavingError(RuntimeError):
+    """A checkpoint cannot be written, there is none to go on from, or one is in the way."""
 
 
 def commit(partial: Path, path: Path) -> None:
@@ -65,18 +64,10 @@ def fault(path: Path) -> Optional[str]:
     if path.is_dir():  # of deepspeed, which has no checksum
         return None
     try:
-        if path.stat().st_size == 0:
-            return 'is empty'
         words = _beside(path).read_text(encoding='utf-8').split() if _beside(path).is_file() else []
-        if words and len(words[0]) == 64:
-            same = words[0] == _sha256(path)
-            return None if same else f'is damaged: its checksum is not that of {_beside(path).name}'
-        with zipfile.ZipFile(path) as archive:
-            part = archive.testzip()
-        return None if part is None else f'is damaged: the checksum of {part} differs'
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError,
-            NotImplementedError, RuntimeError) as error:
-        return f'is truncated or damaged ({error})'
+        if words and len(words[0]) == 64 and words[0] != _sha256(path):
+            return find_fault(path) or f'is not the file that {_beside(path).name} is of'
+        return find_fault(path)
     except OSError as error:
         return f'cannot be read ({error.strerror})'
 

@@ -9,7 +9,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from .atomic_checkpoint_hook import AtomicCheckpointHook
-from .checkpoint_files import INTERRUPTED, CheckpointError, fault, remove
+from .checkpoint_files import INTERRUPTED, SavingError, fault, remove
 from .random_states import LoaderStates, as_saved, random_states, restore
 from .resuming import RestOfEpoch, RestOfTraining, batches_of_this_epoch, count_in_new_epochs
 from .termination import Termination
@@ -47,7 +47,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         **kwargs: See :class:`mmengine.hooks.CheckpointHook`.
 
     Raises:
-        CheckpointError: while training, if a checkpoint cannot be written;
+        SavingError: while training, if a checkpoint cannot be written;
             the old one stays. Before it, if there is none to resume from, or
             there are some and ``overwrite`` is False.
     """
@@ -67,7 +67,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         """Decide what to resume from, before the runner loads it.
 
         Raises:
-            CheckpointError: if there is nothing, or more than nothing where
+            SavingError: if there is nothing, or more than nothing where
                 a training is to begin anew.
         """
         training = isinstance(runner._train_loop, BaseLoop)
@@ -78,11 +78,11 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         if is_main_process():
             try:
                 decision[0] = self._starting_point(runner)
-            except CheckpointError as error:
+            except SavingError as error:
                 decision[1] = str(error)
         broadcast_object_list(decision)  # all ranks go on, or all end
         if decision[1]:
-            raise CheckpointError(decision[1])
+            raise SavingError(decision[1])
         if decision[0]:
             runner._load_from = decision[0]
 
@@ -209,7 +209,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         names = ', '.join(path.name for path in files)
         if not runner._resume:
             if files and not self.overwrite:
-                raise CheckpointError(
+                raise SavingError(
                     f'{folder.folder} has checkpoints of a training ({names}). To go on with it: '
                     '--resume; to train elsewhere: another --work-dir; to begin anew and replace '
                     'them: --cfg-options default_hooks.checkpoint.overwrite=True')
@@ -218,7 +218,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         if runner._load_from is not None:
             reason = None if '://' in str(runner._load_from) else fault(Path(runner._load_from))
             if reason:
-                raise CheckpointError(f'cannot resume from {runner._load_from}: it {reason}. '
+                raise SavingError(f'cannot resume from {runner._load_from}: it {reason}. '
                                       '--resume without a file takes the newest whole one')
             return None
         choice = folder.choose()
@@ -228,7 +228,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             runner.logger.warning(f'--resume takes {choice.path}, which last_checkpoint was set '
                                   f'to after {path.name} was written')
         if choice.path is None and choice.skipped:
-            raise CheckpointError(
+            raise SavingError(
                 f'--resume: no checkpoint in {folder.folder} is whole; '
                 + '; '.join(f'{path.name} {reason}' for path, reason in choice.skipped)
                 + '. To begin anew, give another --work-dir')
