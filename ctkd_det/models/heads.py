@@ -111,6 +111,19 @@ def different_priors(a: nn.Module, b: nn.Module) -> str:
     return ''
 
 
+def feature_width(head: nn.Module) -> int:
+    """D, the width of what the classifying layer of a box head receives.
+
+    Raises:
+        TypeError: if it has no linear layer ``fc_cls``.
+    """
+    width = getattr(getattr(head, 'fc_cls', None), 'in_features', None)
+    if width is None:
+        raise TypeError(f'the features of {type(head).__name__} cannot be compared: it has no '
+                        'linear layer fc_cls that receives them')
+    return width
+
+
 def has_sigmoids(head: nn.Module) -> bool:
     """Whether a classifier ends in sigmoids, without a logit for the background."""
     return bool(getattr(head.loss_cls, 'use_sigmoid', False))

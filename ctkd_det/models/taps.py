@@ -31,10 +31,12 @@ class RoILogits(Logits):
     """Of one RoI stage.
 
     ``rois`` is (N, 5) with the image's index first; ``features`` is (N, D),
-    what the layer ``fc_cls`` of the classifier received.
+    what the layer ``fc_cls`` of the classifier received, and
+    ``teacher_features`` what the teacher's did, if that was asked for.
     """
     rois: Optional[Tensor] = None
     features: Optional[Tensor] = None
+    teacher_features: Optional[Tensor] = None
 
 
 @dataclass

@@ -1,32 +1,36 @@
 """What distilled detectors of every kind have in common."""
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Type, Union
+from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Tuple, Type, Union
 
 import torch
-from mmdet.registry import MODELS
 from mmdet.structures import SampleList
+from mmdet.structures.bbox import get_box_tensor
 from mmdet.utils import ConfigType
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
-from ..heads import classifiers, has_sigmoids
-from ..taps import Logits
+from ..levels import LevelMatch
+from ..taps import Logits, NeckTap
 from ..teachers import FrozenTeacher, inherit_weights
 from .log_values import log_values
+from .loss_configs import build_losses, check_classifier, check_names, sources_of
 
 
 class DistilledDetector:
     """Adds distillation losses to the detector it is mixed into.
 
-    The student's loss runs once, unchanged; a tap records its logits; the
-    teacher classifies the same RoIs or locations; each distillation loss
-    compares the two. With all of them inactive the teacher does not run, and
-    training is plain mmdet's to the last bit.
+    The student's loss runs once, unchanged; taps record its maps and logits;
+    the teacher looks at the same images, once, and classifies the same RoIs or
+    locations if a loss asks for it; each distillation loss compares the two.
+    With all of them inactive the teacher does not run, and training is plain
+    mmdet's to the last bit.
 
-    A student may classify several times (the stages of a cascade): each
-    distillation loss, with its one temperature, is applied to each stage, and
-    weighted by the student's own weight of that stage.
+    A student may classify several times (the stages of a cascade): each loss
+    between logits or RoI features, with its one temperature, is applied to
+    each stage, and weighted by the student's own weight of that stage. Losses
+    between the maps of the necks are computed once.
 
     Args:
         *args, **kwargs: Those of the plain detector.
@@ -49,12 +53,14 @@ class DistilledDetector:
             its :attr:`teacher_class`. Defaults to none.
 
     Raises:
-        ValueError: if a loss is badly named or does not suit the student's
-            classifier, or an option is out of its range.
+        ValueError: if a loss is badly named or does not suit the student, or
+            an option is out of its range.
         FileNotFoundError, TeacherError, TypeError: see :class:`FrozenTeacher`.
     """
     # answers what this kind of students asks
     teacher_class: Type[FrozenTeacher]
+    # what losses can compare
+    sources: Tuple[str, ...] = ('logits', 'neck')
 
     def __init__(self,
                  *args,
@@ -71,21 +77,42 @@ class DistilledDetector:
         if not eval_teacher:
             raise ValueError('eval_teacher=False is not supported: batch statistics of the '
                              "student's images would change the teacher")
-        _check_names(distill_losses)
+        check_names(distill_losses)
+        sources = sources_of(distill_losses)
+        for name, source in sources.items():
+            if source not in self.sources:
+                raise ValueError(f'{name}: {distill_losses[name]["type"]} compares RoI features, '
+                                 'and a single-stage student has no RoIs')
+        self.compared = set(sources.values())
         # The student's initial weights must not depend on what is distilled.
         with torch.random.fork_rng(devices=[]):
-            self.distill_losses = _build_losses(distill_losses)
             self.inherit = [inherit] if isinstance(inherit, str) else list(inherit)
-            self.teacher = self.teacher_class(
+            # any detector can show its maps
+            teacher_class = self.teacher_class if self._classifies else FrozenTeacher
+            self.teacher = teacher_class(
                 teacher_config, teacher_ckpt, student=self, class_mapping=class_mapping,
-                inherit=self.inherit, compile=teacher_compile, **(teacher_options or {}))
-        sigmoids = has_sigmoids(classifiers(self)[0])
-        for name, loss in self.distill_losses.items():
-            if loss.for_sigmoids != sigmoids:
-                raise ValueError(
-                    f"{name}: {type(loss).__name__} is {'' if loss.for_sigmoids else 'not '}for "
-                    f"heads with use_sigmoid=True; the student's has use_sigmoid={sigmoids}")
+                inherit=self.inherit, compile=teacher_compile, sources=self.compared,
+                **(teacher_options or {}))
+            if 'neck' in self.compared:
+                self.level_match = LevelMatch(self, self.teacher_model, self.teacher.scale.factor)
+            self.distill_losses = build_losses(distill_losses, self._feature_settings)
+            check_classifier(self.distill_losses, self)
         self._data_checked = False
+
+    @property
+    def _classifies(self) -> bool:
+        """Whether a loss compares something that the heads compute."""
+        return bool(self.compared & {'logits', 'roi'})
+
+    def _feature_settings(self, name: str, source: str, config: ConfigType) -> dict:
+        """What a loss must be told of the two detectors, beside its config."""
+        if source == 'neck':
+            return self.level_match.settings(name, config.get('levels'))
+        return self.roi_widths() if source == 'roi' else {}
+
+    def roi_widths(self) -> Dict[str, List[int]]:
+        """Widths of the RoI features of both, of each stage, as the losses take them."""
+        raise NotImplementedError
 
     @property
     def teacher_model(self) -> nn.Module:
@@ -120,9 +147,11 @@ class DistilledDetector:
             ``loss``, so that mmengine logs them and adds them to nothing.
         """
         self._follow_the_runner()
-        with self.tap() as records:
+        neck = NeckTap(self) if 'neck' in self.compared else nullcontext([])
+        heads = self.tap() if self._classifies else nullcontext([])
+        with neck as maps, heads as records:
             losses = super().loss(batch_inputs, batch_data_samples)
-        results = self._distill(batch_inputs, batch_data_samples, records)
+        results = self._distill(batch_inputs, batch_data_samples, maps, records)
         if losses.keys() & results.keys():
             raise ValueError('distill_losses: the student has losses of these names already: '
                              f'{sorted(losses.keys() & results.keys())}')
@@ -133,8 +162,12 @@ class DistilledDetector:
         raise NotImplementedError
 
     def teacher_logits(self, batch_inputs: Tensor, batch_data_samples: SampleList,
-                       records: List[Logits]) -> List[Tensor]:
-        """The teacher's answers to what the student was asked, of each stage."""
+                       records: List[Logits],
+                       feats: Optional[Sequence[Tensor]] = None) -> List[Tensor]:
+        """The teacher's answers to what the student was asked, of each stage.
+
+        ``feats`` is what its neck gave for these images, if that is known.
+        """
         raise NotImplementedError
 
     @property
@@ -147,25 +180,49 @@ class DistilledDetector:
         return records
 
     def _distill(self, batch_inputs: Tensor, batch_data_samples: SampleList,
-                 records: List[Logits]) -> dict:
-        if any(loss.active for loss in self.distill_losses.values()):
-            records = self.complete(records, batch_inputs)
-            teacher = self.teacher_logits(batch_inputs, batch_data_samples, records)
+                 maps: List[Tensor], records: List[Logits]) -> dict:
+        sides = self._both_sides(batch_inputs, batch_data_samples, maps, records)
         results = {}
         for name, loss in self.distill_losses.items():
-            keys = [f's{i}.{name}' for i in range(len(records))] if len(records) > 1 else [name]
+            stages = 1 if loss.source == 'neck' else len(records)
+            keys = [f's{i}.{name}' for i in range(stages)] if stages > 1 else [name]
             if not loss.active:
                 results.update({key: _zero(loss, batch_inputs) for key in keys})
                 continue
+            weights = [1.0] if loss.source == 'neck' else self.stage_weights
             statistics = []
-            for key, record, t, stage_weight in zip(keys, records, teacher, self.stage_weights,
-                                                    strict=True):
-                results[key] = stage_weight * loss(
-                    record.cls_score, t, record.labels, weight=record.label_weights,
-                    avg_factor=record.avg_factor)
+            for key, weight, side in zip(keys, weights, sides[loss.source], strict=True):
+                results[key] = weight * loss(
+                    side['student'], side['teacher'], **{need: side[need] for need in loss.needs})
                 statistics.append(loss.statistics)
-            results.update(log_values(name, loss.temperature.lambda_, statistics))
+            results.update(log_values(
+                name, loss.temperature.lambda_ if loss.source == 'logits' else None, statistics))
         return results
+
+    def _both_sides(self, batch_inputs: Tensor, batch_data_samples: SampleList,
+                    maps: List[Tensor], records: List[Logits]) -> Dict[str, List[dict]]:
+        """What the active losses compare: for each source, and each stage, both sides and more."""
+        active = {loss.source for loss in self.distill_losses.values() if loss.active}
+        sides, feats = {}, None
+        if 'neck' in active:
+            feats = self.teacher.features(batch_inputs, batch_data_samples)
+            student, teacher = self.level_match.align(maps, feats)
+            boxes = [get_box_tensor(sample.gt_instances.bboxes) for sample in batch_data_samples]
+            sides['neck'] = [dict(student=student, teacher=teacher, boxes=boxes,
+                                  image_shape=tuple(batch_inputs.shape[2:]))]
+        if active & {'logits', 'roi'}:
+            records = self.complete(records, batch_inputs)
+            logits = self.teacher_logits(batch_inputs, batch_data_samples, records, feats)
+            sides['logits'] = [
+                dict(student=record.cls_score, teacher=t, labels=record.labels,
+                     weight=record.label_weights, avg_factor=record.avg_factor)
+                for record, t in zip(records, logits, strict=True)]
+        if 'roi' in active:
+            sides['roi'] = [
+                dict(student=record.features, teacher=record.teacher_features, stage=i,
+                     labels=record.labels, rois=record.rois, classifier=self.teacher.classifier(i))
+                for i, record in enumerate(records)]
+        return sides
 
     def _follow_the_runner(self) -> None:
         """In a Runner's training: move the losses' windows, and check the data once."""
@@ -183,28 +240,6 @@ class DistilledDetector:
             if 'Normalize' in text:  # few do that in the pipeline; reading takes a while
                 self.teacher.check_data(Config.fromstring(text, '.py'), self)
             self._data_checked = True
-
-
-def _check_names(distill_losses: Dict[str, ConfigType]) -> None:
-    for name in distill_losses:
-        if not name.startswith('loss_') or 'loss' in name[len('loss_'):] or '.' in name:
-            raise ValueError(f'distill_losses: the name {name!r} must be "loss_" and a word '
-                             'without "loss" or a dot, as in "loss_ctkd"')
-
-
-def _build_losses(configs: Dict[str, ConfigType]) -> nn.ModuleDict:
-    """Build the losses; one whose temperature is another's name shares that one's."""
-    losses = {name: MODELS.build(cfg) for name, cfg in configs.items()
-              if not isinstance(cfg.get('temperature'), str)}
-    for name, cfg in configs.items():
-        owner = cfg.get('temperature')
-        if isinstance(owner, str):
-            if owner not in losses:
-                raise ValueError(f'{name}: temperature={owner!r} must name a loss that has a '
-                                 f'temperature of its own, one of {sorted(losses)}')
-            losses[name] = MODELS.build({**cfg, 'temperature': 1.0})
-            losses[name].share_temperature(losses[owner])
-    return nn.ModuleDict({name: losses[name] for name in configs})
 
 
 def _zero(loss: nn.Module, like: Tensor) -> Tensor:

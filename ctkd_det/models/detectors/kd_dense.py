@@ -1,5 +1,5 @@
 """A single-stage detector that learns from a frozen teacher's dense classifications."""
-from typing import List
+from typing import List, Optional, Sequence
 
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
@@ -31,6 +31,7 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
         return DenseTap(self.bbox_head)
 
     def teacher_logits(self, batch_inputs: Tensor, batch_data_samples: SampleList,
-                       records: List[DenseLogits]) -> List[Tensor]:
+                       records: List[DenseLogits],
+                       feats: Optional[Sequence[Tensor]] = None) -> List[Tensor]:
         return [self.teacher.dense_logits(
-            batch_inputs, batch_data_samples, record.level_shapes) for record in records]
+            batch_inputs, batch_data_samples, record.level_shapes, feats) for record in records]

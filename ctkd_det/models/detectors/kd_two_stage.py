@@ -1,5 +1,5 @@
 """A two-stage detector that learns from a frozen teacher's RoI classifications."""
-from typing import List, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 import torch
 from mmdet.models.detectors import TwoStageDetector
@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from torch import Tensor
 
-from ..heads import classifiers, num_logits
+from ..heads import classifiers, feature_width, num_logits
 from ..taps import RoILogits, RoITap
 from ..teachers import RoITeacher
 from .distilled import DistilledDetector
@@ -33,6 +33,7 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
             :class:`DistilledDetector` and :class:`RoITeacher`.
     """
     teacher_class = RoITeacher
+    sources = ('logits', 'neck', 'roi')
 
     def __init__(self, *args, teacher_stage: Union[int, str, None] = None,
                  teacher_scale: float = 1.0, **kwargs) -> None:
@@ -60,9 +61,32 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
                 record.labels = like.new_zeros((0, ), dtype=torch.long)
                 record.label_weights, record.avg_factor = like.new_zeros((0, )), 0.0
                 record.rois = like.new_zeros((0, 5))
+                if 'roi' in self.compared:
+                    record.features = like.new_zeros((0, feature_width(head))) + nothing
         return records
 
     def teacher_logits(self, batch_inputs: Tensor, batch_data_samples: SampleList,
-                       records: List[RoILogits]) -> List[Tensor]:
-        return self.teacher.roi_logits(
-            batch_inputs, batch_data_samples, [record.rois for record in records])
+                       records: List[RoILogits],
+                       feats: Optional[Sequence[Tensor]] = None) -> List[Tensor]:
+        rois = [record.rois for record in records]
+        if 'roi' not in self.compared:
+            return self.teacher.roi_logits(batch_inputs, batch_data_samples, rois, feats)
+        with self.teacher.tap() as received:
+            logits = self.teacher.roi_logits(batch_inputs, batch_data_samples, rois, feats)
+        self._check_graphs(records)
+        for record, features in zip(
+                records, self.teacher.roi_features(received, rois), strict=True):
+            record.teacher_features = features
+        return logits
+
+    def roi_widths(self) -> Dict[str, List[int]]:
+        return dict(student_channels=[feature_width(head) for head in classifiers(self)],
+                    teacher_channels=self.teacher.feature_widths)
+
+    @staticmethod
+    def _check_graphs(records: List[RoILogits]) -> None:
+        for record in records:
+            if record.cls_score.requires_grad and not record.features.requires_grad:
+                raise RuntimeError(
+                    'the RoI features have no graph: activation checkpointing of roi_head hides '
+                    'it. Checkpoint backbone and neck only, or compare no RoI features')

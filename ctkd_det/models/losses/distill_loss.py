@@ -1,5 +1,5 @@
 """What every distillation loss has, whatever it compares."""
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +22,11 @@ class DistillLoss(nn.Module):
     Attributes:
         source (str): What is compared: 'logits', the maps of the 'neck', or
             'roi', the features that a two-stage detector classifies.
+        needs (tuple[str]): What ``forward`` takes by name beside the two
+            sides, for a detector to provide.
     """
     source = 'logits'
+    needs: Tuple[str, ...] = ()
 
     def __init__(self, loss_weight: float = 1.0, window: Optional[dict] = None) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
 """The teacher of a single-stage student."""
-from typing import Sequence
+from typing import Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -16,13 +16,16 @@ class DenseTeacher(ClassifyingTeacher):
 
     @torch.no_grad()
     def dense_logits(self, images: Tensor, batch_data_samples: Sequence,
-                     level_shapes: Sequence[torch.Size]) -> Tensor:
+                     level_shapes: Sequence[torch.Size],
+                     feats: Optional[Sequence[Tensor]] = None) -> Tensor:
         """Classify every location.
 
         Args:
             images (Tensor): (B, 3, H, W), normalised for the student.
             batch_data_samples (Sequence[DetDataSample]): Of length B.
             level_shapes (Sequence[torch.Size]): Of the student's outputs.
+            feats (Sequence[Tensor], optional): What :meth:`features` gave for
+                these images. Defaults to None, to be computed.
 
         Returns:
             Tensor: (N, C) logits without a graph, in the student's order of
@@ -31,7 +34,9 @@ class DenseTeacher(ClassifyingTeacher):
         Raises:
             TeacherError: if its levels have other sizes than the student's.
         """
-        levels = self.model.bbox_head(self.features(images, batch_data_samples))[0]
+        if feats is None:
+            feats = self.features(images, batch_data_samples)
+        levels = self.model.bbox_head(feats)[0]
         sizes, students = ([tuple(shape[2:]) for shape in shapes]
                            for shapes in ([x.shape for x in levels], level_shapes))
         if sizes != students:

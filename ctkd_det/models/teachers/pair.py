@@ -1,5 +1,5 @@
 """Decides who may teach whom, on two detectors that are built."""
-from typing import List, Optional, Sequence, Union
+from typing import Collection, List, Optional, Sequence, Union
 
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from torch import nn
@@ -19,12 +19,13 @@ def check_pair(student: nn.Module,
                class_mapping: Optional[str] = None,
                teacher_stage: Union[int, str, None] = None,
                inherit: Sequence[str] = (),
-               compare_logits: bool = True) -> None:
+               sources: Collection[str] = ('logits', )) -> None:
     """See whether the losses between two detectors mean anything.
 
     Where logits are compared, both must classify the same things (RoIs, or
     the same anchors or points) into the same classes, by the same kind of
-    classifier. Where only features are, any teacher goes with any student.
+    classifier. Where RoI features are, both must classify RoIs. Where only the
+    maps of the necks are, any teacher goes with any student.
 
     Args:
         student (nn.Module): The detector that learns.
@@ -37,31 +38,28 @@ def check_pair(student: nn.Module,
         teacher_stage (int | str, optional): See :func:`teaching_stages`.
         inherit (Sequence[str]): Names of the parts that the student starts
             with, see :func:`inheritable_weights`.
-        compare_logits (bool): Whether a loss does. Defaults to True.
+        sources (Collection[str]): What the losses compare: 'logits', 'roi',
+            'neck'. Defaults to logits.
 
     Raises:
         TeacherError: if this teacher cannot teach this student.
         TypeError: if a head of one of them cannot be distilled.
         ValueError: if an option is out of its range, or does nothing here.
     """
-    if compare_logits:
+    heads = [()] * 2
+    if 'logits' in sources or 'roi' in sources:
         _check_kinds(student, teacher, student_name, teacher_name)
-        students, teachers = (_classifiers(detector, name) for detector, name in (
-            (student, student_name), (teacher, teacher_name)))
+        heads = students, teachers = [_classifiers(detector, name) for detector, name in (
+            (student, student_name), (teacher, teacher_name))]
+    if 'logits' in sources:
         _check_classifiers(students[0], teachers[0], student_name, teacher_name)
         check_number_of_classes(class_mapping, teacher_name, teachers[0].num_classes,
                                 students[0].num_classes, teacher_classes)
-        if kind_of(student) == 'two-stage':
-            teaching_stages(teacher_stage, len(teachers), len(students), teacher_name)
-        elif teacher_stage is not None:
-            raise ValueError(f'teacher_stage={teacher_stage!r}: a single-stage teacher has no '
-                             'stages')
         _check_inherited_classes(inherit, class_mapping, students[0], teachers[0])
-    else:
-        for name, value in (('class_mapping', class_mapping), ('teacher_stage', teacher_stage)):
-            if value is not None:
-                raise ValueError(f'{name}={value!r} says how logits are compared, but no loss of '
-                                 'distill_losses compares logits')
+    elif class_mapping is not None:
+        raise ValueError(f'class_mapping={class_mapping!r} says how logits are compared, but no '
+                         'loss of distill_losses compares logits')
+    _check_stages(teacher_stage, *heads, kind_of(student), teacher_name, sources)
     inheritable_weights(student, teacher, inherit)
 
 
@@ -124,6 +122,20 @@ def _classifiers(detector: nn.Module, name: str) -> Sequence[nn.Module]:
         return classifiers(detector)
     except TypeError as error:
         raise TypeError(f'{name}: {error}') from None
+
+
+def _check_stages(teacher_stage: Union[int, str, None], students: Sequence[nn.Module],
+                  teachers: Sequence[nn.Module], kind: str, teacher_name: str,
+                  sources: Collection[str]) -> None:
+    if students and kind == 'two-stage':
+        teaching_stages(teacher_stage, len(teachers), len(students), teacher_name)
+        if teacher_stage == 'mean' and 'roi' in sources:
+            raise ValueError("teacher_stage='mean' is a mean of logits; the features of several "
+                             'stages have none: name one stage')
+    elif teacher_stage is not None:
+        raise ValueError(f'teacher_stage={teacher_stage!r}: ' + (
+            'a single-stage teacher has no stages' if students else
+            'no loss of distill_losses compares logits or RoI features'))
 
 
 def _check_classifiers(student: nn.Module, teacher: nn.Module, student_name: str,

@@ -1,12 +1,12 @@
 """The teacher of a two-stage student."""
-from typing import List, Sequence, Union
+from typing import Callable, List, Optional, Sequence, Union
 
 import torch
 from mmdet.models.roi_heads import CascadeRoIHead
 from torch import Tensor, nn
 
-from ..heads import classifiers, num_logits
-from .inputs import InputScale
+from ..heads import classifiers, feature_width, num_logits
+from ..taps import ClassifierTap
 from .pair import teaching_stages
 from .teacher import ClassifyingTeacher
 
@@ -25,27 +25,25 @@ class RoITeacher(ClassifyingTeacher):
             first) for every stage of the student, or 'mean', the mean of the
             logits of all stages, as Cascade R-CNN's own prediction is.
             Defaults to None, as above.
-        teacher_scale (float): Factor from the student's image size to the
-            teacher's. Defaults to 1.
 
     Raises:
-        ValueError: if ``teacher_stage`` or ``teacher_scale`` is out of range.
+        ValueError: if ``teacher_stage`` is out of range.
         TeacherError: if both are cascades of different length and
             ``teacher_stage`` is None.
     """
 
     def __init__(self, *args, student: nn.Module, teacher_stage: Union[int, str, None] = None,
-                 teacher_scale: float = 1.0, **kwargs) -> None:
+                 **kwargs) -> None:
         super().__init__(*args, student=student, teacher_stage=teacher_stage, **kwargs)
         heads = classifiers(student)
         self.stages = teaching_stages(
             teacher_stage, len(classifiers(self.model)), len(heads), self.name)
         self.width = num_logits(heads[0])
-        self.scale = InputScale(teacher_scale, self.model.data_preprocessor)
 
     @torch.no_grad()
     def roi_logits(self, images: Tensor, batch_data_samples: Sequence,
-                   rois: Sequence[Tensor]) -> List[Tensor]:
+                   rois: Sequence[Tensor],
+                   feats: Optional[Sequence[Tensor]] = None) -> List[Tensor]:
         """Classify the student's RoIs, of each of its stages.
 
         Args:
@@ -53,22 +51,44 @@ class RoITeacher(ClassifyingTeacher):
             batch_data_samples (Sequence[DetDataSample]): Of length B.
             rois (Sequence[Tensor]): For each stage of the student (N, 5), the
                 image's index and x1, y1, x2, y2.
+            feats (Sequence[Tensor], optional): What :meth:`features` gave for
+                these images. Defaults to None, to be computed.
 
         Returns:
             list[Tensor]: For each of them (N, C+1) logits without a graph,
             in the student's order of classes.
         """
-        feats = self.features(images, batch_data_samples) if sum(map(len, rois)) else ()
+        if feats is None and sum(map(len, rois)):
+            feats = self.features(images, batch_data_samples)
         return [self._classify(feats, self.scale.rois(r, batch_data_samples), stages)
                 if len(r) else images.new_zeros((0, self.width))
                 for r, stages in zip(rois, self.stages, strict=True)]
 
-    def prepare(self, images: Tensor, batch_data_samples: Sequence) -> Tensor:
-        images = super().prepare(images, batch_data_samples)
-        return self.scale.images(images, batch_data_samples)
+    def tap(self) -> ClassifierTap:
+        """Listens to what the classifiers receive, one entry for each stage with RoIs."""
+        return ClassifierTap(classifiers(self.model))
 
-    def describe(self, batch_data_samples: Sequence) -> Sequence:
-        return self.scale.samples(super().describe(batch_data_samples))
+    def roi_features(self, received: Sequence[Tensor], rois: Sequence[Tensor]) -> List[Tensor]:
+        """(N, D) of each stage of the student, from what :meth:`tap` has heard."""
+        calls = iter(received)
+        return [next(calls) if len(r) else r.new_zeros((0, width))
+                for r, width in zip(rois, self.feature_widths, strict=True)]
+
+    @property
+    def feature_widths(self) -> List[int]:
+        """list[int]: D of the teaching stage, for each stage of the student."""
+        heads = classifiers(self.model)
+        return [feature_width(heads[stages[0]]) for stages in self.stages]
+
+    def classifier(self, stage: int) -> Callable[[Tensor], Tensor]:
+        """The layer that teaches a stage of the student: logits of any (N, D) features."""
+        layer = classifiers(self.model)[self.stages[stage][0]].fc_cls
+
+        def classify(features: Tensor) -> Tensor:
+            logits = layer(features.to(next(layer.parameters()).dtype))
+            return self.map_classes(logits).to(features.dtype)
+
+        return classify
 
     def _classify(self, feats: Sequence[Tensor], rois: Tensor, stages: Sequence[int]) -> Tensor:
         roi_head, rois = self.model.roi_head, rois.to(feats[0].dtype)

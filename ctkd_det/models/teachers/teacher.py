@@ -1,8 +1,9 @@
 """The frozen teacher: held, checked, shown the student's images."""
 import copy
 from pathlib import Path
-from typing import Callable, Optional, Sequence, Union
+from typing import Callable, Collection, Optional, Sequence, Union
 
+import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModel
 from torch import Tensor
@@ -13,7 +14,7 @@ from ..heads import classifiers, has_sigmoids, num_classes
 from .checkpoint import TeacherError, load_strictly
 from .classes import ClassMapping, classes_of_config
 from .compilation import compiled
-from .inputs import InputConverter
+from .inputs import InputConverter, InputScale
 from .normalisation import normalisation, pipeline_of
 from .pair import check_pair
 
@@ -35,17 +36,21 @@ class FrozenTeacher:
         compile (bool | dict): Whether its backbone and neck go through
             ``torch.compile``; a dict is that function's options. Its head
             does not: the number of RoIs changes. Defaults to False.
+        teacher_scale (float): Factor from the student's image size to that at
+            which the teacher looks. Defaults to 1.
+        sources (Collection[str]): What the losses compare, see
+            :func:`check_pair`. Defaults to the maps of the necks.
         **pair_options: Further arguments of :func:`check_pair`.
 
     Raises:
         FileNotFoundError, TeacherError: see :func:`load_strictly`.
         TeacherError, TypeError, ValueError: see :func:`check_pair`.
+        ValueError: if ``teacher_scale`` is out of range.
     """
-    # whether it answers with logits, beside its features
-    compares_logits = False
 
     def __init__(self, config: Union[str, Path, dict], checkpoint: str, student: BaseModel,
                  inherit: Sequence[str] = (), compile: Union[bool, dict] = False,
+                 teacher_scale: float = 1.0, sources: Collection[str] = ('neck', ),
                  **pair_options) -> None:
         if not checkpoint:
             raise TeacherError('teacher_ckpt is missing: a teacher without trained weights '
@@ -59,12 +64,13 @@ class FrozenTeacher:
         self.classes = (load_strictly(self.model, checkpoint)
                         or classes_of_config(config, num_classes(self.model)))
         check_pair(student, self.model, teacher_name=self.name, teacher_classes=self.classes,
-                   inherit=inherit, compare_logits=self.compares_logits, **pair_options)
+                   inherit=inherit, sources=sources, **pair_options)
         self.model.requires_grad_(False).eval()
         self.follows = True
         self.convert = InputConverter(
             normalisation(student.data_preprocessor, (), 'the student'),
             normalisation(self.model.data_preprocessor, pipeline_of(config), self.name))
+        self.scale = InputScale(teacher_scale, self.model.data_preprocessor)
         self.extract_feat = self.model.extract_feat
         if compile is not False:
             self.extract_feat = compiled(self.extract_feat, {} if compile is True else compile)
@@ -80,6 +86,7 @@ class FrozenTeacher:
         if self.follows:
             self.model._apply(fn)
 
+    @torch.no_grad()
     def features(self, images: Tensor, batch_data_samples: Sequence) -> Sequence[Tensor]:
         """Its neck's features of images that are normalised for the student."""
         images = self.prepare(images, batch_data_samples)
@@ -105,7 +112,7 @@ class FrozenTeacher:
 
     def prepare(self, images: Tensor, batch_data_samples: Sequence) -> Tensor:
         """The student's images as the teacher wants to see them."""
-        return self.convert(images, batch_data_samples)
+        return self.scale.images(self.convert(images, batch_data_samples), batch_data_samples)
 
     def predict(self, images: Tensor, batch_data_samples: Sequence) -> Sequence:
         """What its whole network detects where it looks in training, to show it.
@@ -124,7 +131,7 @@ class FrozenTeacher:
 
     def describe(self, batch_data_samples: Sequence) -> Sequence:
         """Copies of the samples that fit the images that :meth:`prepare` returns."""
-        return copy.deepcopy(batch_data_samples)
+        return self.scale.samples(copy.deepcopy(batch_data_samples))
 
     def check_classes(self, student_classes: Optional[Sequence[str]]) -> None:
         """Nothing to check: features belong to no class."""
@@ -137,15 +144,18 @@ class ClassifyingTeacher(FrozenTeacher):
         *args, **kwargs: See :class:`FrozenTeacher`.
         class_mapping (str, optional): None, both have the same classes in the
             same order, or 'by_name', see :class:`ClassMapping`.
+        sources (Collection[str]): Without 'logits' classes do not matter.
+            Defaults to logits.
     """
-    compares_logits = True
 
     def __init__(self, *args, student: BaseModel, class_mapping: Optional[str] = None,
-                 **kwargs) -> None:
-        super().__init__(*args, student=student, class_mapping=class_mapping, **kwargs)
+                 sources: Collection[str] = ('logits', ), **kwargs) -> None:
+        super().__init__(*args, student=student, class_mapping=class_mapping, sources=sources,
+                         **kwargs)
         head, students = classifiers(self.model)[0], classifiers(student)[0]
-        self.map_classes = ClassMapping(class_mapping, self.name, self.classes, head.num_classes,
-                                        students.num_classes, has_sigmoids(head))
+        self.map_classes = ClassMapping(
+            class_mapping, self.name, self.classes, head.num_classes, students.num_classes,
+            has_sigmoids(head)) if 'logits' in sources else _as_they_are
 
     def check_classes(self, student_classes: Optional[Sequence[str]]) -> None:
         """Compare, or map, the class names, where both sides state theirs.
@@ -153,7 +163,12 @@ class ClassifyingTeacher(FrozenTeacher):
         Raises:
             TeacherError: see :meth:`ClassMapping.settle`.
         """
-        self.map_classes.settle(student_classes)
+        if isinstance(self.map_classes, ClassMapping):
+            self.map_classes.settle(student_classes)
+
+
+def _as_they_are(logits: Tensor) -> Tensor:
+    return logits
 
 
 def _read(config: Union[str, Path, dict]) -> dict:

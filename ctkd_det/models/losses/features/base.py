@@ -55,8 +55,6 @@ class FeatureLoss(DistillLoss):
             widths agree. Trained with the student, dropped by an export.
     """
     source = 'neck'
-    # what else `forward` takes by name, for a detector to provide
-    needs: Tuple[str, ...] = ()
 
     def __init__(self,
                  student_channels: Channels = None,

@@ -52,7 +52,7 @@ class CRDLoss(FeatureLoss):
         **kwargs: See :class:`FeatureLoss`.
     """
     source = 'roi'
-    needs = ('labels', 'rois')
+    needs = ('stage', 'labels', 'rois')
 
     def __init__(self, *args: Any, embed_channels: int = 128, tau: float = 0.07,
                  queue_size: int = 0, **kwargs: Any) -> None:

@@ -21,6 +21,7 @@ class SourcedLoss(FeatureLoss):
                              f'got {source!r}')
         # before the adapters are built; nn.Module takes plain attributes at any time
         self.source = source
+        self.needs = ('stage', ) if source == 'roi' else ()
         super().__init__(*args, **kwargs)
 
     def mean(self, x: Tensor) -> Tensor:

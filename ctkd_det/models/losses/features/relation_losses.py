@@ -12,6 +12,7 @@ from .reductions import mean_over_rois
 class RelationLoss(FeatureLoss):
     """Base of the losses between two (N, N) matrices of RoIs: no adapter, no levels."""
     source = 'roi'
+    needs = ('stage', )
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
         return nn.Identity()

@@ -30,7 +30,7 @@ class SRRLLoss(FeatureLoss):
         **kwargs: See :class:`FeatureLoss`.
     """
     source = 'roi'
-    needs = ('classifier', )
+    needs = ('stage', 'classifier')
 
     def __init__(self, *args: Any, alpha: float = 1.0, beta: float = 1.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

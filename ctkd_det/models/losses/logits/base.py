@@ -52,6 +52,7 @@ class LogitLoss(DistillLoss):
     Raises:
         ValueError: if a weight or power is out of its range.
     """
+    needs = ('labels', 'weight', 'avg_factor')
     # whether the logits are those of a head with use_sigmoid=True
     for_sigmoids = False
 

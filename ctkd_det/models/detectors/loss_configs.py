@@ -1,0 +1,76 @@
+"""Reads and builds the ``distill_losses`` of a config."""
+from typing import Callable, Dict
+
+from mmdet.registry import MODELS
+from mmdet.utils import ConfigType
+from torch import nn
+
+from ...configs import registered_class
+from ..heads import classifiers, has_sigmoids
+from ..losses import LogitLoss
+
+
+def check_names(configs: Dict[str, ConfigType]) -> None:
+    """Raise ValueError if a loss's name would be misread in the log."""
+    for name in configs:
+        if not name.startswith('loss_') or 'loss' in name[len('loss_'):] or '.' in name:
+            raise ValueError(f'distill_losses: the name {name!r} must be "loss_" and a word '
+                             'without "loss" or a dot, as in "loss_ctkd"')
+
+
+def sources_of(configs: Dict[str, ConfigType]) -> Dict[str, str]:
+    """What each loss compares, see :class:`DistillLoss`, told before it is built.
+
+    A type that is not registered counts as a logit loss; building it will say
+    what is wrong.
+    """
+    return {name: cfg.get('source', getattr(registered_class(MODELS, cfg['type']), 'source',
+                                            'logits'))
+            for name, cfg in configs.items()}
+
+
+def build_losses(configs: Dict[str, ConfigType],
+                 settings: Callable[[str, str, ConfigType], dict]) -> nn.ModuleDict:
+    """Build the losses; one whose temperature is another's name shares that one's.
+
+    Args:
+        configs (dict[str, dict]): By name.
+        settings (Callable): Arguments for a loss of this name, source and
+            config, where the config leaves them out.
+
+    Raises:
+        ValueError: if there is no such other loss.
+    """
+    sources, losses = sources_of(configs), {}
+    for name, cfg in configs.items():
+        if sources[name] != 'logits':
+            given = {key: value for key, value in cfg.items() if value is not None}
+            losses[name] = MODELS.build({**settings(name, sources[name], cfg), **given})
+        elif not isinstance(cfg.get('temperature'), str):
+            losses[name] = MODELS.build(cfg)
+    owners = sorted(name for name, loss in losses.items() if hasattr(loss, 'temperature'))
+    for name, cfg in configs.items():
+        if name in losses:
+            continue
+        if cfg['temperature'] not in owners:
+            raise ValueError(f'{name}: temperature={cfg["temperature"]!r} must name a loss that '
+                             f'has a temperature of its own, one of {owners}')
+        losses[name] = MODELS.build({**cfg, 'temperature': 1.0})
+        losses[name].share_temperature(losses[cfg['temperature']])
+    return nn.ModuleDict({name: losses[name] for name in configs})
+
+
+def check_classifier(losses: nn.ModuleDict, student: nn.Module) -> None:
+    """See whether the losses between logits are for the student's classifier.
+
+    Raises:
+        ValueError: if not, naming the loss.
+    """
+    for name, loss in losses.items():
+        if not isinstance(loss, LogitLoss):
+            continue
+        sigmoids = has_sigmoids(classifiers(student)[0])
+        if loss.for_sigmoids != sigmoids:
+            raise ValueError(
+                f"{name}: {type(loss).__name__} is {'' if loss.for_sigmoids else 'not '}for heads "
+                f"with use_sigmoid=True; the student's has use_sigmoid={sigmoids}")
