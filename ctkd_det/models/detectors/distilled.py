@@ -80,7 +80,7 @@ class DistilledDetector:
         check_names(distill_losses)
         sources = sources_of(distill_losses)
         for name, source in sources.items():
-            if source not in self.sources:
+            if source == 'roi' and source not in self.sources:
                 raise ValueError(f'{name}: {distill_losses[name]["type"]} compares RoI features, '
                                  'and a single-stage student has no RoIs')
         self.compared = set(sources.values())
