@@ -1,44 +1,62 @@
-"""``ctkd-det export``: the student, for those who have nothing of ours."""
+"""``ctkd-det export``: the student without its distillation."""
 from pathlib import Path
 from typing import Optional, Tuple
 
 import click
 
+from ..options import FILE, Command
 from ..places import load_package
+from ..reading import find_modules_beside
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-
-@click.command()
-@click.argument('config', type=FILE)
-@click.argument('checkpoint', type=FILE)
+@click.command(cls=Command)
+@click.argument('source', type=click.Path(exists=True, path_type=Path), metavar='WORK_DIR|CONFIG')
+@click.argument('checkpoint', type=FILE, required=False)
 @click.option('--out', required=True, type=click.Path(file_okay=False, path_type=Path),
               help='folder to write to')
+@click.option('--last', is_flag=True,
+              help='the last checkpoint of WORK_DIR, even if it has a best one')
 @click.option('--ema/--no-ema', default=None,
               help='averaged weights or those of the optimizer  [default: averaged, if there are]')
 @click.option('--shape', nargs=2, type=click.IntRange(min=1), metavar='HEIGHT WIDTH',
               help="count operations at this size  [default: the test pipeline's]")
-def export(config: Path, checkpoint: Path, out: Path, ema: Optional[bool],
+def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema: Optional[bool],
            shape: Optional[Tuple[int, int]]) -> None:
     """Write the plain student of a distillation.
 
     A checkpoint with the student's weights alone, and a config of plain
     MMDetection beside it, which loads it strictly: MMDetection's tools and
-    MMDeploy take them as they are.
+    MMDeploy take them as they are. From a work directory it reads the config
+    as it was trained, --cfg-options included, and the best checkpoint, or
+    the last one if none was kept as the best.
 
     \b
+    ctkd-det export work_dirs/my_config --out student
     ctkd-det export my_config.py work_dirs/my_config/epoch_12.pth --out student
     """
+    if source.is_file() and checkpoint is None:
+        raise click.UsageError(f'which checkpoint? ctkd-det export {source} CHECKPOINT, or '
+                               'ctkd-det export WORK_DIR')
     load_package()
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
+    from .source import differences, find_exportable
     from .student import export_student
-    exported = export_student(config, checkpoint, out, ema, shape)
+    from .usage import usage
+    find_modules_beside(source)
+    found = find_exportable(source, checkpoint, last)
+    different = differences(found.config, found.checkpoint)
+    if different:
+        more = f' and {len(different) - 8} more' if len(different) > 8 else ''
+        click.echo(f'Warning: {found.checkpoint} was trained with other settings than '
+                   f'{found.config} says: {", ".join(different[:8])}{more}. To export it as it '
+                   f'was trained: ctkd-det export {found.checkpoint.parent} --out {out}', err=True)
+    exported = export_student(found.config, found.checkpoint, out, ema, shape, found.name)
     table = Table('', 'student', show_header=False)
     for title, fact in exported.facts.items():
-        table.add_row(title, Text(fact))  # as it is: names of weights are the file's words
+        table.add_row(title, fact)
     Console().print(table)
     click.echo(exported.config)
     click.echo(exported.checkpoint)
+    click.echo(usage(exported))

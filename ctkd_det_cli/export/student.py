@@ -11,8 +11,10 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from ctkd_det.compat.reading import CheckpointError, read_checkpoint
+from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.operations import flops, resize_shape
 from ctkd_det.version import __version__
+from ..reading import read_config
 from .plain_config import plain_config
 from .weights import choose_weights, last_temperatures, load_student
 
@@ -32,24 +34,31 @@ class Exported:
 
 
 def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool] = None,
-                   shape: Optional[Tuple[int, int]] = None) -> Exported:
+                   shape: Optional[Tuple[int, int]] = None,
+                   name: Optional[str] = None) -> Exported:
     """Write a student that needs nothing of this package.
 
     Args:
         config (Path): The distillation config.
         checkpoint (Path): Of its training.
-        out (Path): Folder to write ``<config's name>.py`` and ``.pth`` to.
+        out (Path): Folder to write ``<name>.py`` and ``.pth`` to.
         ema (bool, optional): See :func:`choose_weights`.
         shape (tuple, optional): Height and width to count operations at;
             None for that of the test pipeline.
+        name (str, optional): Of the files. Defaults to None, the config's.
 
     Raises:
         click.ClickException: if the checkpoint is refused or not of this
             config, or a file would be written over one of those that were read.
     """
-    files = out / f'{config.stem}.py', out / f'{config.stem}.pth'
+    name = name or config.stem
+    files = out / f'{name}.py', out / f'{name}.pth'
     if {f.resolve() for f in files} & {config.resolve(), checkpoint.resolve()}:
         raise click.ClickException(f'--out {out} would replace what it is made from')
+    trained = read_config(config)
+    if not is_distilled(trained.get('model') or {}):
+        raise click.ClickException(f'{config} distils nothing: its checkpoints are already those '
+                                   'of plain MMDetection')
     init_default_scope('mmdet')
     source = _read(checkpoint)
     weights, averaged = choose_weights(source, ema)
@@ -59,7 +68,7 @@ def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool
     out.mkdir(parents=True, exist_ok=True)
     plain.dump(files[0])
     torch.save(dict(state_dict={key: value.clone() for key, value in model.state_dict().items()},
-                    meta=_meta(Config.fromfile(config), plain, source, averaged)), files[1])
+                    meta=_meta(trained, plain, source, averaged)), files[1])
     return Exported(*files, _facts(plain, model, shape, (checkpoint, files[1]), left_out, averaged))
 
 

@@ -1,9 +1,11 @@
 """The exported student needs nothing of ours."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import mmcv
@@ -113,6 +115,57 @@ def test_mmdets_own_test_tool(exported, plain_python, tmp_path):
     plain_python(tool, stem.with_suffix('.py'), stem.with_suffix('.pth'), '--work-dir', tmp_path)
     metrics = json.loads(next(tmp_path.glob('*/*.json')).read_text())
     assert metrics['coco/bbox_mAP'] >= 0
+
+
+def test_a_work_directory_is_exported_as_it_was_trained(distilled, tmp_path):
+    """The training had a batch of 4 and seed 3 by --cfg-options."""
+    work = shutil.copytree(distilled / 'work', tmp_path / 'work')
+    result = invoke('export', work, '--out', tmp_path / 'out')
+    assert result.exit_code == 0 and 'Warning' not in result.output, result.output
+    cfg = Config.fromfile(tmp_path / 'out' / 'distilled.py')
+    assert cfg.train_dataloader.batch_size == 4 and cfg.randomness.seed == 3
+    weights = torch.load(tmp_path / 'out' / 'distilled.pth')['state_dict']
+    source = torch.load(work / 'epoch_1.pth')['state_dict']
+    assert all(torch.equal(source[key], value) for key, value in weights.items())
+    # the best is taken where there is one
+    checkpoint = torch.load(work / 'epoch_1.pth')
+    checkpoint['meta']['epoch'] = 77
+    torch.save(checkpoint, work / 'best_coco_bbox_mAP_epoch_77.pth')
+    for options, epoch in (((), 77), (('--last', ), 1)):
+        invoke('export', work, '--out', tmp_path / 'out', *options)
+        assert torch.load(tmp_path / 'out' / 'distilled.pth')['meta']['epoch'] == epoch
+
+
+def test_another_config_than_the_trained_one_is_said(distilled, exported, tmp_path):
+    printed, _ = exported
+    assert re.search(r'trained with other settings than .*distilled\.py says: .*'
+                     r'train_dataloader\.batch_size', printed)
+    assert f'ctkd-det export {distilled / "work"} --out' in printed
+    same = shutil.copy(distilled / 'work' / 'distilled.py', tmp_path / 'same.py')
+    assert differences(Path(same), distilled / 'work' / 'epoch_1.pth') == []
+
+
+@pytest.mark.parametrize('args, message', [
+    (['{folder}/student.py', '{folder}/work/epoch_1.pth'], 'student.py distils nothing'),
+    (['{folder}/distilled.py'], 'which checkpoint.*export WORK_DIR'),
+    (['{folder}/shapes'], 'holds no config'),
+    (['{folder}/nowhere'], 'nowhere.*does not exist')])
+def test_what_cannot_be_exported(args, message, distilled, tmp_path):
+    result = invoke('export', *(arg.format(folder=distilled) for arg in args), '--out',
+                    tmp_path / 'out')
+    assert result.exit_code in (1, 2) and not (tmp_path / 'out').exists()
+    assert re.search(message, ' '.join(result.output.split())), result.output
+
+
+def test_the_printed_lines_run(exported, distilled, tmp_path):
+    printed, _ = exported
+    code = textwrap.dedent(printed.partition('To use it:\n')[2].partition('It needs')[0])
+    image = next((distilled / 'shapes' / 'val').glob('*.png'))
+    shutil.copy(image, tmp_path / 'image.jpg')
+    result = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True,
+                            text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert (tmp_path / 'outputs' / 'vis' / 'image.jpg').is_file()
 
 
 def test_both_kinds_of_weights(distilled):
