@@ -20,6 +20,7 @@ from cli.conftest import invoke
 from ctkd_det.operations import flops, resize_shape
 from ctkd_det_cli.doctor.ops_file import code
 from ctkd_det_cli.export.plain_config import plain_config
+from ctkd_det_cli.export.source import differences
 from ctkd_det_cli.export.weights import choose_weights, load_student
 from helpers import CLASSES, CONFIGS, build, student_config
 
