@@ -22,7 +22,7 @@ from ctkd_det_cli.doctor.ops_file import code
 from ctkd_det_cli.export.plain_config import plain_config
 from ctkd_det_cli.export.source import differences
 from ctkd_det_cli.export.weights import choose_weights, load_student
-from helpers import CLASSES, CONFIGS, build, student_config
+from helpers import CLASSES, CONFIGS, ROOT, build, student_config
 
 # Never imports ctkd_det. mmcv-lite's operators come from the file that doctor --fix writes.
 PLAIN = '''
