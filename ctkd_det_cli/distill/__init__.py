@@ -1,7 +1,8 @@
 """``ctkd-det distill``: one line for a whole distillation."""
 import copy
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import click
 
@@ -86,16 +87,18 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
         --teacher my_teacher.py --teacher-ckpt my_teacher.pth --method ctkd+dkd \\
         --epochs 24 --batch-size 4 --lr 0.005 --with-baseline
     """
-    recipe = _recipe(student, options)
+    recipe, out = _recipe(student, out, options)
     _check_training(recipe, options['cfg_options'], dry_run)
     if with_baseline and recipe.teacher is None:
         raise click.UsageError('--with-baseline: with --method none the student is the baseline')
-    out = (out or Path(f'{recipe.name}.py')).absolute()
     recipes = [(out, work_dir, recipe)]
     if with_baseline:
         recipes.insert(0, (out.with_name(f'{out.stem}_alone.py'),
                            f'{work_dir}_alone' if work_dir else None, recipe.baseline))
+    from .data import save
     from .recipe import write
+    if recipe.data:
+        save(recipe.data, force)
     write({path: one.text() for path, _, one in recipes}, force)
     trainings = [Training(path, folder, **options) for path, folder, _ in recipes]
     for training in trainings:
@@ -104,8 +107,12 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
         _train(trainings)
 
 
-def _recipe(student: str, options: Dict[str, Any]) -> 'Recipe':
-    """The recipe that the options stand for; what is left of them is the training's."""
+def _recipe(student: str, out: Optional[Path],
+            options: Dict[str, Any]) -> Tuple['Recipe', Path]:
+    """The recipe that the options stand for, and its file.
+
+    What is left of the options is the training's.
+    """
 
     def take(*names: str) -> Dict[str, Any]:
         return {name: options.pop(name) for name in names}
@@ -124,11 +131,11 @@ def _recipe(student: str, options: Dict[str, Any]) -> 'Recipe':
         raise click.UsageError('from whom does the student learn? --teacher CONFIG; to train it '
                                f'without a teacher: --method {ALONE}')
     # what takes no time is looked at before torch is imported
-    from .coco_folder import find_coco
+    from .data import find_data
     from .teacher_weights import find_weights
     from .zoo import find_config
     check_names(given['method'])
-    data = find_coco(given['data']) if given['data'] else None
+    data = find_data(given['data'])
     pupil = find_config(student)
     teacher = None if alone else find_config(given['teacher'])
     weights = '' if alone else find_weights(given['teacher_ckpt'], teacher)
@@ -138,8 +145,11 @@ def _recipe(student: str, options: Dict[str, Any]) -> 'Recipe':
     if 'inherit' in learning:
         learning['inherit'] = list(learning['inherit'])
     recipe = Recipe(pupil, teacher, weights, given['method'], data, learning, Changes(**changes))
+    out = (out or Path(f'{recipe.name}.py')).absolute()
+    if data:
+        recipe = replace(recipe, data=data.beside(out))
     recipe.check()
-    return recipe
+    return recipe, out
 
 
 def _check_training(recipe: 'Recipe', cfg_options: Sequence[str], dry_run: bool) -> None:

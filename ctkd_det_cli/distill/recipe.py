@@ -11,8 +11,8 @@ from torch import nn
 from ctkd_det.configs import imported_modules
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
+from ctkd_det_data import CocoFolder
 from .changes import Changes, merged
-from .coco_folder import CocoFolder
 from .methods import ALONE, read_method
 from .pair import build_student, check_teacher, distilled_type
 from .source_code import assignment

@@ -1,5 +1,6 @@
 """What a student's config needs for another data set: heads, loaders, evaluators."""
 import copy
+from pathlib import Path
 from typing import Any, Optional
 
 import click
@@ -7,7 +8,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 
-from .coco_folder import CocoFolder, Split
+from ctkd_det_data import CocoFolder, Split
 from .source_code import Name
 
 PALETTE = len(CocoDataset.METAINFO['palette'])
@@ -85,10 +86,15 @@ def _dataset(config: dict, data: CocoFolder, split: Split) -> dict:
             'from a config for COCO')
     return dict(
         type='CocoDataset', data_root=Name('data_root'), metainfo=Name('metainfo'),
-        ann_file=split.ann_file.relative_to(data.root).as_posix(),
+        ann_file=_relative(split.ann_file, data),
         data_prefix=dict(img=_folder(split, data)))
 
 
 def _folder(split: Split, data: CocoFolder) -> str:
-    relative = split.images.relative_to(data.root).as_posix()
+    relative = _relative(split.images, data)
     return '' if relative == '.' else f'{relative}/'
+
+
+def _relative(path: Path, data: CocoFolder) -> str:
+    """Relative to the data set's folder, in which a cleaned copy need not lie."""
+    return (path.relative_to(data.root) if path.is_relative_to(data.root) else path).as_posix()

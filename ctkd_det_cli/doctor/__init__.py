@@ -39,10 +39,11 @@ def doctor(ctx: click.Context, data: Optional[Path], config: Optional[Path], tim
 
 
 def _look(data: Optional[Path], config: Optional[Path], timeout: float) -> List[Row]:
+    from .data import check_data
     from .packages import check_packages
-    from .probes import check_config, check_data, check_gpu, check_ops
+    from .probes import check_config, check_gpu, check_ops
     rows = [*check_packages(), *check_ops(), *check_gpu(),
-            check_data(data or Path('data/coco'), asked=data is not None)]
+            *check_data(data or Path('data/coco'), asked=data is not None)]
     return rows + (list(check_config(config, timeout)) if config else [])
 
 

@@ -1,13 +1,10 @@
-"""Whether things work: operators, GPU, data, the teacher's checkpoint."""
+"""Whether things work: operators, GPU, the teacher's checkpoint."""
 import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Iterator
 
-import click
-
-from ..distill.coco_folder import find_coco
 from ..places import load_package
 from .ops_file import FULL, NONE, OLD, ops_of_mmcv
 from .rows import FAIL, OK, WARN, Row, first_line
@@ -65,19 +62,6 @@ def check_gpu() -> Iterator[Row]:
     else:
         yield Row('GPU', WARN, f'none, or no driver for CUDA {torch.version.cuda}; trains on the '
                   'CPU', 'nvidia-smi  (shows whether the driver sees a GPU)')
-
-
-def check_data(root: Path, asked: bool) -> Row:
-    """Look for a data set; its absence is a failure only if the user named it."""
-    try:
-        data = find_coco(root)
-    except click.ClickException as error:
-        return Row(f'data {root}', FAIL if asked else WARN, error.message,
-                   'ctkd-det doctor --data FOLDER' if not asked else
-                   'put annotations and images there, see ctkd-det distill --help')
-    sizes = ', '.join(f'{len(split.content["images"])} {name}'
-                      for name, split in (('train', data.train), ('val', data.val)))
-    return Row(f'data {root}', OK, f'{sizes}, {len(data.classes)} classes')
 
 
 def check_config(path: Path, timeout: float) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from ctkd_det_cli.main import cli
 from helpers import ROOT, make_shapes, make_teacher, student_config
@@ -32,7 +33,7 @@ def coco(classes, masks=True):
     annotation = dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 2, 2], area=4, iscrowd=0)
     if masks:
         annotation['segmentation'] = [[1, 1, 3, 1, 3, 3]]
-    return dict(images=[dict(id=1, file_name='a.png', height=9, width=9)],
+    return dict(images=[dict(id=1, file_name='a.png', height=40, width=40)],
                 annotations=[annotation],
                 categories=[dict(id=i + 1, name=name) for i, name in enumerate(classes)])
 
@@ -43,7 +44,7 @@ def write(root, layout, content):
         (root / ann_file).parent.mkdir(parents=True, exist_ok=True)
         (root / ann_file).write_text(json.dumps(content))
         (root / images).mkdir(parents=True, exist_ok=True)
-        (root / images / 'a.png').touch()
+        Image.new('RGB', (40, 40)).save(root / images / 'a.png')
     return root
 
 

@@ -38,8 +38,9 @@ param_scheduler = None
 def source(tmp_path_factory):
     """The checkout as a release has it."""
     folder = tmp_path_factory.mktemp('source')
-    for name in ('ctkd_det', 'ctkd_det_cli', 'configs', 'tools', 'requirements', 'setup.py',
-                 'pyproject.toml', 'MANIFEST.in', 'README.md', 'model-index.yml', 'LICENSE'):
+    for name in ('ctkd_det', 'ctkd_det_cli', 'ctkd_det_data', 'configs', 'tools', 'requirements',
+                 'setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'model-index.yml',
+                 'LICENSE'):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name,
                             ignore=shutil.ignore_patterns('__pycache__', '.mim'))

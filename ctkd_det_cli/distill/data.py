@@ -1,0 +1,45 @@
+"""The data set that ``--data`` names, with what a look at it has found."""
+from pathlib import Path
+from typing import Optional
+
+import click
+
+from ctkd_det_data import CocoFolder, DataError, find_coco
+
+
+def find_data(folder: Optional[Path]) -> Optional[CocoFolder]:
+    """Find a data set and say what is wrong with it.
+
+    Raises:
+        click.ClickException: if it is none, or it cannot be read right.
+    """
+    if folder is None:
+        return None
+    try:
+        data = find_coco(folder)
+    except DataError as error:
+        raise click.ClickException(str(error)) from error
+    if data.failures:
+        raise click.ClickException('\n'.join(map(str, data.failures)))
+    for finding in data.findings:
+        end = f' Read as: {finding.read_as}.' if finding.read_as else ''
+        click.echo(f'Warning: {finding}.{end}', err=True)
+    if data.is_one_file_twice:
+        click.echo('Note: training and validation are the same images, so what is measured is '
+                   'no validation.', err=True)
+    return data
+
+
+def save(data: CocoFolder, force: bool) -> None:
+    """Write the cleaned copies that a config reads instead of the user's files.
+
+    Raises:
+        click.ClickException: if another file is in the way.
+    """
+    try:
+        written = data.save(force)
+    except DataError as error:
+        raise click.ClickException(str(error)) from error
+    for file in written:
+        click.echo(f'{file}: a cleaned copy, which the config reads. The original is unchanged.',
+                   err=True)

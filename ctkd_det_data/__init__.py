@@ -1,0 +1,13 @@
+"""Looks at data sets in COCO's format before anything is trained on them.
+
+Needs the standard library only, and Pillow for the sizes of images: the
+``doctor`` command uses it where neither mmdet nor numpy can be imported, and
+``CheckDataHook`` in every training.
+"""
+from .check import Part, check
+from .findings import FAIL, OK, WARN, DataError, Finding
+from .folder import CocoFolder, Split, find_coco
+from .reading import read
+
+__all__ = ['CocoFolder', 'DataError', 'FAIL', 'Finding', 'OK', 'Part', 'Split', 'WARN', 'check',
+           'find_coco', 'read']

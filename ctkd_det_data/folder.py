@@ -1,0 +1,148 @@
+"""A whole data set in a folder: found, looked at, and written again where it has to be."""
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Dict, List, Optional, Set, Tuple
+
+from . import layouts, splits
+from .check import Part, check
+from .findings import FAIL, DataError, Finding
+from .reading import read
+from .rows import class_names
+
+MADE_BY = 'ctkd-det'
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a data set.
+
+    Attributes:
+        ann_file: Its JSON file: the user's, or the cleaned copy of it.
+        images: The folder that its ``file_name`` entries are relative to.
+        content: What it says, cleaned.
+        usable: The number of boxes that are learnt from or evaluated on.
+        total: The number of boxes in the user's file.
+        original: The user's file.
+    """
+    ann_file: Path
+    images: Path
+    content: dict
+    usable: int = 0
+    total: int = 0
+    original: Optional[Path] = None
+
+    @property
+    def used(self) -> Set[int]:
+        """set[int]: The categories that occur."""
+        return {annotation['category_id'] for annotation in self.content['annotations']}
+
+    @property
+    def has_masks(self) -> bool:
+        """bool: Whether every annotation has a segmentation."""
+        return all(a.get('segmentation') for a in self.content['annotations'])
+
+
+@dataclass(frozen=True)
+class CocoFolder:
+    """A data set: training and validation images.
+
+    Attributes:
+        classes: Names by label. mmdet's labels are positions in the list of
+            categories of the JSON file.
+        findings: What is wrong with it.
+    """
+    root: Path
+    train: Split
+    val: Split
+    classes: Tuple[str, ...]
+    findings: Tuple[Finding, ...] = ()
+
+    @property
+    def failures(self) -> List[Finding]:
+        """list[Finding]: What cannot be read right."""
+        return [f for f in self.findings if f.level_when_cleaned == FAIL]
+
+    @property
+    def is_one_file_twice(self) -> bool:
+        """bool: Whether training and validation are the same images."""
+        names = [{str(e['file_name']) for e in part.content['images']}
+                 for part in (self.train, self.val)]
+        return self.train.images == self.val.images and names[0] == names[1]
+
+    def beside(self, config: Path) -> 'CocoFolder':
+        """The same data set, with cleaned copies beside a config for files that need one.
+
+        Nothing is written yet: :meth:`save` does.
+        """
+        needy = {f.file for f in self.findings if f.read_as}
+        copies = {part: config.with_name(f'{config.stem}_{part}.json') for part in ('train', 'val')}
+        return replace(self, **{
+            part: replace(split, ann_file=copies[part], original=split.ann_file)
+            for part, split in (('train', self.train), ('val', self.val))
+            if split.ann_file in needy})
+
+    def save(self, force: bool = False) -> List[Path]:
+        """Write the cleaned copies that :meth:`beside` has named.
+
+        Raises:
+            DataError: if there is a file in the way that is none of these
+                copies, and ``force`` is False.
+        """
+        written = []
+        for split in (self.train, self.val):
+            if split.original is None:
+                continue
+            if split.ann_file.exists() and not force and not _is_ours(split.ann_file):
+                raise DataError(f'{split.ann_file} exists and is no copy that ctkd-det has made',
+                                'give another --out, or --force to replace it')
+            info = dict(split.content.get('info') or {}) if isinstance(
+                split.content.get('info'), dict) else {}
+            info.update(cleaned_by=MADE_BY, cleaned_from=str(split.original))
+            split.ann_file.parent.mkdir(parents=True, exist_ok=True)
+            split.ann_file.write_text(json.dumps({'info': info, **{
+                key: value for key, value in split.content.items() if key != 'info'}}),
+                encoding='utf-8')
+            written.append(split.ann_file)
+        return written
+
+
+def find_coco(root: Path) -> CocoFolder:
+    """Find the parts of a data set in one of the usual layouts, and look at them.
+
+    ``annotations/instances_train2017.json`` with ``train2017/`` (COCO),
+    ``train.json`` with ``train/``, ``train/_annotations.coco.json``
+    (Roboflow), and their mixtures.
+
+    Raises:
+        DataError: if something is missing, with what was looked for, or a
+            file is none of COCO's format. What is wrong with files that can
+            be read is in ``findings``.
+    """
+    root = root.expanduser().resolve()
+    if not root.is_dir():
+        raise DataError(f'there is no folder {root}')
+    files = {part: layouts.annotation_file(root, part) for part in ('train', 'val')}
+    parts: Dict[str, Part] = {}
+    findings: List[Finding] = []
+    for name, file in files.items():
+        content, found = read(file)
+        images = layouts.image_folder(root, name, file,
+                                      [str(e['file_name']) for e in content['images']])
+        parts[name] = Part(file, images, content, evaluated=name == 'val')
+        findings += [*found, *check(parts[name])]
+    train, val = parts['train'], parts['val']
+    findings += [*splits.same_classes(train, val), *splits.apart(train, val)]
+    used = {box['category_id'] for part in (train, val) for box in part.content['annotations']}
+    return CocoFolder(
+        root, *(Split(part.file, part.images, part.content, part.usable, part.total)
+                for part in (train, val)),
+        classes=class_names(train.content['categories'], used), findings=tuple(findings))
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        content = json.loads(file.read_text(encoding='utf-8'))
+        return content['info']['cleaned_by'] == MADE_BY
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,72 @@
+"""Where the annotation files and images of a data set lie."""
+from pathlib import Path
+from typing import List
+
+from .findings import DataError
+from .other_layouts import describe
+from .pictures import ImageFolder
+
+NAMES = dict(train=('train', ), val=('val', 'valid', 'validation'))
+# images that are looked for in a folder to see whether it is theirs
+_TRIED = 50
+
+
+def annotation_file(root: Path, part: str) -> Path:
+    """The JSON file of ``part``, 'train' or 'val'.
+
+    Raises:
+        DataError: if there is none or several; the message says what else
+            there is, and what makes a usable data set of it.
+    """
+    patterns = [pattern for name in NAMES[part] for pattern in (
+        f'annotations/instances_{name}2017.json', f'annotations/instances_{name}*.json',
+        f'annotations/{name}.json', f'instances_{name}*.json', f'{name}.json',
+        f'{name}/_annotations.coco.json')]
+    passed = []
+    for pattern in patterns:
+        found = sorted(root.glob(pattern))
+        # trainval holds the validation images, too
+        passed += [f for f in found if 'trainval' in f.stem]
+        found = [f for f in found if 'trainval' not in f.stem]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise DataError(f'{root} has several files for {part}: '
+                            f'{", ".join(f.name for f in found)}',
+                            f'give a folder with only one of them, or call the one {part}.json')
+    more = (f'\n{passed[0].name} holds training and validation together, and is not taken'
+            if passed else '')
+    raise DataError(f'{root} has no annotations for {part}; looked for\n  '
+                    + '\n  '.join(patterns) + f'{more}\n{describe(root)}')
+
+
+def image_folder(root: Path, part: str, ann_file: Path, file_names: List[str]) -> Path:
+    """The folder that the ``file_name`` entries are relative to.
+
+    It is the first one that has the most of the first images.
+
+    Raises:
+        DataError: if none has any.
+    """
+    # instances_train2017.json belongs to train2017/, whatever the year
+    names = (ann_file.stem.removeprefix('instances_'), *NAMES[part])
+    folders = [*(root / name for name in names), *(root / 'images' / n for n in names),
+               root / 'images', *(root / name / 'images' for name in names), ann_file.parent, root,
+               ann_file.parent / 'images', root / 'data', ann_file.parent / 'data',
+               root / 'JPEGImages']
+    tried = file_names[:_TRIED]
+    for exactly in (True, False):
+        best = max(folders, key=lambda folder: _number_of(folder, tried, exactly))
+        if _number_of(best, tried, exactly):
+            return best
+    raise DataError(
+        f'{file_names[0]}, the first image of {ann_file}, is in none of\n  '
+        + '\n  '.join(dict.fromkeys(map(str, folders))),
+        'put the images into one of these folders')
+
+
+def _number_of(folder: Path, file_names: List[str], exactly: bool) -> int:
+    if exactly:
+        return sum((folder / name).is_file() for name in file_names)
+    files = ImageFolder(folder)
+    return sum(files.find(name) is not None for name in file_names)

@@ -1,0 +1,125 @@
+"""Numbers that are written as text: values and identities."""
+import math
+from typing import Any, Dict, Iterator, List, Optional
+
+from .findings import FAIL, WARN, DataError, Finding, Tally, row
+
+_NUMBERS, _LARGE = frozenset((int, float)), 1e15
+_JOINS = dict(images='image_id', categories='category_id')
+
+
+def as_number(value: Any) -> Optional[float]:
+    """A finite number, also from text such as '12.5'; None if it is none."""
+    if isinstance(value, str):
+        try:
+            value = int(value) if value.strip().lstrip('+-').isdigit() else float(value)
+        except ValueError:
+            return None
+    usable = isinstance(value, (int, float)) and math.isfinite(value)
+    return value if usable else None
+
+
+def values(part) -> Iterator[Finding]:
+    """Sizes, boxes, areas and crowd flags as numbers.
+
+    Raises:
+        DataError: if boxes are not four numbers.
+    """
+    content = part.content
+    for key, name in (('images', 'width'), ('images', 'height'), ('annotations', 'area'),
+                      ('annotations', 'iscrowd')):
+        text = Tally(part.file, len(content[key]), 'boxes' if key == 'annotations' else key)
+        for index, entry in enumerate(content[key]):
+            value = entry.get(name)
+            if value is None or type(value) in _NUMBERS and -_LARGE < value < _LARGE:
+                continue
+            if isinstance(value, str) or as_number(value) is None:
+                text.add(f'{row(key, index, entry)} has {name}={value!r}')
+                entry[name] = as_number(value)
+        if text:
+            yield text.finding(FAIL, f'have text, or no number, for {name!r}',
+                               f'write {name} as a number', 'as numbers, where it is one')
+    yield from _boxes(part)
+
+
+def _boxes(part) -> Iterator[Finding]:
+    entries = part.content['annotations']
+    text, wrong, made = (Tally(part.file, len(entries)) for _ in range(3))
+    for index, entry in enumerate(entries):
+        box = entry.get('bbox')
+        if type(box) is list and len(box) == 4 and _NUMBERS.issuperset(map(type, box)) \
+                and min(box) > -_LARGE and max(box) < _LARGE and sum(box) == sum(box):
+            continue  # the sum finds NaN
+        where = row('annotations', index, entry)
+        numbers = [as_number(v) for v in box] if isinstance(box, list) else []
+        if len(numbers) == 4 and None not in numbers:
+            text.add(f'{where} has bbox={box!r}')
+            entry['bbox'] = numbers
+        elif not box and (around := _around(entry.get('segmentation'))):
+            made.add(where)
+            entry['bbox'] = around
+        else:
+            wrong.add(f'{where} has bbox={box!r}' if 'bbox' in entry else f'{where} has no bbox')
+    if wrong:
+        what = wrong.finding(FAIL, 'have no bbox of four numbers').what
+        raise DataError(f'{part.file}: {what}', 'a bbox is [x, y, width, height] in pixels')
+    if text:
+        yield text.finding(FAIL, 'have text for numbers in their bbox', 'write numbers',
+                           'as numbers')
+    if made:
+        yield made.finding(FAIL, 'have no bbox, but polygons', "write the polygons' bbox",
+                           'the box around the polygons')
+
+
+def _around(polygons: Any) -> Optional[list]:
+    """[x, y, width, height] of COCO's polygons, lists of x, y, x, y ..."""
+    try:
+        points = [float(value) for polygon in polygons for value in polygon]
+        xs = [v for polygon in polygons for v in polygon[::2]]
+        ys = [v for polygon in polygons for v in polygon[1::2]]
+        box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+    except (TypeError, ValueError, KeyError):
+        return None
+    return box if all(map(math.isfinite, points)) else None
+
+
+def identities(part) -> Iterator[Finding]:
+    """Ids of images and categories as numbers, the same on both sides of the join.
+
+    Raises:
+        DataError: if two entries would get one id.
+    """
+    for key, name in _JOINS.items():
+        entries, boxes = part.content[key], part.content['annotations']
+        owned, used = ({type(e[k]) for e in rows} for rows, k in ((entries, 'id'), (boxes, name)))
+        if str not in owned | used:
+            continue
+        joined = {e['id'] for e in entries} & {b[name] for b in boxes}
+        new = _new_ids([*(e['id'] for e in entries), *(b[name] for b in boxes)])
+        distinct = {e['id'] for e in entries}
+        if len({new[i] for i in distinct}) < len(distinct):
+            raise DataError(f'{part.file}: ids of {key} are both numbers and text, and some are '
+                            'equal as numbers', f'write all ids of {key} as numbers')
+        text = Tally(part.file, len(boxes))
+        for index, box in enumerate(boxes):
+            if isinstance(box[name], str) or str in owned:
+                text.add(f'{row("annotations", index, box)} has {name}={box[name]!r}')
+            box[name] = new[box[name]]
+        example = next((e['id'] for e in entries), None)
+        for entry in entries:
+            entry['id'] = new[entry['id']]
+        lost = bool(boxes) and not joined
+        yield text.finding(
+            FAIL if lost or used != owned else WARN,
+            f'name their {key} by text, or the list of {key} does (its first id is {example!r})'
+            + ('. No box belongs to any of them, because "1" is not 1' if lost else ''),
+            f'write the same number as {name} of the boxes and as id of the {key}',
+            'ids as numbers')
+
+
+def _new_ids(ids: List[Any]) -> Dict[Any, int]:
+    """Numbers for ids: what the text says, or, if one is no number, counted from 1."""
+    numbers = {i: as_number(i) for i in ids}
+    if all(number is not None and number == int(number) for number in numbers.values()):
+        return {i: int(number) for i, number in numbers.items()}
+    return {i: index + 1 for index, i in enumerate(dict.fromkeys(ids))}

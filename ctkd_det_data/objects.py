@@ -1,0 +1,111 @@
+"""What else is said of a box: its area, whether it is a crowd or ignored, its mask."""
+from typing import Any, Iterator, List
+
+from .findings import FAIL, OK, WARN, Finding, Tally, row
+
+# part of all boxes
+_MANY_CROWDS = 0.05
+_NUMBERS = frozenset((int, float))
+
+
+def objects(part) -> Iterator[Finding]:
+    """Area, crowds, ignored ones, masks."""
+    boxes = part.content['annotations']
+    yield from _areas(part, boxes)
+    yield from _crowds(part, boxes)
+    yield from _ignored(part, boxes)
+    yield from _polygons(part, boxes)
+
+
+def _areas(part, boxes: List[dict]) -> Iterator[Finding]:
+    absent, zero = (Tally(part.file, len(boxes)) for _ in range(2))
+    for index, box in enumerate(boxes):
+        area = box.get('area')
+        if area is not None and area > 0:
+            continue
+        size = box['bbox'][2] * box['bbox'][3]
+        if area is None:
+            absent.add(row('annotations', index, box))
+        elif size > 0:
+            zero.add(row('annotations', index, box))
+        box['area'] = size
+    if absent:
+        yield absent.finding(FAIL, "have no 'area'", 'write width x height, or the area of the '
+                             'mask', 'width x height')
+    if zero:
+        yield zero.finding(WARN, "have an 'area' of 0, and MMDetection leaves them out",
+                           'write width x height', 'width x height')
+
+
+def _crowds(part, boxes: List[dict]) -> Iterator[Finding]:
+    absent, crowds = (Tally(part.file, len(boxes)) for _ in range(2))
+    for index, box in enumerate(boxes):
+        flag = box.get('iscrowd')
+        if flag is None:
+            absent.add(row('annotations', index, box))
+        elif flag:
+            crowds.add(row('annotations', index, box))
+        box['iscrowd'] = int(bool(flag))
+    if absent and part.evaluated:
+        yield absent.finding(FAIL, "have no 'iscrowd', on which the evaluation stops",
+                             "write 'iscrowd': 0", '0')
+    cvat = 'CVAT writes brush masks as crowds'
+    if crowds and crowds.number == len(boxes):
+        for box in boxes:
+            box['iscrowd'] = 0
+        yield crowds.finding(FAIL, f'are crowds, from which nothing is learnt; {cvat}',
+                             "write 'iscrowd': 0 if each is one object", 'single objects')
+    elif crowds:
+        level = WARN if crowds.share > _MANY_CROWDS else OK
+        yield crowds.finding(level, f'are crowds, from which nothing is learnt; {cvat}',
+                             "write 'iscrowd': 0 for those that are one object")
+
+
+def _ignored(part, boxes: List[dict]) -> Iterator[Finding]:
+    ignored = Tally(part.file, len(boxes))
+    for index, box in enumerate(boxes):
+        if box.get('ignore'):
+            ignored.add(row('annotations', index, box))
+            box['iscrowd'] = 1  # pycocotools looks at nothing else
+            del box['ignore']
+    if ignored:
+        yield ignored.finding(WARN, "are marked 'ignore': nothing is learnt from them, but the "
+                              'evaluation counts them', "delete the mark, or write 'iscrowd': 1 "
+                              'too', 'crowds in the evaluation')
+
+
+def _polygons(part, boxes: List[dict]) -> Iterator[Finding]:
+    bad = Tally(part.file, len(boxes))
+    for index, box in enumerate(boxes):
+        mask = box.get('segmentation')
+        if not mask or _is_good(mask):
+            continue
+        bad.add(row('annotations', index, box))
+        good = [p for p in _flat(mask) if _is_polygon(p)] if isinstance(mask, list) else []
+        if good:
+            box['segmentation'] = good
+        else:
+            del box['segmentation']
+    if bad:
+        yield bad.finding({True: FAIL, False: OK, None: WARN}[part.masks],
+                          'have a mask of fewer than three points, or in no format of COCO',
+                          'draw them again, or delete their segmentation',
+                          'without that mask, or with its good polygons')
+
+
+def _is_polygon(polygon: Any) -> bool:
+    return (isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
+            and _NUMBERS.issuperset(map(type, polygon)))
+
+
+def _is_good(mask: Any) -> bool:
+    if isinstance(mask, dict):
+        return isinstance(mask.get('counts'), (list, str)) and isinstance(mask.get('size'), list)
+    return isinstance(mask, list) and all(map(_is_polygon, mask))
+
+
+def _flat(mask: list) -> list:
+    """Polygons that are a list of numbers, or of points, as COCO's lists of x, y, x, y ..."""
+    mask = [mask] if all(type(v) in (int, float) for v in mask) else mask
+    return [[v for point in p for v in point]
+            if isinstance(p, list) and all(isinstance(q, list) for q in p) else p for p in mask]

@@ -1,0 +1,132 @@
+"""What a folder is that has no annotations where they are looked for, and what helps."""
+import os
+from pathlib import Path
+from typing import Iterator, List, Optional
+
+from .findings import DataError
+from .reading import read_json
+
+# as deep as other tools put their files; and no endless walk through somebody's home
+_DEPTH, _FILES, _ENTRIES = 3, 12, 20000
+_CONVERT = 'ctkd-det data {} OUT turns it into what is wanted'
+
+
+def describe(root: Path) -> str:
+    """What else is there: JSON files with their numbers, and the tool that the folder is from."""
+    files = _walk(root)
+    jsons = [f for f in files if f.suffix.lower() == '.json']
+    lines = []
+    if jsons:
+        lines.append('JSON files that are there:')
+        lines += [f'  {f.relative_to(root)}: {_what_is(f)}' for f in jsons[:_FILES]]
+        lines += [f'  and {len(jsons) - _FILES} more'] if len(jsons) > _FILES else []
+    else:
+        lines.append('There is no JSON file in it.')
+    lines += list(dict.fromkeys(_guesses(root, files, jsons)))
+    return '\n'.join(lines)
+
+
+def _walk(root: Path) -> List[Path]:
+    found: List[Path] = []
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        if len(Path(folder).relative_to(root).parts) >= _DEPTH or len(found) > _ENTRIES:
+            folders.clear()
+        found += [Path(folder, name) for name in sorted(names)]
+    return found
+
+
+def _what_is(file: Path) -> str:
+    try:
+        content = read_json(file)[0]
+    except DataError:
+        return 'no JSON'
+    if isinstance(content, dict) and isinstance(content.get('images'), list):
+        boxes = content.get('annotations')
+        number = f'{len(boxes)} boxes' if isinstance(boxes, list) else 'no boxes'
+        return f'{len(content["images"])} images, {number}'
+    kind = _kind(content)
+    return f'not COCO{f", {kind}" if kind else ""}'
+
+
+def _kind(content: object) -> Optional[str]:
+    first = content[0] if isinstance(content, list) and content else content
+    if not isinstance(first, dict):
+        return None
+    if {'shapes', 'imagePath'} <= first.keys():
+        return 'labelme'
+    if isinstance(content, list) and ({'data', 'annotations'} <= first.keys()
+                                      or {'data', 'completions'} <= first.keys()):
+        return 'Label Studio'
+    if '_via_img_metadata' in first or any(
+            isinstance(v, dict) and {'regions', 'filename'} <= v.keys() for v in first.values()):
+        return 'VIA'
+    if {'classes', 'labels'} <= first.keys():
+        return 'FiftyOne'
+    return None
+
+
+def _guesses(root: Path, files: List[Path], jsons: List[Path]) -> Iterator[str]:
+    names = {f.name for f in files}
+    relative = [f.relative_to(root).as_posix() for f in files]
+    texts = [f for f in files if f.suffix == '.txt' and 'labels' in f.parts]
+    if texts or any(f.suffix in ('.yaml', '.yml') and 'data' in f.stem for f in files) \
+            and any(f.suffix == '.txt' for f in files):
+        yield f'This looks like YOLO: {_CONVERT.format(root)}.'
+    if any(f.suffix.lower() == '.xml' for f in files):
+        yield f'This looks like Pascal VOC (XML files): {_CONVERT.format(root)}.'
+    if any(_first_kind(f) == 'labelme' for f in jsons[:3]):
+        yield ("This looks like labelme, a JSON file an image: labelme's own "
+               'examples/instance_segmentation/labelme2coco.py writes COCO.')
+    yield from _misplaced(root, jsons)
+    if 'result.json' in names:
+        yield ('result.json is the COCO export of Label Studio, all images in one: '
+               'ctkd-det data splits it into train.json and val.json.')
+    for f in jsons:
+        if f.stem == 'instances_default':
+            yield (f'{f.name} is the COCO export of CVAT, all images in one: '
+                   'ctkd-det data splits it into train.json and val.json.')
+        if f.stem == 'labels' and (f.parent / 'data').is_dir():
+            yield ('labels.json beside data/ is how FiftyOne exports COCO: call them '
+                   'train.json and val.json, and their folders train/ and val/.')
+    if jsons and len([j for j in jsons if _is_coco(j)]) == 1 and not {'result.json'} & names:
+        yield ('There is one COCO file, not a part for training and one for validation: '
+               'ctkd-det data splits it.')
+    inner = sorted({name.split('/')[0] for name in relative if '/' in name})
+    for name in inner:
+        if _has_both(root / name):
+            yield f'The folder that is meant is probably {root / name}.'
+    if any(name in ('train', 'val', 'valid') for name in (root.name, )) and _has_both(root.parent):
+        yield f'The folder that is meant is probably {root.parent}.'
+
+
+def _misplaced(root: Path, jsons: List[Path]) -> Iterator[str]:
+    """COCO files with ``train`` or ``val`` in their name, or their folder's, in other spelling."""
+    for part in ('train', 'val'):
+        near = [f for f in jsons if part in f.relative_to(root).as_posix().lower()
+                and 'trainval' not in f.stem.lower() and _is_coco(f)]
+        if near:
+            yield (f'For {part}, {near[0].relative_to(root)} is probably meant: call it '
+                   f'{part}.json in {root}.')
+
+
+def _first_kind(file: Path) -> Optional[str]:
+    try:
+        return _kind(read_json(file)[0])
+    except DataError:
+        return None
+
+
+def _is_coco(file: Path) -> bool:
+    try:
+        content = read_json(file)[0]
+    except DataError:
+        return False
+    return isinstance(content, dict) and {'images', 'annotations', 'categories'} <= content.keys()
+
+
+def _has_both(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    stems = {f.relative_to(folder).as_posix() for f in _walk(folder) if f.suffix == '.json'}
+    return all(any(part in name for name in stems) for part in ('train', 'val'))

@@ -1,0 +1,252 @@
+"""The image files: are they there, can they be opened, are they as large as stated?"""
+import os
+import warnings
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Optional, Set
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from .findings import FAIL, WARN, Finding, Tally, row
+from .reading import LFS
+
+# headers that are read: all of most data sets, some evenly spread ones of a very large one
+MOST = 5000
+# a smaller file can be a pointer of git LFS, or the text of an error page
+_SMALL = 400
+# formats that mmcv reads and Pillow does not
+_NOT_PILLOWS = ('.exr', '.hdr', '.pfm', '.pic')
+_ORIENTATION = 0x0112
+
+
+class Size(NamedTuple):
+    """Width and height in pixels as MMDetection reads the image, and without its EXIF turn."""
+    seen: tuple
+    stored: tuple
+
+
+class ImageFolder:
+    """The files below a folder; each directory is listed once.
+
+    Attributes:
+        no_images: Files of which it is known that they are no images.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root, self._start = root, str(root)
+        self._listed: Dict[str, Dict[str, int]] = {}
+        self._lower: Dict[str, Dict[str, str]] = {}
+        self.no_images: Set[str] = set()
+
+    def bytes_of(self, name: str) -> Optional[int]:
+        """Size of a file in bytes; None if there is none."""
+        # as pathlib does it, but several times sooner
+        folder, base = os.path.split(os.path.join(self._start, name))
+        return self._list(folder).get(base)
+
+    def find(self, name: str) -> Optional[str]:
+        """The file that an annotation tool may have meant by ``name``, relative to the folder.
+
+        Tools write paths of other machines, Windows' backslashes, URLs, and
+        other upper and lower case.
+        """
+        if self.bytes_of(name) is not None:
+            return name
+        plain = unquote(name).replace('\\', '/')
+        query = parse_qs(urlsplit(plain).query).get('d', [''])[0]
+        for candidate in (name.replace('\\', '/'), plain, plain.rsplit('/', 1)[-1],
+                          query.rsplit('/', 1)[-1], urlsplit(plain).path.rsplit('/', 1)[-1]):
+            if not candidate or candidate in ('.', '..'):
+                continue
+            if self.bytes_of(candidate) is not None:
+                return candidate
+            parent = os.path.split(os.path.join(self._start, candidate))[0]
+            files = self._list(parent)
+            if parent not in self._lower:
+                self._lower[parent] = {file.lower(): file for file in files}
+            other = self._lower[parent].get(Path(candidate).name.lower())
+            if other:
+                return (Path(candidate).parent / other).as_posix()
+        return None
+
+    def _list(self, folder: str) -> Dict[str, int]:
+        if folder not in self._listed:
+            try:
+                with os.scandir(folder) as entries:
+                    self._listed[folder] = {e.name: e.stat().st_size for e in entries
+                                            if e.is_file()}
+            except (OSError, ValueError):  # no such folder: it has no files
+                self._listed[folder] = {}
+        return self._listed[folder]
+
+
+def names(part, files: ImageFolder) -> Iterator[Finding]:
+    """Each image is there under its name, and is no empty file."""
+    entries = part.content['images']
+    other, missing, empty, odd = (Tally(part.file, len(entries), 'images') for _ in range(4))
+    for index, entry in enumerate(entries):
+        name = str(entry['file_name'])
+        found = files.find(name)
+        if found is None:
+            missing.add(f'{name!r}' + (' (its name has a backslash)' if '\\' in name else ''))
+            continue
+        if found != entry['file_name']:
+            slash = ' (its name has a backslash, as on Windows)' if '\\' in name else ''
+            other.add(f'{entry["file_name"]!r}{slash}, but the folder has {found!r}')
+            entry['file_name'] = found
+        size = files.bytes_of(found)
+        if size == 0:
+            empty.add(f'{found!r}')
+        elif size < _SMALL and (files.root / found).open('rb').read(len(LFS)) == LFS:
+            odd.add(row('images', index, entry) + f', {found!r}')
+            files.no_images.add(found)
+    if other:
+        yield other.finding(FAIL, f'are not in {files.root} under the name that is stated',
+                            'write file_name relative to that folder, with /', 'under its name')
+    if missing:
+        yield missing.finding(FAIL, f'are not in {files.root}',
+                              'put them there, or delete their rows and boxes')
+    if empty:
+        yield empty.finding(FAIL, f'are empty files in {files.root}', 'copy them again')
+    if odd:
+        yield odd.finding(FAIL, 'are pointers of git LFS, not the images themselves',
+                          'git lfs pull')
+
+
+def sizes(part, files: ImageFolder) -> Iterator[Finding]:
+    """Each image opens, and is as large as stated; sizes that are not stated are counted in."""
+    entries = [e for e in part.content['images'] if files.bytes_of(str(e['file_name']))
+               and e['file_name'] not in files.no_images]
+    silent = [e for e in entries if not _stated(e)]
+    looked = _spread(entries, MOST)
+    real: Dict[int, Optional[Size]] = {}
+    broken = Tally(part.file, len(looked), 'images')
+    for entry in [*looked, *silent]:
+        if id(entry) not in real:
+            real[id(entry)] = size_of(files.root / entry['file_name'])
+            if real[id(entry)] is None:
+                broken.add(f'{entry["file_name"]!r}')
+    if broken:
+        yield broken.finding(FAIL, 'cannot be opened as an image', 'replace them, or delete '
+                             'their rows and boxes')
+    if silent:
+        yield from _fill_in(part, silent, real)
+    differ = [e for e in looked if real.get(id(e)) and _stated(e) != real[id(e)].seen]
+    if differ and len(looked) < len(entries):
+        for entry in entries:
+            if id(entry) not in real:
+                real[id(entry)] = size_of(files.root / entry['file_name'])
+        looked = entries
+        differ = [e for e in looked if real.get(id(e)) and _stated(e) != real[id(e)].seen]
+    if differ:
+        yield from _judge(part, differ, real, len(looked))
+
+
+def _fill_in(part, silent: List[dict], real: Dict[int, Optional[Size]]) -> Iterator[Finding]:
+    tally = Tally(part.file, len(part.content['images']), 'images')
+    for entry in silent:
+        tally.add(f'{entry["file_name"]!r}')
+        if real[id(entry)]:
+            entry['width'], entry['height'] = real[id(entry)].seen
+    yield tally.finding(FAIL, "have no 'width' and 'height' above 0", 'write the size of each '
+                        'image', "the files' own sizes")
+
+
+def _judge(part, differ: List[dict], real: Dict[int, Size], looked: int) -> Iterator[Finding]:
+    """Are the boxes those of the real images, or of images of the stated size?"""
+    far: Dict[object, List[float]] = {e['id']: [0, 0] for e in differ}
+    for box in part.content['annotations']:
+        if box['image_id'] in far:
+            x, y, width, height = box['bbox']
+            corner = far[box['image_id']]
+            corner[:] = max(corner[0], x + width), max(corner[1], y + height)
+    groups = dict(boxes_fit=[], turned=[], scaled=[])
+    for entry in differ:
+        groups[_meaning(_stated(entry), real[id(entry)], far[entry['id']])].append(entry)
+    # one larger image among those of the wrong size tells for all of them
+    if groups['boxes_fit'] and all(_inside(far[e['id']], real[id(e)].seen) for e in differ):
+        groups = dict(boxes_fit=differ, turned=[], scaled=[])
+    for kind, entries in groups.items():
+        tally = Tally(part.file, looked, 'images')
+        for entry in entries:
+            stated, seen = _stated(entry), real[id(entry)].seen
+            tally.add(f'{entry["file_name"]!r} is {_size(seen)}, stated is {_size(stated)}')
+            if kind == 'boxes_fit':
+                entry['width'], entry['height'] = seen
+        level = FAIL if tally.share > 0.01 else WARN
+        if tally and kind == 'boxes_fit':
+            yield tally.finding(WARN, 'have another size than stated; the boxes fit the files',
+                                'write the real sizes', "the files' own sizes")
+        elif tally and kind == 'turned':
+            yield tally.finding(
+                level, 'are turned by their EXIF tag when MMDetection reads them, and their '
+                'stated size is that of the unturned picture', 'save the images without the tag, '
+                'as their annotations see them')
+        elif tally:
+            yield tally.finding(
+                level, 'have another size than stated, and the boxes are probably made for the '
+                'stated one', 'resize the images to the stated size; or, if the boxes are right '
+                'for the files, write the real sizes')
+
+
+def _meaning(stated: tuple, size: Size, far: List[float]) -> str:
+    fits = _inside(far, size.seen)
+    close = max(abs(a - b) for a, b in zip(stated, size.seen, strict=True)) <= 1
+    if close or far == [0, 0] or (fits and not _inside(far, stated)):
+        return 'boxes_fit'
+    if size.seen != size.stored and stated == size.stored:
+        return 'turned'
+    return 'boxes_fit' if fits and stated == size.seen[::-1] else 'scaled'
+
+
+def _inside(far: List[float], size: tuple) -> bool:
+    return far[0] <= size[0] + 1 and far[1] <= size[1] + 1
+
+
+def _stated(entry: dict) -> Optional[tuple]:
+    size = (entry.get('width'), entry.get('height'))
+    usable = all(isinstance(v, (int, float)) and v > 0 for v in size)
+    return size if usable else None
+
+
+def _size(size: tuple) -> str:
+    return f'{size[0]} x {size[1]}'
+
+
+def _spread(entries: list, number: int) -> list:
+    step = max(len(entries) / number, 1)
+    return [entries[int(i * step)] for i in range(min(number, len(entries)))]
+
+
+def size_of(path: Path) -> Optional[Size]:
+    """Size of an image by its header; None if it is no image.
+
+    A format that only mmcv reads, or a missing Pillow, cannot be judged:
+    ``Size`` then holds (0, 0), which no statement contradicts.
+    """
+    try:
+        from PIL import Image
+    except ImportError:
+        return _UNKNOWN
+    if path.suffix.lower() in _NOT_PILLOWS:
+        return _UNKNOWN
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            with Image.open(path) as image:
+                stored = image.size
+                # of a PNG, getexif would decode the whole picture
+                turn = image.getexif().get(_ORIENTATION, 1) if image.info.get('exif') else 1
+    except Image.DecompressionBombError:
+        return _UNKNOWN
+    except (OSError, SyntaxError, ValueError):
+        return None
+    return Size(stored[::-1] if turn in (5, 6, 7, 8) else stored, stored)
+
+
+class _Unknown(Size):
+    """Equal to whatever is stated."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+_UNKNOWN = _Unknown((0, 0), (0, 0))

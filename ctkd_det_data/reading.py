@@ -1,0 +1,114 @@
+"""Reads an annotation file, or says why it is none."""
+import gc
+import json
+from pathlib import Path
+from typing import Iterator, Tuple
+
+from .findings import FAIL, DataError, Finding, Tally, row
+
+LFS = b'version https://git-lfs'
+_BOMS = {b'\xef\xbb\xbf': 'utf-8-sig', b'\xff\xfe': 'utf-16', b'\xfe\xff': 'utf-16'}
+_NEEDED = dict(images=('id', 'file_name'), categories=('id', 'name'),
+               annotations=('image_id', 'category_id'))
+_NOUNS = dict(images='images', categories='categories', annotations='boxes')
+
+
+def read_json(file: Path) -> Tuple[object, str]:
+    """Parse a JSON file in any encoding that starts with a byte order mark, else UTF-8.
+
+    Returns:
+        tuple: What it says, and the mark's encoding or ''.
+
+    Raises:
+        DataError: if it is no JSON.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise DataError(f'{file} cannot be read: {error.strerror}') from error
+    if not data.strip():
+        raise DataError(f'{file} is empty', 'export it again')
+    if data.startswith(LFS):
+        raise DataError(f'{file} is a pointer of git LFS, not the file itself', 'git lfs pull')
+    mark = next((name for bom, name in _BOMS.items() if data.startswith(bom)), '')
+    collecting = gc.isenabled()
+    gc.disable()  # millions of new objects, none of them garbage: three times as fast
+    try:
+        return json.loads(data.decode(mark or 'utf-8')), mark
+    except UnicodeDecodeError as error:
+        raise DataError(f'{file} is not encoded in UTF-8 (byte {error.start})',
+                        'save it as UTF-8') from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f'{file} is no complete JSON ({error})', 'export it again') from error
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def read(file: Path) -> Tuple[dict, Iterator[Finding]]:
+    """Read an instances file of COCO's format.
+
+    Returns:
+        tuple: The content, whose ``images``, ``categories`` and
+        ``annotations`` are lists of dicts with the keys that join them; and
+        what was found wrong on the way.
+
+    Raises:
+        DataError: if it has another structure, with the first entry that
+            differs.
+    """
+    content, mark = read_json(file)
+    _check_structure(file, content)
+    findings = [Finding(FAIL, file, f'the file begins with a byte order mark ({mark}), on which '
+                        'MMDetection stops', 'save it as UTF-8 without BOM',
+                        'without the mark')] if mark else []
+    return content, iter(findings)
+
+
+def _check_structure(file: Path, content: object) -> None:
+    wanted = "COCO's instances format is a dict with the lists images, annotations and categories"
+    if not isinstance(content, dict):
+        kind = 'a list' if isinstance(content, list) else f'a {type(content).__name__}'
+        raise DataError(f'{file} is no COCO annotation file: it is {kind} at its top level', wanted)
+    for key in _NEEDED:
+        if key not in content:
+            has = ', '.join(list(map(str, content))[:8]) or 'nothing'
+            raise DataError(f'{file} is no COCO annotation file: it has no {key!r}, only {has}',
+                            wanted)
+        if not isinstance(content[key], list):
+            raise DataError(f'{file}: {key!r} is a {type(content[key]).__name__}, not a list',
+                            wanted)
+    for key in ('images', 'categories'):
+        if not content[key]:
+            raise DataError(f'{file}: {key!r} is an empty list', 'export the data set again')
+    _check_kind(file, content['annotations'])
+    for key, names in _NEEDED.items():
+        for name in names:
+            _check_key(file, key, content[key], name)
+
+
+def _check_kind(file: Path, annotations: list) -> None:
+    first = annotations[0] if annotations else {}
+    if isinstance(first, dict) and 'bbox' not in first and 'segmentation' not in first:
+        kinds = dict(segments_info='panoptic segmentation', caption='captions')
+        for key, kind in kinds.items():
+            if key in first:
+                raise DataError(
+                    f'{file} holds {kind}, not instances: annotations[0] has {key!r} and no bbox',
+                    'take the instances file of the data set'
+                    + (', or convert it with panopticapi' if 'panoptic' in kind else ''))
+
+
+def _check_key(file: Path, key: str, entries: list, name: str) -> None:
+    wrong = Tally(file, len(entries), _NOUNS[key])
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise DataError(f'{file}: {key}[{index}] is {str(entry)[:40]!r}, not a dict',
+                            f'each of {key} is a dict with the keys {", ".join(_NEEDED[key])}')
+        value = entry.get(name)
+        if value is None or value == '' or isinstance(value, (dict, list)):
+            wrong.add(f'{row(key, index, entry)} has {name}={value!r}' if name in entry else
+                      row(key, index, entry))
+    if wrong:
+        finding = wrong.finding(FAIL, f'have no usable {name!r}')
+        raise DataError(f'{file}: {finding.what}', f'write {name!r} into each of {key}')

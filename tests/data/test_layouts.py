@@ -1,0 +1,172 @@
+"""Layouts in which people keep data sets, and what is said of those that are not ours."""
+import json
+
+import pytest
+from cli.conftest import coco, write
+from PIL import Image
+
+from ctkd_det_data import DataError, find_coco
+
+LAYOUTS = dict(
+    coco=dict(train=('annotations/instances_train2017.json', 'train2017'),
+              val=('annotations/instances_val2017.json', 'val2017')),
+    coco_in_images=dict(train=('annotations/instances_train2014.json', 'images/train2014'),
+                        val=('annotations/instances_val2014.json', 'images/val2014')),
+    plain=dict(train=('train.json', 'train'), val=('val.json', 'val')),
+    one_folder=dict(train=('instances_train.json', 'images'), val=('instances_val.json', 'images')),
+    roboflow=dict(train=('train/_annotations.coco.json', 'train'),
+                  val=('valid/_annotations.coco.json', 'valid')))
+PLAIN = LAYOUTS['plain']
+
+
+def group_row(content):
+    """Roboflow's: the group first, which no box has."""
+    for category, group in zip(content['categories'], ['none', 'pets', 'pets'], strict=True):
+        category['supercategory'] = group
+    content['annotations'][0]['category_id'] = 2
+    return content
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_layout(name, tmp_path):
+    write(tmp_path, LAYOUTS[name], coco(['cat']))
+    data = find_coco(tmp_path)
+    for part, (ann_file, images) in LAYOUTS[name].items():
+        split = getattr(data, part)
+        assert (split.ann_file, split.images) == (tmp_path / ann_file, tmp_path / images)
+    assert data.classes == ('cat', ) and not data.findings
+
+
+def test_roboflows_group_is_no_class(tmp_path):
+    write(tmp_path, LAYOUTS['roboflow'], group_row(coco(['pets', 'cat', 'dog'])))
+    assert find_coco(tmp_path).classes == ('cat', 'dog')
+
+
+def test_a_class_that_no_box_has_stays_a_class(tmp_path):
+    """COCO's person is of the supercategory person, and may be absent from a small set."""
+    content = coco(['person', 'dog'])
+    for category in content['categories']:
+        category['supercategory'] = 'person'
+    content['annotations'][0]['category_id'] = 2
+    write(tmp_path, PLAIN, content)
+    data = find_coco(tmp_path)
+    assert data.classes == ('person', 'dog')
+    (finding, ) = data.findings
+    assert finding.level == 'warn' and "1 of 2 classes have no box here: 'person'" in str(finding)
+
+
+def test_another_order_of_the_categories_is_read_right(tmp_path):
+    """mmdet's labels are positions in the list: the copy has the order of the training file."""
+    write(tmp_path, dict(train=('train.json', 'train')), coco(['cat', 'dog']))
+    content = coco(['dog', 'cat'])
+    write(tmp_path, dict(val=('val.json', 'val')), content)
+    data = find_coco(tmp_path).beside(tmp_path / 'out' / 'config.py')
+    assert data.classes == ('cat', 'dog')
+    assert [f.read_as for f in data.findings if f.file.name == 'val.json'] == [
+        'in the order of train.json']
+    assert data.save() == [tmp_path / 'out' / 'config_val.json']
+    copy = json.loads(data.val.ann_file.read_text())
+    assert [(c['name'], c['id']) for c in copy['categories']] == [('cat', 2), ('dog', 1)]
+    assert copy['annotations'] == content['annotations']  # still a dog
+    assert copy['info']['cleaned_from'] == str(tmp_path / 'val.json')
+    assert json.loads((tmp_path / 'val.json').read_text()) == content
+    data.save()  # our own copy may be replaced, another file may not
+    data.val.ann_file.write_text('{}')
+    with pytest.raises(DataError, match='config_val.json exists'):
+        data.save()
+    assert data.save(force=True)
+
+
+def test_other_classes_in_validation_are_refused(tmp_path):
+    write(tmp_path, dict(train=('train.json', 'train')), coco(['cat', 'dog']))
+    write(tmp_path, dict(val=('val.json', 'val')), coco(['Cat', 'dog']))
+    (finding, ) = find_coco(tmp_path).failures
+    assert "Boxes of 'Cat' would be unknown to the student" in finding.what
+
+
+def test_what_is_missing_is_said(tmp_path):
+    with pytest.raises(DataError, match='instances_train2017.json') as error:
+        find_coco(tmp_path)
+    assert '_annotations.coco.json' in error.value.message
+    assert 'There is no JSON file in it' in error.value.message
+    write(tmp_path, PLAIN, coco(['cat']))
+    (tmp_path / 'val' / 'a.png').unlink()
+    (tmp_path / 'train' / 'a.png').unlink()
+    with pytest.raises(DataError, match='a.png, the first image of .*train.json'):
+        find_coco(tmp_path)
+    (tmp_path / 'train.json').write_text('{"images": []}')
+    with pytest.raises(DataError, match='train.json is no COCO annotation file'):
+        find_coco(tmp_path)
+
+
+def test_ambiguity_is_said(tmp_path):
+    write(tmp_path, LAYOUTS['coco_in_images'], coco(['cat']))
+    write(tmp_path, dict(train=('annotations/instances_train2015.json', 'train')), coco(['cat']))
+    with pytest.raises(DataError, match='several files for train'):
+        find_coco(tmp_path)
+
+
+def test_trainval_is_no_training_file(tmp_path):
+    write(tmp_path, dict(train=('annotations/instances_trainval.json', 'images'),
+                         val=('annotations/instances_val.json', 'images')), coco(['cat']))
+    with pytest.raises(DataError, match='instances_trainval.json holds training and validation'):
+        find_coco(tmp_path)
+
+
+def test_images_in_both_parts(tmp_path):
+    train, val = coco(['cat']), coco(['cat'])
+    train['images'].append(dict(id=2, file_name='b.png', width=40, height=40))
+    layout = dict(train=('train.json', 'images'))
+    write(tmp_path, layout, train)
+    write(tmp_path, dict(val=('val.json', 'images')), val)
+    Image.new('RGB', (40, 40)).save(tmp_path / 'images' / 'b.png')
+    (finding, ) = find_coco(tmp_path).failures
+    assert "1 of 1 images are also in train.json; the first: 'a.png'" in finding.what
+    write(tmp_path, dict(train=('train.json', 'images')), val)
+    data = find_coco(tmp_path)
+    assert data.is_one_file_twice and not data.findings
+
+
+FOREIGN = dict(
+    yolo=({'data.yaml': 'names: [cat]', 'labels/train/a.txt': '0 .5 .5 .1 .1',
+           'images/train/a.png': ''}, 'looks like YOLO'),
+    yolo_of_roboflow=({'data.yaml': 'names: [cat]', 'train/labels/a.txt': '0 .5 .5 .1 .1'},
+                      'looks like YOLO'),
+    voc=({'Annotations/a.xml': '<annotation/>', 'JPEGImages/a.jpg': ''}, 'looks like Pascal VOC'),
+    one_json=({'annotations.json': coco(['cat'])}, 'annotations.json: 1 images, 1 boxes'),
+    fiftyone=({'train/labels.json': coco(['cat']), 'train/data/a.png': '',
+               'val/labels.json': coco(['cat'])}, 'FiftyOne exports COCO'),
+    labelme=({'train/a.json': dict(shapes=[], imagePath='a.png', version='5'),
+              'train/a.png': ''}, 'looks like labelme'),
+    labelme2coco=({'train/annotations.json': coco(['cat']),
+                   'val/annotations.json': coco(['cat'])},
+                  'For train, train/annotations.json is probably meant'),
+    cvat=({'annotations/instances_default.json': coco(['cat'])}, 'the COCO export of CVAT'),
+    cvat_with_subsets=({'annotations/instances_Train.json': coco(['cat']),
+                        'annotations/instances_Validation.json': coco(['cat'])},
+                       'For train, annotations/instances_Train.json is probably meant'),
+    label_studio=({'result.json': coco(['cat']), 'images/a.png': ''},
+                  'the COCO export of Label Studio'),
+    label_studio_json=({'project-1.json': [dict(data=dict(image='a.png'), annotations=[])]},
+                       'not COCO, Label Studio'),
+    via=({'via_region_data.json': {'a.png12': dict(regions=[], filename='a.png')}},
+         'not COCO, VIA'),
+    custom_name=({'custom_train.json': coco(['cat']), 'custom_val.json': coco(['cat'])},
+                 'For train, custom_train.json is probably meant: call it train.json'),
+    too_high=({'fruit/train.json': coco(['cat']), 'fruit/val.json': coco(['cat'])},
+              'The folder that is meant is probably'),
+    no_json=({'broken.json': '{'}, 'broken.json: no JSON'))
+
+
+@pytest.mark.parametrize('name', FOREIGN)
+def test_a_folder_of_another_tool(name, tmp_path):
+    files, said = FOREIGN[name]
+    for file, content in files.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(DataError) as error:
+        find_coco(tmp_path)
+    assert said in str(error.value), str(error.value)
+    with pytest.raises(DataError, match='The folder that is meant is probably'):
+        write(tmp_path / 'x', PLAIN, coco(['cat']))
+        find_coco(tmp_path / 'x' / 'train')
