@@ -3,6 +3,7 @@ import pickle
 from typing import Any, Set, Union
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from .stand_ins import StoredArray, StoredDtype, StoredHistory
@@ -84,6 +85,9 @@ def _clean_inside(value: Union[dict, list, set, Tensor], seen: Set[int]) -> None
         if metadata is not None:
             value._metadata = metadata
     else:
+        if isinstance(value, Tensor) and (value.layout is not torch.strided or value.is_quantized):
+            # the indices of a sparse one are not checked
+            raise pickle.UnpicklingError(f'it holds a tensor of layout {value.layout}')
         for item in value if isinstance(value, set) else (
                 *vars(value).values(), value._backward_hooks):
             _plain(item, seen)

@@ -13,6 +13,7 @@ from typing import Any, Iterator, Optional, Union
 import torch
 
 from .contents import cleaned
+from .names import check_names
 from .stand_ins import allow_stand_ins
 
 # since then torch restricts what a file may contain, and can be told what else to allow
@@ -55,13 +56,16 @@ def read_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
         allow_stand_ins()  # another package may have allowed more since
     with explained(path):
         try:
+            if RESTRICTED:
+                check_names(path)
             return cleaned(torch.load(path, map_location=map_location, **_TORCH_OPTIONS))
         except (pickle.UnpicklingError, torch.cuda.OutOfMemoryError):
             raise
         except Exception as error:  # bytes that are no checkpoint fail in any way there is
             guess = '' if zipfile.is_zipfile(path) else (
-                ' it is probably truncated or not a checkpoint:')
-            raise CheckpointError(f'{path} cannot be read,{guess} {_short(error)}') from None
+                ', it is probably truncated or not a checkpoint')
+            raise CheckpointError(
+                f'{path} cannot be read{guess} ({type(error).__name__}: {_short(error)})') from None
 
 
 @contextmanager

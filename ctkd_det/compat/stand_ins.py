@@ -9,7 +9,7 @@ exactly what an honest file asks for, numpy 1 or 2, and refuses the rest.
 """
 import math
 import pickle
-from typing import Any, Callable, Union
+from typing import Any, Callable, Dict, Union
 
 import numpy as np
 import torch
@@ -190,14 +190,15 @@ def allow_stand_ins() -> None:
     Other packages allow numpy's real classes, and which of two under one name
     torch takes is a matter of chance.
     """
-    others = [allowed for allowed in torch.serialization.get_safe_globals()
-              if _name(allowed) not in STAND_INS]
+    others = list(allowed_by_others().values())
     torch.serialization.clear_safe_globals()
     torch.serialization.add_safe_globals(
         others + [(stand_in, name) for name, stand_in in STAND_INS.items()])
 
 
-def _name(allowed: Any) -> str:
-    """The name under which a file asks for what is allowed."""
-    return allowed[1] if isinstance(allowed, tuple) else (
-        f'{allowed.__module__}.{allowed.__qualname__}')
+def allowed_by_others() -> Dict[str, Any]:
+    """Entries of torch's list besides ours, by the name under which a file asks for them."""
+    entries = {allowed[1] if isinstance(allowed, tuple) else
+               f'{allowed.__module__}.{allowed.__qualname__}': allowed
+               for allowed in torch.serialization.get_safe_globals()}
+    return {name: allowed for name, allowed in entries.items() if name not in STAND_INS}

@@ -2,6 +2,7 @@
 import random
 import shutil
 import tarfile
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_a_file_enters_nothing_into_the_statistics_all_buffers_share(tmp_path):
     class Hostile:
         def __reduce__(self):
             return HistoryBuffer, (), dict(buffer.__dict__, mean='no method',
-                                           statistics_methods=dict(mean=1, other=torch.Tensor))
+                                           statistics_methods=dict(mean=1, other=torch.device))
 
     found = read_checkpoint(saved(dict(log=Hostile()), tmp_path / 'a.pth'))
     assert HistoryBuffer._statistics_methods == before
@@ -112,6 +113,29 @@ def test_what_another_package_allows_under_numpys_names_is_not_taken(tmp_path):
     finally:
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(allowed)
+
+
+class Mine:
+    """What a user's checkpoints may hold besides."""
+
+    def __init__(self):
+        self.value = 3
+
+
+def test_what_a_user_allows_is_loaded_as_long_as_it_is_allowed(tmp_path):
+    path = saved(dict(a=Mine()), tmp_path / 'a.pth')
+    with torch.serialization.safe_globals([Mine]):
+        assert read_checkpoint(path)['a'].value == 3
+    with pytest.raises(CheckpointError, match=r'asks for .*\.Mine'):
+        read_checkpoint(path)
+
+
+def test_a_file_with_two_pickles_is_refused(tmp_path):
+    path = saved(dict(a=1), tmp_path / 'a.pth')
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr('b/Data.pkl', b'.')
+    with pytest.raises(CheckpointError, match='more than one pickle'):
+        read_checkpoint(path)
 
 
 WEIGHTS = dict(state_dict=dict(w=torch.arange(1000.)))

@@ -86,6 +86,14 @@ def payloads(canary: Path) -> Dict[str, Any]:
         'large_without_bytes': Calls(np.ndarray, (1 << 50, )),
         'short_scalar': Calls(_scalar, np.dtype('f8'), b'1'),
         'endless_bytes': Calls(bytes, 1 << 50),
+        # what torch allows, but no checkpoint of a detector needs
+        'sparse': torch.sparse_coo_tensor([[7]], [1.0], (9, )),
+        'endless_bytearray': Calls(bytearray, 1 << 50),
+        'endless_storage': Calls(torch.UntypedStorage, 1 << 50),
+        'endless_tensor': Calls(torch.Tensor, 1 << 50),
+        'tensor_by_any_function': Calls(
+            torch._tensor._rebuild_from_type_v2, torch._utils._rebuild_tensor_v2, torch.Tensor,
+            (torch.zeros(1)._typed_storage(), 0, (1, ), (1, ), False, OrderedDict()), {}),
         # what later lines of the log would call
         'statistics': Calls(HistoryBuffer, state=dict(
             _log_history=history[0], _count_history=history[1], max_length=5,
