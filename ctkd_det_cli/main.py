@@ -6,6 +6,7 @@ import click
 from .distill import distill
 from .doctor import doctor
 from .export import export
+from .replay import replay
 from .report import report
 from .tools import benchmark, demo, plot, test
 from .training import train
@@ -31,5 +32,6 @@ def cli() -> None:
     """
 
 
-for command in (demo, distill, train, test, report, plot, export, doctor, benchmark):
+for command in (demo, distill, train, test, report, plot, export, doctor, benchmark,
+                replay):
     cli.add_command(command)

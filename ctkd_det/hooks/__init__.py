@@ -1,6 +1,8 @@
 from .channels_last_hook import ChannelsLastHook
 from .curriculum_hook import CurriculumHook
+from .finite_loss_hook import FiniteLossHook
 from .prediction_comparison_hook import PredictionComparisonHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 
-__all__ = ['ChannelsLastHook', 'CurriculumHook', 'PredictionComparisonHook', 'SafeCheckpointHook']
+__all__ = ['ChannelsLastHook', 'CurriculumHook', 'FiniteLossHook', 'PredictionComparisonHook',
+           'SafeCheckpointHook']

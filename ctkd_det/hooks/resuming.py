@@ -3,7 +3,7 @@ from typing import Any, Callable, Iterator
 
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-from .random_states import LoaderStates
+from ..random_states import LoaderStates
 
 
 class RestOfEpoch:

@@ -8,9 +8,9 @@ from mmengine.dist import all_gather_object, broadcast_object_list, get_world_si
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
+from ..random_states import LoaderStates, as_saved, random_states, restore
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .checkpoint_files import INTERRUPTED, SavingError, fault, remove
-from .random_states import LoaderStates, as_saved, random_states, restore
 from .resuming import RestOfEpoch, RestOfTraining, batches_of_this_epoch, count_in_new_epochs
 from .termination import Termination
 

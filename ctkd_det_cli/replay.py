@@ -1,0 +1,41 @@
+"""``ctkd-det replay``: runs again the step at which a loss stopped being a number."""
+from pathlib import Path
+from typing import Optional
+
+import click
+
+from .places import load_package
+
+SHOWN = 10
+
+
+@click.command()
+@click.argument('file', type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option('--config', type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help='config of the training  [default: the one beside FILE]')
+@click.option('--device', default='cpu', show_default=True, help='cpu or cuda')
+def replay(file: Path, config: Optional[Path], device: str) -> None:
+    """Show where a training step stops being finite.
+
+    FILE is what a training writes when a loss is NaN or infinite,
+    not_finite_iter_N.pth in its work directory. The config beside it is run
+    as Python: replay files of your own trainings only.
+
+    \b
+    ctkd-det replay work_dirs/my_config/not_finite_iter_38.pth
+    """
+    load_package()
+    from ctkd_det.replay import replay as run
+    try:
+        step, losses, found = run(file, config, device)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f'Iteration {step["iteration"] + 1}, epoch {step["epoch"] + 1}')
+    for name, then in step['losses'].items():
+        click.echo(f'  {name}: {then:g} in the training, {losses.get(name, float("nan")):g} now')
+    for finding in found[:SHOWN]:
+        click.echo(f'Not finite: {finding}')
+    if len(found) > SHOWN:
+        click.echo(f'... and {len(found) - SHOWN} more after these')
+    if not found:
+        click.echo('All that the modules receive and return is finite.')
