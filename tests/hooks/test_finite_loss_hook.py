@@ -1,0 +1,119 @@
+"""A loss that is no number ends the training, before it reaches the weights."""
+import pytest
+import torch
+from mmengine.hooks import Hook
+
+from ctkd_det.hooks.finite_loss_hook import NotFiniteError
+from ctkd_det.replay import from_plain, replay, to_plain
+from helpers import GLOBAL, distill, make_shapes, run, student_config
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return make_shapes(tmp_path_factory.mktemp('data'))
+
+
+class Spoil(Hook):
+    """Makes something NaN or too large before the second iteration."""
+    priority = 'HIGHEST'
+
+    def __init__(self, spoil):
+        self.spoil = spoil
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 1:
+            self.spoil(runner.model, data_batch)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.weights = {k: v.clone() for k, v in runner.model.state_dict().items()}
+
+
+def nan_in(name):
+    def spoil(model, data_batch):
+        model.get_parameter(name).data.view(-1)[0] = float('nan')
+    return spoil
+
+
+def nan_teacher(model, data_batch):
+    model.teacher_model.roi_head.bbox_head.fc_cls.bias.data[0] = float('nan')
+
+
+def large_teacher(model, data_batch):
+    model.teacher_model.roi_head.bbox_head.fc_cls.weight.data.fill_(3e38)
+
+
+def nan_theta(model, data_batch):
+    model.distill_losses['loss_ctkd'].temperature.theta.data.fill_(float('nan'))
+
+
+CASES = {
+    "loss_ctkd is nan.*the student's weights roi_head.bbox_head.fc_cls.weight": nan_in(
+        'roi_head.bbox_head.fc_cls.weight'),
+    "loss_ctkd is nan.*the teacher's weights roi_head.bbox_head.fc_cls.bias": nan_teacher,
+    "loss_ctkd is nan.*what the teacher's roi_head.bbox_head.fc_cls returns": large_teacher,
+    "loss_ctkd is nan.*the student's weights distill_losses.loss_ctkd.temperature": nan_theta,
+}
+
+
+def config(data, teacher):
+    cfg = distill(student_config(data, max_epochs=1), teacher,
+                  dict(loss_ctkd=dict(GLOBAL, foreground_weight=0.5)))
+    cfg.custom_hooks = [dict(type='CurriculumHook')]
+    cfg.default_hooks.finite = dict(type='FiniteLossHook')
+    return cfg
+
+
+@pytest.mark.parametrize('message', CASES)
+def test_stops_names_the_first_and_keeps_the_weights(data, teacher, tmp_path, message):
+    hook = Spoil(CASES[message])
+    with pytest.raises(NotFiniteError, match=f'iteration 2 .epoch 1.: .*{message}'):
+        run(config(data, teacher), tmp_path / 'work', hooks=(hook, ))
+    file = tmp_path / 'work' / 'not_finite_iter_2.pth'
+    saved = torch.load(file, weights_only=True)['state_dict']
+    # trained by the first step, spoilt by the hook, not trained by the second
+    changed = [key for key, value in hook.weights.items() if 'running' not in key
+               and 'num_batches' not in key and not torch.equal(value, saved[key])]
+    assert changed == ([next(word for word in message.split() if 'fc_cls.weight' in word)]
+                       if 'student' in message and 'fc_cls' in message else
+                       ['distill_losses.loss_ctkd.temperature.theta'] if 'student' in message
+                       else [])
+    assert not list((tmp_path / 'work').glob('epoch_*'))
+
+
+def test_a_replay_has_the_same_losses(data, teacher, tmp_path):
+    """The teacher's file is as it was, so its part is healthy; the student's is not."""
+    with pytest.raises(NotFiniteError):
+        run(config(data, teacher), tmp_path / 'work',
+            hooks=(Spoil(nan_in('roi_head.bbox_head.fc_cls.weight')), ))
+    step, losses, found = replay(tmp_path / 'work' / 'not_finite_iter_2.pth')
+    assert step['losses'].keys() < losses.keys()
+    for name, value in step['losses'].items():
+        assert losses[name] == pytest.approx(value, rel=0, abs=0, nan_ok=True), name
+    assert 'fc_cls.weight (1 of ' in str(found[0])
+
+
+def test_a_plain_student_is_watched_too(data, tmp_path):
+    cfg = student_config(data, max_epochs=1)
+    cfg.default_hooks.finite = dict(type='FiniteLossHook')
+    cfg.optim_wrapper.optimizer.lr = 1e6
+    cfg.optim_wrapper.clip_grad = None
+    with pytest.raises(NotFiniteError, match=r'Not finite first: .* \(\d+ of \d+ values\)'):
+        run(cfg, tmp_path / 'work')
+
+
+def test_a_batch_comes_back_from_plain_values(data):
+    import numpy as np
+    from mmdet.structures.bbox import HorizontalBoxes
+    from mmdet.structures.mask import BitmapMasks, PolygonMasks
+    from mmengine.structures import InstanceData
+    masks = np.eye(4, dtype=np.uint8)[None]
+    instances = InstanceData(bboxes=HorizontalBoxes(torch.tensor([[0., 1, 2, 3]])),
+                             labels=torch.tensor([1]), masks=BitmapMasks(masks, 4, 4))
+    other = InstanceData(masks=PolygonMasks([[np.array([0., 0, 1, 0, 1, 1])]], 4, 4))
+    plain = to_plain(dict(x=[instances, other], scale=np.array([1., 2.]), size=(4, np.int64(4))))
+    torch.save(plain, file := data / 'plain.pth')
+    back = from_plain(torch.load(file, weights_only=True))
+    assert back['size'] == (4, 4) and back['scale'].tolist() == [1, 2]
+    assert torch.equal(back['x'][0].bboxes.tensor, instances.bboxes.tensor)
+    assert (back['x'][0].masks.masks == masks).all()
+    assert back['x'][1].masks.masks[0][0].tolist() == [0, 0, 1, 0, 1, 1]
