@@ -1,4 +1,5 @@
 """What every distillation loss has, whatever it compares."""
+import math
 from typing import Optional, Tuple
 
 import torch
@@ -30,9 +31,7 @@ class DistillLoss(nn.Module):
 
     def __init__(self, loss_weight: float = 1.0, window: Optional[dict] = None) -> None:
         super().__init__()
-        if not loss_weight >= 0:
-            raise ValueError(f'loss_weight must be >= 0, got {loss_weight}')
-        self.loss_weight = loss_weight
+        self.loss_weight = at_least_zero('loss_weight', loss_weight)
         self.window = Window(**(window or {}))
 
     @property
@@ -44,6 +43,17 @@ class DistillLoss(nn.Module):
     def active(self) -> bool:
         """bool: Whether the loss contributes anything at present."""
         return self.factor > 0
+
+
+def at_least_zero(name: str, value: float) -> float:
+    """``value`` itself.
+
+    Raises:
+        ValueError: if it is negative or not finite.
+    """
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f'{name} must be a finite number >= 0, got {value}')
+    return value
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from ...compat.reading import CheckpointError
+from ..not_finite import not_finite_weights
 from .weights import find_weights
 
 
@@ -29,8 +30,8 @@ def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
     Raises:
         FileNotFoundError: if the file does not exist.
         TeacherError: if it cannot be read or downloaded, contains code, or
-            does not hold exactly the weights of ``model``; the message names
-            the file and the keys.
+            does not hold exactly the weights of ``model``, all of them finite;
+            the message names the file and the keys.
     """
     checkpoint = _read(filename)
     try:
@@ -47,6 +48,12 @@ def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
             f'teacher_ckpt {filename} does not hold the weights of teacher_config '
             f'({type(model).__name__}): {error}\nGive the checkpoint that was trained with '
             'this very config. A teacher with missing weights would teach noise.') from None
+    bad = not_finite_weights(model, 'teacher')
+    if bad:
+        raise TeacherError(
+            f'teacher_ckpt {filename}: {bad[0]} are NaN or infinite'
+            + (f', and those of {len(bad) - 1} others' if bad[1:] else '')
+            + '. Its training has failed; give an earlier checkpoint of it.')
     return classes_of_checkpoint(checkpoint)
 
 

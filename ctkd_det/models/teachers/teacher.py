@@ -66,7 +66,7 @@ class FrozenTeacher:
         check_pair(student, self.model, teacher_name=self.name, teacher_classes=self.classes,
                    inherit=inherit, sources=sources, **pair_options)
         self.model.requires_grad_(False).eval()
-        self.follows = True
+        self.follows, self.answers_checked = True, False
         self.convert = InputConverter(
             normalisation(student.data_preprocessor, (), 'the student'),
             normalisation(self.model.data_preprocessor, pipeline_of(config), self.name))
@@ -95,6 +95,21 @@ class FrozenTeacher:
         if weight.device != images.device:
             self.model.to(images.device)
         return self.extract_feat(images.to(weight.dtype))
+
+    def check_answers(self, answers: Sequence[Tensor]) -> None:
+        """Look once, at its first batch, whether what it says is finite.
+
+        Raises:
+            TeacherError: if not. Its weights are, so they must be too large.
+        """
+        if self.answers_checked or not any(x.numel() for x in answers):
+            return
+        self.answers_checked = True
+        if not all(bool(x.isfinite().all()) for x in answers):
+            raise TeacherError(
+                f'{self.name} gives logits or features that are NaN or infinite on the first '
+                'batch, although its weights are finite. Test it alone: ctkd-det test '
+                'TEACHER_CONFIG TEACHER_CKPT')
 
     def check_data(self, student_config: dict, student: BaseModel) -> None:
         """Take into account what the student's own pipeline does to the images.

@@ -5,6 +5,19 @@ from typing import Optional
 import torch
 from torch import Tensor
 
+# beyond it float32 does not tell a softened distribution from a uniform one, and tau^2 grows on
+LARGEST = 1e6
+
+
+def check_temperature(name: str, value: float) -> None:
+    """See whether a number can be a temperature.
+
+    Raises:
+        ValueError: if it is not above 0, or above 1e6.
+    """
+    if not 0 < value <= LARGEST:  # False for NaN
+        raise ValueError(f'{name} must be a finite number > 0, at most {LARGEST:g}, got {value}')
+
 
 class TemperatureBounds:
     """tau = tau_min + tau_range * sigmoid(theta), CTKD (AAAI 2023), eq. 4.
@@ -14,13 +27,12 @@ class TemperatureBounds:
         tau_range (float): Width of the interval, greater than 0.
 
     Raises:
-        ValueError: if a bound is not a finite number above 0.
+        ValueError: if a bound is not a number above 0 and at most 1e6.
     """
 
     def __init__(self, tau_min: float, tau_range: float) -> None:
         for name, value in (('tau_min', tau_min), ('tau_range', tau_range)):
-            if not math.isfinite(value) or value <= 0:
-                raise ValueError(f'{name} must be a finite number > 0, got {value}')
+            check_temperature(name, value)
         self.tau_min, self.tau_range = float(tau_min), float(tau_range)
 
     @property

@@ -1,11 +1,10 @@
 """The temperature that does not move."""
-import math
-
 import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
 from .base import BaseTemperature
+from .bounds import check_temperature
 
 
 @MODELS.register_module()
@@ -16,13 +15,12 @@ class FixedTemperature(BaseTemperature):
         value (float): The temperature, greater than 0.
 
     Raises:
-        ValueError: if ``value`` is not a finite number above 0.
+        ValueError: if ``value`` is not a number above 0 and at most 1e6.
     """
 
     def __init__(self, value: float) -> None:
         super().__init__()
-        if not math.isfinite(value) or value <= 0:
-            raise ValueError(f'a temperature must be a finite number > 0, got {value}')
+        check_temperature('a temperature', value)
         # a buffer, so that it follows the model's device; not part of checkpoints
         self.register_buffer('value', torch.tensor([float(value)]), persistent=False)
 

@@ -1,4 +1,5 @@
 """One learned temperature for all RoIs."""
+import math
 from typing import Optional
 
 import torch
@@ -26,7 +27,7 @@ class GlobalTemperature(LearnedTemperature):
             otherwise theta is 1 as in the paper.
 
     Raises:
-        ValueError: if a bound is not above 0, if ``initial_temperature`` is
+        ValueError: if a bound is not above 0, ``init`` is not finite, if ``initial_temperature`` is
             outside the bounds, or if it is given together with ``init``.
     """
 
@@ -41,6 +42,8 @@ class GlobalTemperature(LearnedTemperature):
                              'thing; give one of them')
         if init is None:
             init = self.bounds.initial_theta(initial_temperature, otherwise=1.0)
+        if not math.isfinite(init):
+            raise ValueError(f'init must be a finite number, got {init}')
         # (1,) as in the paper's code, not (): FSDP refuses parameters without a dimension
         self.theta = nn.Parameter(torch.tensor([float(init)]))
 

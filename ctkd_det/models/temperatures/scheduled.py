@@ -7,6 +7,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from .base import BaseTemperature
+from .bounds import check_temperature
 from .curves import CURVES
 
 
@@ -28,8 +29,8 @@ class ScheduledTemperature(BaseTemperature):
 
     def __init__(self, start: float, end: float, curve: str = 'linear') -> None:
         super().__init__()
-        if not (start > 0 and end > 0):
-            raise ValueError(f'temperatures must be > 0, got start={start}, end={end}')
+        check_temperature('start', start)
+        check_temperature('end', end)
         if curve not in ('linear', 'cosine'):
             raise ValueError(f"curve must be 'linear' or 'cosine', got {curve!r}")
         self.start, self.end, self.curve = float(start), float(end), curve

@@ -4,6 +4,7 @@ Symbols: B images, C channels, H and W positions of a level, N RoIs, D the
 width of an RoI's features, s and t student and teacher. mean(all) is the mean
 over every element.
 """
+import math
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -79,7 +80,8 @@ class FeatureLoss(DistillLoss):
         self.widths = self._widths(student_channels, teacher_channels)
         self.level_weights = level_weights
         if level_weights is not None and (
-                len(level_weights) != len(self.widths) or not all(w >= 0 for w in level_weights)):
+                len(level_weights) != len(self.widths)
+                or not all(0 <= w < math.inf for w in level_weights)):
             raise ValueError(f'{name}: level_weights must be {len(self.widths)} numbers >= 0, one '
                              f'a level; got {level_weights}')
         self.adapters = nn.ModuleList(self.build_adapter(s, t) for s, t in self.widths)

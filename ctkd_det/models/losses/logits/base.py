@@ -10,7 +10,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ...temperatures import FixedTemperature
-from ..distill_loss import DistillLoss, at_least_float32
+from ..distill_loss import DistillLoss, at_least_float32, at_least_zero
 from ..weights import TINY, balance_foreground, mean_over_ranks, weighted_mean
 
 
@@ -68,15 +68,11 @@ class LogitLoss(DistillLoss):
         super().__init__(loss_weight, window)
         if foreground_weight is not None and not 0 <= foreground_weight <= 1:
             raise ValueError(f'foreground_weight must be from 0 to 1, got {foreground_weight}')
-        if not confidence_power >= 0:
-            raise ValueError(f'confidence_power must be >= 0, got {confidence_power}')
-        if not tau_power >= 0:
-            raise ValueError(f'tau_power must be >= 0, got {tau_power}')
         self.temperature = build_temperature(temperature)
         self.foreground_weight = foreground_weight
-        self.confidence_power = confidence_power
+        self.confidence_power = at_least_zero('confidence_power', confidence_power)
         self.standardize = standardize
-        self.tau_power = tau_power
+        self.tau_power = at_least_zero('tau_power', tau_power)
         self.relative_adversary = relative_adversary
         # scalars for the log, from the latest forward
         self.statistics: Dict[str, Tensor] = {}

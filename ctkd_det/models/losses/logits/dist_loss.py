@@ -1,9 +1,12 @@
 """Distillation of relations instead of values."""
+import math
 from typing import Union
 
+import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..distill_loss import at_least_zero
 from .base import LogitLoss
 
 
@@ -17,7 +20,8 @@ class DISTLoss(LogitLoss):
 
     The second term is the batch's and the same for each of its RoIs; it needs
     two RoIs. A row or column without variance has no correlation and counts
-    as perfect. Source: "Knowledge Distillation from A Stronger Teacher"
+    as perfect, and so does a class whose probabilities are all below the
+    smallest normal number. Source: "Knowledge Distillation from A Stronger Teacher"
     (NeurIPS 2022), eq. 7 to 10.
 
     Args:
@@ -33,31 +37,35 @@ class DISTLoss(LogitLoss):
                  gamma: float = 1.0,
                  **kwargs) -> None:
         super().__init__(temperature, **kwargs)
-        self.beta, self.gamma = beta, gamma
+        self.beta, self.gamma = at_least_zero('beta', beta), at_least_zero('gamma', gamma)
 
     def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:
-        p_s, p_t = (s / tau).softmax(1), (t / tau).softmax(1)
-        loss = self.beta * _decorrelation(p_s, p_t)
+        log_p_s, log_p_t = (s / tau).log_softmax(1), (t / tau).log_softmax(1)
+        loss = self.beta * _decorrelation(log_p_s, log_p_t)
         if len(s) > 1:
-            loss = loss + self.gamma * _decorrelation(p_s.t(), p_t.t()).mean()
+            loss = loss + self.gamma * _decorrelation(log_p_s.t(), log_p_t.t()).mean()
         return loss
 
 
 def _decorrelation(a: Tensor, b: Tensor) -> Tensor:
-    """1 - Pearson's correlation of the rows of two matrices, 0 where it is undefined."""
+    """1 - Pearson's correlation of the rows of exp(a) and exp(b), 0 where it is undefined."""
     (a, a_varies), (b, b_varies) = _direction(a), _direction(b)
     return (1 - (a * b).sum(1)).where(a_varies & b_varies, 0)
 
 
-def _direction(x: Tensor) -> tuple:
-    """Rows without their mean, at length 1, and which of them vary at all.
+def _direction(log_p: Tensor) -> tuple:
+    """Rows of probabilities without their mean, at length 1, and which of them vary at all.
 
-    A row is brought to the scale of its largest entry first: the squares of
-    probabilities below 1e-19 would be 0 in float32.
+    Correlation does not depend on a row's scale, so each is brought to that of
+    its largest entry, in log space: in float32 the squares of probabilities
+    below 1e-19 would be 0, and the gradient through a division by one below
+    the smallest normal number would be infinite.
     """
+    top = log_p.detach().amax(1, keepdim=True)
+    x = (log_p - top).exp()
     x = x - x.mean(1, keepdim=True)
     largest = x.detach().abs().amax(1, keepdim=True)
-    varies = largest > 0
+    varies = (largest > 0) & (top >= math.log(torch.finfo(x.dtype).tiny))
     x = x / largest.where(varies, 1)
     square = x.square().sum(1, keepdim=True).where(varies, 1)
     return x / square.sqrt(), varies.squeeze(1)

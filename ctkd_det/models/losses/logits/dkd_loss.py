@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..distill_loss import at_least_zero
 from .base import LogitLoss
 
 
@@ -37,7 +38,7 @@ class DKDLoss(LogitLoss):
                  beta: float = 0.25,
                  **kwargs) -> None:
         super().__init__(temperature, **kwargs)
-        self.alpha, self.beta = alpha, beta
+        self.alpha, self.beta = at_least_zero('alpha', alpha), at_least_zero('beta', beta)
 
     def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:
         target = F.one_hot(labels, s.size(1)).bool()
