@@ -1,0 +1,3 @@
+"""AT: where the neck's maps are large. The weight is that of the paper, for classification."""
+custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
+distill_losses = dict(loss_at=dict(type='ATLoss', loss_weight=1000.0))

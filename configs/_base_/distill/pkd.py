@@ -1,0 +1,6 @@
+"""PKD: correlation of the neck's maps, with the weight of its paper for two-stage detectors.
+
+Single-stage ones take 10.
+"""
+custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
+distill_losses = dict(loss_pkd=dict(type='PKDLoss', loss_weight=6.0))
