@@ -55,14 +55,20 @@ def test_builds(name, weights_of):
     stem = Path(name).stem
     learned = [n for n, _ in model.named_parameters() if 'temperature' in n]
     assert bool(learned) == ('ctkd' in stem)
-    # the student is the plain one: exactly its weights, and the temperature
+    # the student is the plain one: exactly its weights, and what the losses learn
     plain = MODELS.build(_plain(cfg.model))
-    assert model.state_dict().keys() - plain.state_dict().keys() == set(learned)
+    extra = model.state_dict().keys() - plain.state_dict().keys()
+    assert extra == {key for key in model.state_dict() if key.startswith('distill_losses.')}
+    assert not plain.state_dict().keys() - model.state_dict().keys()
     groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
-    theta = {id(p) for n, p in model.named_parameters() if 'temperature' in n}
-    for group in groups:
-        if any(id(p) in theta for p in group['params']):
-            assert group['weight_decay'] == 0
+    of = {id(p): group for group in groups for p in group['params']}
+    for key, parameter in model.named_parameters():
+        if key.startswith('distill_losses.'):
+            settings = of[id(parameter)]
+            undecayed = 'temperature' in key or 'raw_variances' in key
+            assert (settings.get('weight_decay') == 0) == undecayed, key
+            if 'temperature' not in key:
+                assert settings['lr'] == cfg.optim_wrapper.optimizer.lr
     hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks', [])]
     driven = bool(learned) or 'scheduled' in stem
     assert any(isinstance(hook, CurriculumHook) for hook in hooks) == driven

@@ -42,8 +42,9 @@ class TeacherStage(click.ParamType):
 @click.option('--teacher-ckpt', metavar='FILE|URL|auto',
               help="its weights; auto: those of MMDetection's model zoo")
 @click.option('--method', default='ctkd', show_default=True, shell_complete=_complete_method,
-              help='ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, dkd, dist ...; several '
-              'with +, as in ctkd+dkd; for single-stage students ctkd, kd; none: the student '
+              help='ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, dkd, dist ...; features: '
+              'pkd, fgd, mgd, reviewkd, cwd ..., from any teacher; several with +, as in ctkd+pkd; '
+              'for single-stage students ctkd, kd, and those of the neck; none: the student '
               'learns without a teacher')
 @click.option('--with-baseline', is_flag=True,
               help='train the student without a teacher first, and compare')

@@ -2,7 +2,7 @@
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Set
 
 import click
 
@@ -18,7 +18,7 @@ class Method:
     """What distilling by a method adds to a config."""
     losses: Dict[str, dict] = field(default_factory=dict)
     hooks: List[dict] = field(default_factory=list)
-    custom_keys: Dict[str, dict] = field(default_factory=dict)
+    optim_wrapper: Dict[str, Any] = field(default_factory=dict)
 
 
 def fragments(sigmoids: bool = False) -> Dict[str, Path]:
@@ -67,13 +67,33 @@ def read_method(name: str, num_classes: int, sigmoids: bool = False) -> Method:
             key = f'loss_{files[part].stem}' if key in method.losses else key
             method.losses[key] = _with_classes(loss, num_classes)
         method.hooks += [h for h in fragment.get('custom_hooks', []) if h not in method.hooks]
-        method.custom_keys.update(fragment.get('temperature_paramwise', {}).get('custom_keys', {}))
+        for key in ('temperature_paramwise', 'adapter_paramwise'):
+            if key in fragment:
+                method.optim_wrapper.setdefault('paramwise_cfg', {}).setdefault(
+                    'custom_keys', {}).update(fragment[key]['custom_keys'])
+        if 'clip_grad' in fragment:
+            method.optim_wrapper['clip_grad'] = fragment['clip_grad']
     return method
+
+
+def sources(name: str) -> Set[str]:
+    """What the losses of a method compare: 'logits', the maps of the 'neck', or 'roi' features.
+
+    Raises:
+        click.ClickException: if the method is unknown.
+    """
+    from mmengine.config import Config
+
+    from ctkd_det.models.detectors.loss_configs import sources_of
+    check_names(name)
+    return {source for part in name.split('+')
+            for source in sources_of(Config.fromfile(fragments()[part]).distill_losses).values()}
 
 
 def _suits(fragment: dict, sigmoids: bool) -> bool:
     from mmdet.registry import MODELS
-    return all(MODELS.get(loss['type']).for_sigmoids == sigmoids
+    # losses between features are for any classifier
+    return all(getattr(MODELS.get(loss['type']), 'for_sigmoids', sigmoids) == sigmoids
                for loss in fragment['distill_losses'].values())
 
 

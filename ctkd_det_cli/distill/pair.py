@@ -37,12 +37,14 @@ def distilled_type(student: Source) -> type:
         raise click.ClickException(f'the student {student.path}: {error}') from error
 
 
-def build_student(student: Source, changes: dict) -> nn.Module:
+def build_student(student: Source, changes: dict, classifies: bool = True) -> nn.Module:
     """Build it, with random weights, as the detector that its distillation extends.
 
     Args:
         student (Source): Its config.
         changes (dict): What to merge into ``model`` first.
+        classifies (bool): Whether a loss compares what its heads compute.
+            Defaults to True.
 
     Raises:
         click.ClickException: if it cannot be built or distilled.
@@ -51,7 +53,8 @@ def build_student(student: Source, changes: dict) -> nn.Module:
     model.merge(dict(changes, type=plain_parent(distilled_type(student)).__name__))
     built = _build(model, f'the student {student.path}')
     try:
-        classifiers(built)
+        if classifies:
+            classifiers(built)
     except TypeError as error:
         raise click.ClickException(f'the student {student.path}: {error}') from error
     return built

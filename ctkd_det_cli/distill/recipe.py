@@ -2,7 +2,7 @@
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Set
 
 import click
 from mmengine.config import Config
@@ -13,7 +13,7 @@ from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
 from ctkd_det_data import CocoFolder
 from .changes import Changes, merged
-from .methods import ALONE, read_method
+from .methods import ALONE, read_method, sources
 from .pair import build_student, check_teacher, distilled_type
 from .source_code import assignment
 from .student import data_for, heads_for
@@ -67,7 +67,13 @@ class Recipe:
                     f'the {role} {source.path} is a distillation config: give a plain one'
                     + ('; to train it as it is: ctkd-det train' if role == 'student' else ''))
         if self.teacher is not None:
-            check_teacher(self.built, self.student.path, self.teacher, **self.options)
+            check_teacher(self.built, self.student.path, self.teacher, sources=self.sources,
+                          **self.options)
+
+    @cached_property
+    def sources(self) -> Set[str]:
+        """set[str]: What the method's losses compare; nothing for a student alone."""
+        return set() if self.method == ALONE else sources(self.method)
 
     @cached_property
     def built(self) -> nn.Module:
@@ -77,7 +83,7 @@ class Recipe:
             click.ClickException: if it cannot be distilled.
         """
         distilled_type(self.student)  # says so if it has no heads that could be changed
-        return build_student(self.student, self.head_changes)
+        return build_student(self.student, self.head_changes, self.sources != {'neck'})
 
     @property
     def head_changes(self) -> dict:
@@ -109,8 +115,8 @@ class Recipe:
         return ''.join(assignment(key, blocks[key]) for key in order)
 
     def _distillation(self, base: Config) -> Dict[str, Any]:
-        method = read_method(self.method, self.num_classes,
-                             has_sigmoids(classifiers(self.built)[0]))
+        sigmoids = self.sources != {'neck'} and has_sigmoids(classifiers(self.built)[0])
+        method = read_method(self.method, self.num_classes, sigmoids)
         blocks: Dict[str, Any] = dict(
             custom_imports=dict(imports=[*imported_modules(base), 'ctkd_det'],
                                 allow_failed_imports=False),
@@ -120,8 +126,8 @@ class Recipe:
                 distill_losses=method.losses, **self.options))
         if method.hooks:  # a list of the base would be replaced, not continued
             blocks['custom_hooks'] = [*base.get('custom_hooks', []), *method.hooks]
-        if method.custom_keys:
-            blocks['optim_wrapper'] = dict(paramwise_cfg=dict(custom_keys=method.custom_keys))
+        if method.optim_wrapper:
+            blocks['optim_wrapper'] = method.optim_wrapper
         return blocks
 
 

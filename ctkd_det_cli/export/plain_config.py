@@ -12,9 +12,10 @@ from ctkd_det.models.distilled_config import is_distilled, plain_model
 from ctkd_det.registry import SCOPE
 
 # what our fragments define besides the keys that mmengine reads
-FRAGMENT_VARIABLES = ('distill_losses', 'temperature_paramwise', 'teacher_config', 'teacher_ckpt')
+FRAGMENT_VARIABLES = ('distill_losses', 'temperature_paramwise', 'adapter_paramwise', 'clip_grad',
+                      'teacher_config', 'teacher_ckpt')
 # multipliers of parameters that the student alone does not have
-CUSTOM_KEYS = ('distill_losses', 'temperature')
+CUSTOM_KEYS = ('distill_losses', 'temperature', 'raw_variances')
 
 
 def plain_config(path: Path) -> Config:

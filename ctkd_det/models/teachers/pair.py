@@ -46,6 +46,9 @@ def check_pair(student: nn.Module,
         TypeError: if a head of one of them cannot be distilled.
         ValueError: if an option is out of its range, or does nothing here.
     """
+    if 'roi' in sources and kind_of(student) != 'two-stage':
+        raise TeacherError(f'{student_name} is no two-stage detector, so it has no RoI features '
+                           'to compare')
     heads = [()] * 2
     if 'logits' in sources or 'roi' in sources:
         _check_kinds(student, teacher, student_name, teacher_name)
