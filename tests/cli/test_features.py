@@ -1,0 +1,76 @@
+"""Losses between features from the command line: pairs, config, and the exported student."""
+import re
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+
+from cli.conftest import invoke
+from cli.test_dense import save_student
+from ctkd_det_cli.distill.methods import read_method, sources
+from families import save_teacher, tiny
+from helpers import build
+
+
+def line(tmp_path, student, teacher, method, *options):
+    made = save_teacher(tmp_path, tiny(teacher))
+    return ['distill', '--dry-run', save_student(tmp_path, student) if isinstance(student, str)
+            else student[0], '--teacher', made['teacher_config'], '--teacher-ckpt',
+            made['teacher_ckpt'], '--method', method, '--out', tmp_path / 'x.py', *options]
+
+
+def test_ctkd_and_features_in_one_config(folder, tmp_path):
+    """The temperature's multiplier is for it alone; variances do not decay; gradients are cut."""
+    result = invoke('distill', '--dry-run', folder / 'student.py', '--teacher',
+                    folder / 'teacher/teacher.py', '--teacher-ckpt', folder / 'teacher/teacher.pth',
+                    '--method', 'ctkd+vid+mgd+srrl', '--out', tmp_path / 'x.py')
+    assert result.exit_code == 0, result.output
+    cfg = Config.fromfile(tmp_path / 'x.py')
+    assert [loss.type for loss in cfg.model.distill_losses.values()] == [
+        'KDLoss', 'VIDLoss', 'MGDLoss', 'SRRLLoss']
+    assert cfg.optim_wrapper.clip_grad == dict(max_norm=35, norm_type=2)
+    init_default_scope('mmdet')
+    model = MODELS.build(cfg.model)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    of = {id(p): group for group in groups for p in group['params']}
+    base = cfg.optim_wrapper.optimizer
+    for name, parameter in model.distill_losses.named_parameters():
+        settings = of[id(parameter)]['lr'] / base.lr, of[id(parameter)]['weight_decay']
+        assert settings == pytest.approx(
+            (0.05, 0) if 'temperature' in name else
+            (1, 0) if 'raw_variances' in name else (1, base.weight_decay)), name
+
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'epoch_1.pth')
+    exported = invoke('export', tmp_path / 'x.py', tmp_path / 'epoch_1.pth', '--out',
+                      tmp_path / 'student', '--shape', 64, 64)
+    assert exported.exit_code == 0, exported.output
+    text = (tmp_path / 'student' / 'x.py').read_text().replace(str(tmp_path), '')
+    assert not re.search('ctkd|distill|teacher|raw_variances|adapter|Curriculum', text)
+    student = build(Config.fromfile(tmp_path / 'student' / 'x.py'))
+    student.load_state_dict(torch.load(tmp_path / 'student' / 'x.pth')['state_dict'], strict=True)
+
+
+def test_any_teacher_for_the_neck(shapes, tmp_path, folder):
+    result = invoke(*line(tmp_path, 'retinanet', 'faster', 'pkd'), '--data', shapes)
+    assert result.exit_code == 0, result.output
+    cfg = Config.fromfile(tmp_path / 'x.py')
+    assert cfg.model.type == 'KnowledgeDistillationDenseDetector'
+    init_default_scope('mmdet')
+    assert MODELS.build(cfg.model).distill_losses['loss_pkd'].levels == (0, 1, 2)
+    result = invoke(*line(tmp_path, 'retinanet', 'faster', 'ctkd+pkd'), '--data', shapes)
+    assert result.exit_code == 1
+    assert 'Take a single-stage teacher, or losses that compare features only' in result.output
+
+
+def test_a_single_stage_student_has_no_roi_features(shapes, tmp_path):
+    result = invoke(*line(tmp_path, 'retinanet', 'retinanet', 'srrl'), '--data', shapes)
+    assert result.exit_code == 1
+    assert 'no RoI features to compare' in result.output and 'Traceback' not in result.output
+
+
+def test_what_methods_compare():
+    assert sources('ctkd+pkd') == {'logits', 'neck'} and sources('sp') == {'roi'}
+    assert read_method('pkd', 3, sigmoids=True) == read_method('pkd', 3)
