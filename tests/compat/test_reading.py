@@ -197,3 +197,15 @@ def test_other_contents_are_refused(content, reason, tmp_path):
 def test_a_missing_file_is_named():
     with pytest.raises(FileNotFoundError, match=r'nowhere\.pth'):
         read_checkpoint('nowhere.pth')
+
+
+def test_a_checkpoint_that_older_releases_have_written():
+    """By the Runner of mmengine 0.7.0 with numpy 1.26.4: EMA, AdamW, two schedulers, a metric."""
+    found = read_checkpoint(Path(__file__).parent / 'data' / 'mmengine_0.7.0_numpy_1.26.4.pth')
+    assert found.keys() == {'meta', 'state_dict', 'ema_state_dict', 'message_hub', 'optimizer',
+                            'param_schedulers'}
+    assert found['meta']['epoch'] == 2 and found['meta']['mmengine_version'] == '0.7.0'
+    assert found['meta']['dataset_meta']['arr'].tolist() == [0, 1, 2]
+    info, curves = (found['message_hub'][key] for key in ('runtime_info', 'log_scalars'))
+    assert info['best_score'] == 0.5 and type(info['best_score']) is np.float64
+    assert len(curves['train/loss'].data[0]) == 4 and np.isfinite(curves['train/loss'].mean())

@@ -1,0 +1,38 @@
+"""A work directory that comes from somebody else runs nothing when its curves are shown."""
+import json
+from pathlib import Path
+
+import pytest
+
+from ctkd_det.visualization.report import write_report
+
+CURVES = [dict(lr=0.1, loss=1.0, iter=1, step=1), {'coco/bbox_mAP': 0.25, 'step': 1}]
+
+
+def work_dir(folder: Path, config: str) -> Path:
+    logged = folder / 'run' / '20260101_000000' / 'vis_data'
+    logged.mkdir(parents=True)
+    (logged / 'config.py').write_text(config)
+    (logged / 'scalars.json').write_text('\n'.join(map(json.dumps, CURVES)))
+    (folder / 'run' / 'named.py').write_text(config)
+    return folder / 'run'
+
+
+def test_code_in_its_config_is_not_run(tmp_path):
+    canary = tmp_path / 'canary'
+    work = work_dir(tmp_path, f'model = dict(type="A")\nopen({str(canary)!r}, "w").close()')
+    with pytest.raises(FileNotFoundError, match='run cannot be read: .*line 2.*not executed'):
+        write_report([work], tmp_path / 'report.html')
+    assert not canary.exists()
+
+
+def test_without_detectors_what_its_values_name_is_not_built(tmp_path):
+    canary = tmp_path / 'canary'
+    evil = dict(type='subprocess.Popen', args=['touch', str(canary)])
+    work = work_dir(tmp_path, f'model = {evil!r}\nval_dataloader = dict(dataset={evil!r})\n'
+                              'custom_imports = dict(imports=["antigravity"])\n')
+    (work / 'epoch_1.pth').write_bytes(b'')
+    (work / 'last_checkpoint').write_text('epoch_1.pth')
+    page = write_report([work], tmp_path / 'report.html', val_images=0).read_text()
+    assert '25.0' in page and '--val-images 0' in page
+    assert not canary.exists()
