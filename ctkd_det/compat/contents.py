@@ -1,6 +1,6 @@
 """What of a checkpoint's content is handed on: values, nothing that runs or is run."""
 import pickle
-from typing import Any, Set, Union
+from typing import Any, Sequence, Set, Union
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ from .stand_ins import StoredArray, StoredDtype, StoredHistory
 # Texts that others run as Python: mmengine's Runner when it resumes (meta.config, which only
 # mmdet 2.x has written), mmengine's and mmdet's inferencers (the other two)
 CODE_TEXTS = (('meta', 'config'), ('meta', 'cfg'), ('message_hub', 'runtime_info', 'cfg'))
-_DICTIONARIES = ('state_dict', 'meta', 'message_hub')
+_DICTIONARIES = (('state_dict', ), ('meta', ), ('meta', 'dataset_meta'), ('message_hub', ),
+                 ('message_hub', 'runtime_info'))
 
 
 def cleaned(checkpoint: Any) -> dict:
@@ -35,21 +36,23 @@ def cleaned(checkpoint: Any) -> dict:
         raise pickle.UnpicklingError(
             f'it holds a {type(checkpoint).__name__}, not a dictionary of weights')
     _plain(checkpoint, set())
-    for key in _DICTIONARIES:
-        if not isinstance(checkpoint.get(key, {}), dict):
-            raise pickle.UnpicklingError(
-                f'its {key} is a {type(checkpoint[key]).__name__}, not a dictionary')
+    for path in _DICTIONARIES:
+        if not isinstance(_at(checkpoint, path), dict):
+            raise pickle.UnpicklingError(f'its {".".join(path)} is a '
+                                         f'{type(_at(checkpoint, path)).__name__}, no dictionary')
     for key in checkpoint.get('state_dict', checkpoint):
         # names end in messages and on terminals, which obey control characters
         if not isinstance(key, str) or not key.isprintable():
             raise pickle.UnpicklingError(f'{ascii(key)} is no name of a weight')
     for *path, name in CODE_TEXTS:
-        place = checkpoint
-        for key in path:
-            place = place.get(key, {})
-            if not isinstance(place, dict):
-                place = {}
-        place.pop(name, None)
+        _at(checkpoint, path).pop(name, None)
+    return checkpoint
+
+
+def _at(checkpoint: dict, path: Sequence[str]) -> Any:
+    """What is there, or an empty dictionary; those above must be dictionaries."""
+    for key in path:
+        checkpoint = checkpoint.get(key, {})
     return checkpoint
 
 

@@ -5,9 +5,9 @@ sparse tensors, whose indices it does not check, legacy constructors and
 ``bytearray``, which take any size. Where such a name is asked for, nothing of
 the file is interpreted.
 """
+import io
 import pickle
 import pickletools
-import zipfile
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from pathlib import Path
 from typing import BinaryIO, Iterator
@@ -46,17 +46,19 @@ def check_names(path: Path) -> None:
 
 
 def _names_of_file(path: Path) -> Iterator[str]:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            records = [r for r in archive.infolist() if r.filename.lower().endswith('data.pkl')]
-            if len(records) != 1:  # torch might read the one that is not looked at
-                raise pickle.UnpicklingError('it holds more than one pickle')
-            with archive.open(records[0]) as stream:
-                yield from _names(stream)
+    if is_archive(path):
+        # torch's own reader, for another one might find another record under the same name
+        yield from _names(io.BytesIO(torch._C.PyTorchFileReader(str(path)).get_record('data.pkl')))
     else:
         with open(path, 'rb') as stream:
             for _ in range(5):  # magic number, version, system, content, names of the tensors
                 yield from _names(stream)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether torch takes it for an archive, whatever is at its end."""
+    with open(path, 'rb') as file:
+        return file.read(4) == b'PK\x03\x04'
 
 
 def _names(stream: BinaryIO) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any, Iterator, Optional, Union
 import torch
 
 from .contents import cleaned
-from .names import check_names
+from .names import check_names, is_archive
 from .stand_ins import allow_stand_ins
 
 # since then torch restricts what a file may contain, and can be told what else to allow
@@ -62,7 +62,7 @@ def read_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
         except (pickle.UnpicklingError, torch.cuda.OutOfMemoryError):
             raise
         except Exception as error:  # bytes that are no checkpoint fail in any way there is
-            guess = '' if zipfile.is_zipfile(path) else (
+            guess = '' if is_archive(path) else (
                 ', it is probably truncated or not a checkpoint')
             raise CheckpointError(
                 f'{path} cannot be read{guess} ({type(error).__name__}: {_short(error)})') from None
