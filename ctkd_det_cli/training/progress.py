@@ -13,10 +13,10 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from ctkd_det.log_names import parse_taus, short_name
+from ctkd_det.log_names import short_name
 from . import Training
 from .opening import epochs_of, opening
-from .result import metric_of
+from .result import metric_of, tau_names
 
 LIBRARIES = tuple(str(Path(package.__file__).parent) for package in (mmcv, mmdet, mmengine))
 INTERVAL = 30  # seconds between lines where there is no terminal
@@ -29,11 +29,12 @@ class Screen:
         # not whatever sys.stdout is later on, when it is redirected
         self.console = Console(file=sys.stdout, soft_wrap=True, highlight=False, markup=False)
         self.progress = Progress(
-            TextColumn('{task.description}'), BarColumn(bar_width=24),
+            TextColumn('{task.description}'), BarColumn(bar_width=12),
             TextColumn('{task.fields[news]}'),
             console=self.console, transient=True, redirect_stdout=False, redirect_stderr=False,
             disable=not self.console.is_terminal)
         self.task: Optional[TaskID] = None
+        self.iterations = 0
         self.said = 0.0
 
     def __enter__(self) -> 'Screen':
@@ -48,23 +49,24 @@ class Screen:
 
     def begin(self, iterations: int) -> None:
         """Start the bar."""
+        self.iterations = iterations
         self.task = self.progress.add_task('', total=iterations, news='')
         self.progress.start()
 
-    def update(self, done: int, where: str, news: str, important: bool = False) -> None:
+    def update(self, done: int, epoch: str, news: str, important: bool = False) -> None:
         """Move the bar, or write a line now and then.
 
         Args:
             done (int): Iterations so far.
-            where (str): The same in words.
+            epoch (str): The epoch in words; empty if the training counts none.
             news (str): What happened.
             important (bool): Whether it is written in any case.
         """
         if self.console.is_terminal and self.task is not None:
-            self.progress.update(self.task, completed=done, description=where, news=news)
+            self.progress.update(self.task, completed=done, description=epoch, news=news)
         if important or not self.console.is_terminal and time.monotonic() - self.said > INTERVAL:
             self.said = time.monotonic()
-            self.say(f'{where}  {news}')
+            self.say(f'{epoch} iteration {done}/{self.iterations}  {news}'.lstrip())
 
     def warnings(self) -> logging.Handler:
         """A handler that shows warnings.
@@ -103,18 +105,18 @@ class ProgressHook(Hook):
                          outputs: Optional[Dict[str, Any]] = None) -> None:
         """Show progress; the values are those that mmengine has already taken from the device."""
         done = runner.iter + 1
-        self.screen.update(done, _where(runner, done), self._news(runner, done),
+        self.screen.update(done, _epoch(runner, done), self._news(runner, done),
                            important=done == self.first + 1 and not self._has_bar)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                        outputs: Optional[Sequence] = None) -> None:
         """Show how far the validation is."""
-        self.screen.update(runner.iter, _where(runner, runner.iter),
+        self.screen.update(runner.iter, _epoch(runner, runner.iter),
                            f'validating {batch_idx + 1}/{len(runner.val_dataloader)}')
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
         """Write the result."""
-        self.screen.update(runner.iter, _where(runner, runner.iter),
+        self.screen.update(runner.iter, _epoch(runner, runner.iter),
                            self._news(runner, runner.iter), important=True)
 
     @property
@@ -130,19 +132,17 @@ class ProgressHook(Hook):
 
 
 def latest_values(runner: Runner) -> Dict[str, str]:
-    """Loss, distillation losses, temperatures and the metric, as last measured."""
+    """The metric, losses and the temperatures that can move, as last measured."""
     scalars = runner.message_hub.log_scalars
-    model = getattr(runner.model, 'module', runner.model)
-    names = [name.removeprefix('train/') for name in scalars if name.startswith('train/')]
-    shown = {'loss': 'loss',
-             **{loss: short_name(loss) for loss in getattr(model, 'distill_losses', {})},
-             **{name: f'tau of {tau.loss}' for name, tau in parse_taus(names).items()
-                if tau.part == 'mean'}}
-    values = {short: f'{scalars[f"train/{name}"].current():.3g}'
-              for name, short in shown.items() if name in names}
     metric = metric_of(runner)
-    if metric:
-        values[metric.name] = f'{metric.last:.3f}'
+    values = {metric.name: f'{metric.last:.3f}'} if metric else {}
+    losses = {'loss': 'loss', **{name: short_name(name)
+                                 for name in runner.cfg.model.get('distill_losses', {})}}
+    taus = tau_names(runner)
+    shown = {**losses, **{name: 'tau' if len(taus) == 1 else f'tau of {loss}'
+                          for loss, name in taus.items()}}
+    values.update({short: f'{scalars[f"train/{name}"].current():.3g}'
+                   for name, short in shown.items() if f'train/{name}' in scalars})
     return values
 
 
@@ -154,10 +154,7 @@ def duration(seconds: float) -> str:
     return f'{minutes // 60} h {minutes % 60:02} min' if minutes >= 60 else f'{minutes} min'
 
 
-def _where(runner: Runner, done: int) -> str:
+def _epoch(runner: Runner, done: int) -> str:
     epochs = epochs_of(runner)
-    if epochs:
-        # not the runner's, which has changed by the time of the validation
-        epoch = max(1, -(-done * epochs // runner.max_iters))
-        return f'epoch {epoch}/{epochs} iteration {done}/{runner.max_iters}'
-    return f'iteration {done}/{runner.max_iters}'
+    # not the runner's, which has changed by the time of the validation
+    return f'epoch {max(1, -(-done * epochs // runner.max_iters))}/{epochs}' if epochs else ''

@@ -51,6 +51,13 @@ def metric_of(runner: Runner) -> Optional[Metric]:
     return Metric(key, [float(value) for value in scalars[key].data[0]])
 
 
+def tau_names(runner: Runner) -> Dict[str, str]:
+    """Under which name the mean temperature of a loss is logged, for those that can move."""
+    return {short_name(loss): LoggedTau(short_name(loss), 'mean').name
+            for loss, config in runner.cfg.model.get('distill_losses', {}).items()
+            if hasattr(config.get('temperature'), 'keys')}
+
+
 @dataclass(frozen=True)
 class Result:
     """What a training came to.
@@ -78,11 +85,8 @@ class Result:
         from .teacher import teachers_metric
         metric = metric_of(runner)
         scalars = runner.message_hub.log_scalars
-        names = {name: LoggedTau(short_name(name), 'mean').name
-                 for name, loss in runner.cfg.model.get('distill_losses', {}).items()
-                 if hasattr(loss.get('temperature'), 'keys')}
-        taus = {short_name(loss): [float(tau) for tau in scalars[f'train/{name}'].data[0]]
-                for loss, name in names.items() if f'train/{name}' in scalars}
+        taus = {loss: [float(tau) for tau in scalars[f'train/{name}'].data[0]]
+                for loss, name in tau_names(runner).items() if f'train/{name}' in scalars}
         return cls(training, Path(runner.work_dir), metric, minutes, taus,
                    teachers_metric(runner.cfg, metric.key) if metric else None,
                    checkpoints(Path(runner.work_dir)))
