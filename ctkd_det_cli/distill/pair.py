@@ -19,6 +19,10 @@ from .zoo import Source
 # arguments of the distilled detector that the command has as options, as messages write them
 _ARGUMENT = re.compile(r"\b(class_mapping|inherit|teacher_stage)(?:=(['\"]?)(\w+)\2)?")
 
+# tests compare it with docs/detectors.md
+SUPPORTED = ('What can be distilled: Faster, Mask, Cascade, Cascade Mask, Dynamic, Libra, '
+             'Double-Head, PISA, Grid R-CNN, GRoIE; RetinaNet, FCOS, ATSS, GFL')
+
 
 def distilled_type(student: Source) -> type:
     """The detector that a distillation makes of the student.
@@ -30,11 +34,11 @@ def distilled_type(student: Source) -> type:
     plain = registered_class(MODELS, name) if name else None
     if plain is None:
         raise click.ClickException(f'{student.path} is {f"a {name}" if name else "no model"}: '
-                                   'only two-stage and single-stage detectors can be distilled')
+                                   f'only detectors can be distilled. {SUPPORTED}')
     try:
         return distilled_class(plain)
     except TypeError as error:
-        raise click.ClickException(f'the student {student.path}: {error}') from error
+        raise click.ClickException(f'the student {student.path}: {error}. {SUPPORTED}') from error
 
 
 def build_student(student: Source, changes: dict, classifies: bool = True) -> nn.Module:
@@ -56,7 +60,7 @@ def build_student(student: Source, changes: dict, classifies: bool = True) -> nn
         if classifies:
             classifiers(built)
     except TypeError as error:
-        raise click.ClickException(f'the student {student.path}: {error}') from error
+        raise click.ClickException(f'the student {student.path}: {error}. {SUPPORTED}') from error
     return built
 
 

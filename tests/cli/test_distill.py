@@ -11,9 +11,10 @@ from mmengine.registry import init_default_scope
 from cli.conftest import coco, invoke, write
 from ctkd_det.visualization.scalars import read_scalars
 from ctkd_det_cli.distill.methods import fragments, read_method
+from ctkd_det_cli.distill.pair import SUPPORTED
 from ctkd_det_cli.distill.student import heads_for
 from ctkd_det_cli.distill.zoo import find_config, weights_url
-from helpers import CLASSES, CONFIGS, make_teacher
+from helpers import CLASSES, CONFIGS, ROOT, make_teacher
 
 
 def distill(*args):
@@ -132,6 +133,21 @@ def test_errors(change, message, folder, tmp_path):
     result = distill(student, *options)
     assert result.exit_code in (1, 2) and not (tmp_path / 'x.py').exists()
     assert re.search(message, ' '.join(result.output.split())), result.output
+
+
+@pytest.mark.parametrize('student', ['deformable-detr_r50_16xb2-50e_coco',
+                                     'yolox_s_8xb8-300e_coco'])
+def test_an_unsupported_student_is_refused_with_those_that_are_not(student, tmp_path):
+    """Before the teacher, which would not fit either, is looked at."""
+    result = distill(student, '--teacher', 'faster-rcnn_r101_fpn_2x_coco', '--teacher-ckpt', 'auto',
+                     '--out', tmp_path / 'x.py')
+    assert result.exit_code == 1 and not (tmp_path / 'x.py').exists()
+    assert f'the student {find_config(student).path}: ' in result.output
+    assert f'{SUPPORTED}\n' in result.output
+    page = (ROOT / 'docs' / 'detectors.md').read_text()
+    for kind, names in zip(('two-stage student', 'single-stage student'),
+                           SUPPORTED.partition(': ')[2].split('; '), strict=True):
+        assert re.search(rf'^\| {kind}: {names} \|', page, re.M)
 
 
 def test_class_mapping_lets_the_numbers_differ(folder, tmp_path):

@@ -41,8 +41,11 @@ def test_loads_every_weight(teacher):
 
 
 def test_missing_file(teacher):
-    with pytest.raises(FileNotFoundError, match=r'nowhere\.pth.*mim download'):
+    with pytest.raises(FileNotFoundError, match=r'nowhere\.pth.*--teacher-ckpt auto'):
         build_with(dict(teacher, teacher_ckpt='nowhere.pth'))
+    nearby = Path(teacher['teacher_ckpt']).with_name('techer.pth')
+    with pytest.raises(FileNotFoundError, match=f'In {nearby.parent} there are teacher.pth'):
+        build_with(dict(teacher, teacher_ckpt=str(nearby)))
 
 
 @pytest.mark.parametrize('nothing', [None, ''])

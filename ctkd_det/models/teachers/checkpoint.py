@@ -1,5 +1,6 @@
 """Loading a teacher's checkpoint strictly, and saying clearly what is wrong with it."""
 import os.path as osp
+from pathlib import Path
 from typing import Optional, Tuple
 
 from mmengine.logging import print_log
@@ -63,10 +64,18 @@ def _read(filename: str) -> dict:
     except FileNotFoundError:
         raise FileNotFoundError(
             f'teacher_ckpt {filename} does not exist (working directory: {osp.abspath(".")}). '
-            'Train the teacher first, or download one: mim download mmdet --config '
-            'faster-rcnn_r101_fpn_2x_coco --dest checkpoints') from None
+            f'{_others(filename)}Train the teacher first, or give the URL of a checkpoint: '
+            "ctkd-det distill --teacher-ckpt auto writes that of MMDetection's model zoo"
+        ) from None
     except CheckpointError as error:
         raise TeacherError(f'teacher_ckpt {error}') from None
+
+
+def _others(filename: str) -> str:
+    """The checkpoints in the folder where one was looked for."""
+    folder = Path(filename).absolute().parent
+    found = sorted(file.name for file in folder.glob('*.pth'))[:5]
+    return f'In {folder} there are {", ".join(found)}. ' if found else ''
 
 
 def classes_of_checkpoint(checkpoint: dict) -> Optional[Tuple[str, ...]]:
