@@ -32,6 +32,5 @@ def cli() -> None:
     """
 
 
-for command in (demo, distill, train, test, report, plot, export, doctor, benchmark,
-                replay):
+for command in (demo, distill, train, test, report, plot, export, doctor, benchmark, replay):
     cli.add_command(command)

@@ -12,6 +12,7 @@ from .options import FILE, Command, cfg_options, merge
 from .places import load_package, shipped
 from .reading import read_config
 
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 PASS_ON = dict(ignore_unknown_options=True, help_option_names=[])
 
 
@@ -44,13 +45,22 @@ Distil on the embedded example: data, three students, table, pictures.
 ctkd-det demo --quick              4 minutes on 2 cores
 ctkd-det demo --out work_dirs/demo
 """)
-plot = _command('plot', 'analysis_tools/plot_temperature.py', """\
-Draw temperature, lambda and gradient of one or more runs.
+@click.command()
+@click.argument('work_dirs', nargs=-1, required=True, metavar='WORK_DIR...', type=FOLDER)
+@click.option('--out', type=click.Path(dir_okay=False), default='temperature.png',
+              show_default=True, help='picture to write')
+def plot(work_dirs: Sequence[Path], out: str) -> None:
+    """Draw temperature, lambda and gradient of one or more runs.
 
-\b
-ctkd-det plot work_dirs/my_config --out temperature.png
-""")
-
+    \b
+    ctkd-det plot work_dirs/my_config --out temperature.png
+    """
+    load_package()
+    from ctkd_det.visualization.temperature import plot_temperatures
+    try:
+        click.echo(plot_temperatures(work_dirs, out))
+    except (FileNotFoundError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @click.command(context_settings=PASS_ON)
