@@ -2,8 +2,7 @@
 from pathlib import Path
 from typing import Any, Optional
 
-import torch
-
+from ctkd_det.compat.reading import read_checkpoint
 from ..distill.zoo import zoo_entry
 from ..places import shipped
 
@@ -20,8 +19,7 @@ def teachers_metric(cfg: Any, key: str) -> Optional[float]:
     """
     checkpoint, config = cfg.model.get('teacher_ckpt'), cfg.model.get('teacher_config')
     if checkpoint and Path(str(checkpoint)).is_file():
-        scalars = torch.load(checkpoint, map_location='cpu').get('message_hub', {}).get(
-            'log_scalars', {})
+        scalars = read_checkpoint(checkpoint).get('message_hub', {}).get('log_scalars', {})
         history = scalars.get(f'val/{key}')
         return float(history.current()) if history is not None else None
     evaluator = cfg.get('val_evaluator') or {}

@@ -86,9 +86,19 @@ def test_getattr_stands_in_for_four_methods_only():
             restricted_getattr(obj, name)
 
 
+def python_files() -> list:
+    found = [p for folder in ('ctkd_det', 'ctkd_det_cli', 'tools', 'configs')
+             for p in (ROOT / folder).rglob('*.py')]
+    assert len(found) > 20
+    return found
+
+
+def test_one_function_reads_all_checkpoints():
+    reads = re.compile(r'torch\.load\(|pickle\.loads?\(|load_state_dict_from_url\(')
+    assert [p.name for p in python_files() if reads.search(p.read_text())] == ['reading.py']
+
+
 def test_unrestricted_loading_is_switched_on_nowhere():
-    sources = [p for folder in ('ctkd_det', 'tools', 'configs')
-               for p in (ROOT / folder).rglob('*.py')]
-    assert len(sources) > 20
+    sources = python_files()
     switched_on = re.compile(r'weights_only\s*=\s*(False|0)|FORCE_NO_WEIGHTS_ONLY')
     assert not [p for p in sources if switched_on.search(p.read_text())]
