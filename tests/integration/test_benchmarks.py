@@ -1,6 +1,7 @@
 """The bench on a few images: every part of it runs, and goes on where it was."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ EVIDENCE = ROOT / 'docs' / 'evidence'
 sys.path.insert(0, str(BENCHMARKS))
 
 import recipe_table  # noqa: E402
+from benches import student_config, teacher_config, trunk_config  # noqa: E402
 from formulations import LogTemperature, TeacherScaleTemperature  # noqa: E402
 from recipes import METHODS, additions  # noqa: E402
 from temperature_gradient import GRID, student_gradient  # noqa: E402
@@ -31,16 +33,14 @@ from ctkd_det.models import KDLoss  # noqa: E402
 def tree(tmp_path_factory, request):
     """A copy of configs and tools whose bench takes one epoch of a few images."""
     folder = tmp_path_factory.mktemp('bench')
-    for name in ('configs', 'tools', 'ctkd_det'):
+    for name in ('configs', 'tools', 'ctkd_det', 'ctkd_det_cli'):
         shutil.copytree(ROOT / name, folder / name)
     for name in ('shapes_bench', 'shapes_bench_b'):
         shutil.copytree(request.getfixturevalue('shapes'), folder / 'data' / name)
-    for name in ('bench_warmup', 'bench_student', 'bench_warm_student', 'bench_b_warm_student',
-                 'teacher'):
-        path = folder / 'configs' / 'shapes' / f'{name}.py'
-        text = path.read_text()
-        epochs = text.split('max_epochs = ')[1].split('\n')[0]
-        path.write_text(text.replace(f'max_epochs = {epochs}', 'max_epochs = 1'))
+    path = folder / 'tools' / 'benchmarks' / 'benches.py'
+    path.write_text(re.sub(r'(epochs=|EPOCHS = )\d+', r'\g<1>1', path.read_text()))
+    path = folder / 'configs' / 'shapes' / 'teacher.py'
+    path.write_text(path.read_text().replace('max_epochs = 16', 'max_epochs = 1'))
     return folder
 
 
@@ -70,7 +70,7 @@ def test_search_gradient_and_table(tree):
         assert 'trunk/seed_0/epoch_1.pth' in config
     call(tree, *search)
     assert len(out.read_text().splitlines()) == 3  # nothing is repeated
-    call(tree, 'temperature_gradient.py', str(tree / 'configs/shapes/bench_distill.py'),
+    call(tree, 'temperature_gradient.py', str(tree / 'work_dirs/bench/shapes/ctkd/seed_0/ctkd.py'),
          str(tree / 'work_dirs/bench/shapes/ctkd/seed_0/epoch_1.pth'), '--batches', '1',
          '--out', str(tree / 'gradient.jsonl'))
     foreground, background = map(json.loads, (tree / 'gradient.jsonl').read_text().splitlines())
@@ -139,9 +139,9 @@ def test_a_bench_trains_its_own_teacher_first(tree):
 
 
 def test_the_bench_from_scratch_has_no_trunk_and_keeps_the_curve(tree):
-    path = tree / 'configs' / 'shapes' / 'bench_scratch_student.py'
-    path.write_text(path.read_text() + 'max_epochs = 2\n'
-                    'train_cfg.update(max_epochs=2, val_interval=1)\n')
+    path = tree / 'tools' / 'benchmarks' / 'benches.py'
+    path.write_text(re.sub(r"('shapes_scratch': Bench\()epochs=1, val_interval=2",
+                           r'\1epochs=2, val_interval=1', path.read_text()))
     call(tree, 'recipe_search.py', '--bench', 'shapes_scratch', '--seeds', '0',
          '--methods', 'student')
     cfg = Config.fromfile(tree / 'work_dirs/bench/shapes_scratch/student/seed_0/student.py')
@@ -167,11 +167,21 @@ def test_curves_are_means_over_the_same_seeds(tmp_path):
     assert (tmp_path / 'curves.png').stat().st_size > 5000
 
 
-def test_the_second_bench_by_hand_finds_its_teacher():
-    """tools/train.py on bench_b_distill.py, after tools/train.py on bench_b_teacher.py."""
-    teacher = Config.fromfile(ROOT / 'configs/shapes/bench_b_teacher.py')
-    distill = Config.fromfile(ROOT / 'configs/shapes/bench_b_distill.py')
-    assert Path(distill.model.teacher_ckpt).name == f'epoch_{teacher.max_epochs}.pth'
+def test_the_benches_are_the_students_on_other_images():
+    """What the results of docs/evidence were made with."""
+    student, warm = student_config('shapes'), student_config('shapes_b_warm')
+    assert [student.max_epochs, student.train_cfg.max_epochs, student.param_scheduler[0].end] == [
+        3] * 3 and student.param_scheduler[0].type == 'CosineAnnealingLR'
+    assert student.train_dataloader.dataset.data_root == 'data/shapes_bench/'
+    assert student.val_evaluator.ann_file == 'data/shapes_bench/val.json'
+    assert [s.end for s in warm.param_scheduler] == [200, 8] and warm.train_cfg.val_interval == 2
+    for cfg, channels in ((warm, 10), (teacher_config('shapes_b'), 24)):
+        model = MODELS.build(cfg.model)
+        assert model.backbone.base_channels == channels and model.roi_head.bbox_head.num_classes == 5
+        assert cfg.train_dataloader.dataset.metainfo.classes[-1] == 'circle'
+    trunk = trunk_config('shapes')
+    assert trunk.max_epochs == 12 and [s.type for s in trunk.param_scheduler] == ['LinearLR']
+    assert teacher_config('shapes') is None
 
 
 def test_the_table_pairs_seeds(tmp_path):

@@ -1,13 +1,13 @@
 """Train each method from the same students, several seeds, and keep the results.
 
-A seed has one trunk, a student that has been trained alone (bench*_warmup.py),
-and every method goes on from it with the same images in the same order
-(bench*_student.py), so methods can be compared in pairs. The other benches:
+A seed has one trunk, a student that has been trained alone for 12 epochs at a
+constant learning rate, and every method goes on from it for 3 epochs with the same
+images in the same order, so methods can be compared in pairs. The other benches:
 
 - shapes_order: all seeds share one trunk and differ in the order of the images alone;
 - shapes_long: the same with longer branches, those of shapes_warm;
 - shapes_warm: from the backbone of one trunk, as detectors on COCO take theirs from
-  ImageNet, all else new (bench_warm_*.py);
+  ImageNet, all else new;
 - shapes_scratch: no trunks, from scratch;
 - shapes_b and shapes_b_warm: a teacher, data and students of their own, on which no
   setting was chosen.
@@ -34,8 +34,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, Tuple
 
+from benches import BENCHES, SHAPES, student_config, teacher_config, trunk_config
 from mmengine.config import Config
 from recipes import GRID, METHODS, additions
 
@@ -43,32 +44,6 @@ from ctkd_det.log_names import parse_taus
 from ctkd_det.runs import Run, RunFailed
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = ROOT / 'configs' / 'shapes'
-
-
-class Bench(NamedTuple):
-    """How the runs of a bench begin.
-
-    Attributes:
-        configs: How the names of its branches' configs begin.
-        pair: The bench whose teacher and trunks it uses.
-        start: ``'trunk'`` of the run's seed, ``'shared trunk'`` or ``'shared backbone'`` of
-            seed 0, or ``'scratch'``.
-    """
-    configs: str
-    pair: str = 'shapes'
-    start: str = 'trunk'
-
-
-BENCHES = {
-    'shapes': Bench('bench'),
-    'shapes_order': Bench('bench', start='shared trunk'),
-    'shapes_long': Bench('bench_warm', start='shared trunk'),
-    'shapes_warm': Bench('bench_warm', start='shared backbone'),
-    'shapes_scratch': Bench('bench_scratch', start='scratch'),
-    'shapes_b': Bench('bench_b', pair='shapes_b'),
-    'shapes_b_warm': Bench('bench_b_warm', pair='shapes_b', start='shared backbone'),
-}
 _writing = threading.Lock()
 
 
@@ -112,32 +87,37 @@ def finish(run: Run) -> Run:
     return run
 
 
+def run_of(title: str, cfg: Config, folder: Path, name: str) -> Run:
+    """A training whose config is written beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / f'{name}.py'
+    cfg.dump(config)
+    return Run(title, config, folder, cfg.max_epochs)
+
+
 def teacher(bench: str, work_dir: Path) -> List[Run]:
     """The pair's own teacher, if it does not use the shipped one."""
     pair = BENCHES[bench].pair
-    config = CONFIGS / f'{BENCHES[pair].configs}_teacher.py'
-    if not config.exists():
-        return []
-    return [Run(f'{pair} teacher', config, work_dir / pair / 'teacher',
-                Config.fromfile(config).max_epochs)]
+    cfg = teacher_config(pair)
+    return [run_of(f'{pair} teacher', cfg, work_dir / pair / 'teacher', 'teacher')] if cfg else []
 
 
 def trunk(bench: str, seed: int, work_dir: Path) -> List[Run]:
     """What the runs of a seed start from, unless they start from scratch."""
-    _, pair, start = BENCHES[bench]
+    pair, start = BENCHES[bench].pair, BENCHES[bench].start
     if start == 'scratch':
         return []
     if start.startswith('shared'):
         seed = 0
-    config = CONFIGS / f'{BENCHES[pair].configs}_warmup.py'
-    return [Run(f'{pair} trunk, seed {seed}', config, work_dir / pair / 'trunk' / f'seed_{seed}',
-                Config.fromfile(config).max_epochs, [f'randomness.seed={seed}'])]
+    cfg = trunk_config(pair)
+    cfg.randomness = dict(seed=seed)
+    return [run_of(f'{pair} trunk, seed {seed}', cfg, work_dir / pair / 'trunk' / f'seed_{seed}',
+                   'trunk')]
 
 
 def branch(bench: str, method: str, seed: int, work_dir: Path) -> Run:
     """The run of a method, its config written beside it."""
-    name = 'student' if method == 'student' else 'distill'
-    cfg = Config.fromfile(CONFIGS / f'{BENCHES[bench].configs}_{name}.py')
+    cfg = student_config(bench)
     cfg.randomness = dict(seed=seed)
     for start in trunk(bench, seed, work_dir):
         # not load_from, which --resume sets aside
@@ -148,17 +128,16 @@ def branch(bench: str, method: str, seed: int, work_dir: Path) -> Run:
             cfg.model.init_cfg = init
     if method != 'student':
         added = additions(method, cfg.model.roi_head.bbox_head.num_classes)
-        cfg.model.distill_losses = added['distill_losses']
+        cfg.model.update(
+            type='KnowledgeDistillationTwoStageDetector', distill_losses=added['distill_losses'],
+            teacher_config=str(SHAPES / 'teacher.py'), teacher_ckpt=str(SHAPES / 'teacher.pth'))
         cfg.custom_hooks = added['custom_hooks']
         cfg.custom_imports = added['custom_imports']
         cfg.optim_wrapper.paramwise_cfg = added['temperature_paramwise']
         for own in teacher(bench, work_dir):
-            cfg.model.teacher_ckpt = str(own.checkpoint)
-    folder = work_dir / bench / method / f'seed_{seed}'
-    folder.mkdir(parents=True, exist_ok=True)
-    config = folder / f'{method}.py'
-    cfg.dump(config)
-    return Run(f'{bench} {method}, seed {seed}', config, folder, cfg.max_epochs)
+            cfg.model.update(teacher_config=str(own.config), teacher_ckpt=str(own.checkpoint))
+    return run_of(f'{bench} {method}, seed {seed}', cfg, work_dir / bench / method / f'seed_{seed}',
+                  method)
 
 
 def summary(run: Run) -> Dict[str, object]:

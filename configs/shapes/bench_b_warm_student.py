@@ -1,9 +1,0 @@
-"""The second bench from a backbone that has been trained: see bench_warm_student.py."""
-_base_ = './bench_b_student.py'
-max_epochs = 8
-train_cfg = dict(max_epochs=max_epochs, val_interval=2)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
-    dict(type='CosineAnnealingLR', eta_min_ratio=0.01, begin=0, end=max_epochs,
-         by_epoch=True, convert_to_iter_based=True),
-]

@@ -1,0 +1,126 @@
+"""The benches: which student learns from which teacher on which images, and how runs begin.
+
+Each config is that of ``configs/shapes`` with the changes stated here. Data are made by
+tools/dataset_converters/make_shapes_coco.py, see recipe_search.py.
+"""
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from mmengine.config import Config
+from recipes import FRAGMENTS
+
+SHAPES = FRAGMENTS.parents[1] / 'shapes'
+
+
+class Pair(NamedTuple):
+    """A student and its teacher.
+
+    Attributes:
+        data_root: The folder of their images.
+        classes: Of these images; None: those of the embedded example.
+        student: What its model has that ``student.py``'s has not.
+        teacher: What its model has that ``teacher.py``'s has not; None: the shipped teacher.
+    """
+    data_root: str
+    classes: Optional[Tuple[str, ...]] = None
+    student: Optional[dict] = None
+    teacher: Optional[dict] = None
+
+
+class Bench(NamedTuple):
+    """How the runs of a bench begin, and how long they take.
+
+    Attributes:
+        epochs: Of each run; the learning rate falls to 0 in a cosine.
+        val_interval: In epochs.
+        pair: Whose teacher and trunks it uses.
+        start: ``'trunk'`` of the run's seed, ``'shared trunk'`` or ``'shared backbone'`` of
+            seed 0, or ``'scratch'``.
+        warm_up: Iterations in which the learning rate rises.
+    """
+    epochs: int
+    val_interval: int
+    pair: str = 'shapes'
+    start: str = 'trunk'
+    warm_up: int = 0
+
+
+def _width(backbone: int, neck: int, fc: int, **of_backbone: int) -> dict:
+    """A Faster R-CNN of these channels for the second pair's five classes."""
+    return dict(
+        backbone=dict(base_channels=backbone, **of_backbone),
+        neck=dict(in_channels=[backbone, 2 * backbone, 4 * backbone], out_channels=neck),
+        rpn_head=dict(in_channels=neck, feat_channels=neck),
+        roi_head=dict(
+            bbox_roi_extractor=dict(out_channels=neck),
+            bbox_head=dict(in_channels=neck, fc_out_channels=fc, num_classes=5)))
+
+
+PAIRS: Dict[str, Pair] = {
+    'shapes': Pair('data/shapes_bench/'),
+    # on which no setting was chosen: 80 pixels, five classes
+    'shapes_b': Pair(
+        'data/shapes_bench_b/', ('triangle', 'square', 'pentagon', 'hexagon', 'circle'),
+        student=_width(10, 20, 48), teacher=_width(24, 32, 128, depth=34)),
+}
+BENCHES: Dict[str, Bench] = {
+    'shapes': Bench(epochs=3, val_interval=3),
+    'shapes_order': Bench(epochs=3, val_interval=3, start='shared trunk'),
+    'shapes_long': Bench(epochs=8, val_interval=2, start='shared trunk', warm_up=200),
+    'shapes_warm': Bench(epochs=8, val_interval=2, start='shared backbone', warm_up=200),
+    # as long as its teacher was trained
+    'shapes_scratch': Bench(epochs=16, val_interval=2, start='scratch', warm_up=200),
+    'shapes_b': Bench(epochs=3, val_interval=3, pair='shapes_b'),
+    'shapes_b_warm': Bench(
+        epochs=8, val_interval=2, pair='shapes_b', start='shared backbone', warm_up=200),
+}
+TRUNK_EPOCHS = 12
+
+
+def student_config(name: str) -> Config:
+    """The student alone in a bench."""
+    bench = BENCHES[name]
+    cfg = _on_data('student', PAIRS[bench.pair], PAIRS[bench.pair].student)
+    cfg.merge_from_dict(dict(
+        max_epochs=bench.epochs,
+        train_cfg=dict(max_epochs=bench.epochs, val_interval=bench.val_interval)))
+    cosine = dict(type='CosineAnnealingLR', eta_min_ratio=0.01, begin=0, end=bench.epochs,
+                  by_epoch=True, convert_to_iter_based=True)
+    cfg.param_scheduler = [*_rise(bench.warm_up), cosine]
+    return cfg
+
+
+def trunk_config(pair: str) -> Config:
+    """The student alone at a constant learning rate; its branches are what is validated."""
+    cfg = _on_data('student', PAIRS[pair], PAIRS[pair].student)
+    cfg.merge_from_dict(dict(max_epochs=TRUNK_EPOCHS, train_cfg=dict(max_epochs=TRUNK_EPOCHS)))
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
+    cfg.param_scheduler = _rise(200)
+    return cfg
+
+
+def teacher_config(pair: str) -> Optional[Config]:
+    """The pair's own teacher; None if it has the shipped one."""
+    if PAIRS[pair].teacher is None:
+        return None
+    return _on_data('teacher', PAIRS[pair], PAIRS[pair].teacher)
+
+
+def _rise(iterations: int) -> list:
+    return [dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=iterations)
+            ] if iterations else []
+
+
+def _on_data(name: str, pair: Pair, model: Optional[dict]) -> Config:
+    """A config of the embedded example on a pair's images."""
+    cfg = Config.fromfile(SHAPES / f'{name}.py')
+    dataset = dict(data_root=pair.data_root)
+    if pair.classes:
+        dataset['metainfo'] = dict(classes=pair.classes)
+    evaluator = dict(type='FasterCocoMetric', ann_file=f'{pair.data_root}val.json')
+    cfg.merge_from_dict(dict(
+        dataset, model=model or {}, train_dataloader=dict(dataset=dataset),
+        val_dataloader=dict(dataset=dataset), test_dataloader=dict(dataset=dataset),
+        val_evaluator=evaluator, test_evaluator=evaluator))
+    cfg.custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
+    return cfg
