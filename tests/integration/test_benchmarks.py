@@ -177,7 +177,8 @@ def test_the_benches_are_the_students_on_other_images():
     assert [s.end for s in warm.param_scheduler] == [200, 8] and warm.train_cfg.val_interval == 2
     for cfg, channels in ((warm, 10), (teacher_config('shapes_b'), 24)):
         model = MODELS.build(cfg.model)
-        assert model.backbone.base_channels == channels and model.roi_head.bbox_head.num_classes == 5
+        assert model.backbone.base_channels == channels
+        assert model.roi_head.bbox_head.num_classes == 5
         assert cfg.train_dataloader.dataset.metainfo.classes[-1] == 'circle'
     trunk = trunk_config('shapes')
     assert trunk.max_epochs == 12 and [s.type for s in trunk.param_scheduler] == ['LinearLR']
