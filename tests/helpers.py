@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import ctkd_det  # noqa: F401
-from ctkd_det.datasets.shapes import ShapesConfig, generate
+from ctkd_det.datasets.shapes_generator import ShapesConfig, generate
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs'

@@ -12,7 +12,7 @@ from typing import Dict, List
 from pycocotools.coco import COCO
 from rich.table import Table
 
-from ctkd_det.datasets.shapes import ShapesConfig, generate
+from ctkd_det.datasets.shapes_generator import ShapesConfig, generate
 from ctkd_det.log_names import LoggedTau
 from ctkd_det.runs import Run, RunFailed, console, evaluate, train
 from ctkd_det.visualization.comparison import compare_detectors

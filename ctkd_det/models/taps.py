@@ -55,10 +55,11 @@ class NeckTap:
     Args:
         detector (nn.Module): Any detector of mmdet with a backbone.
 
-    Example:
-        >>> with NeckTap(detector) as maps:
-        >>>     losses = detector.loss(inputs, samples)
-        >>> maps[0]  # (B, C, H, W), the finest level
+    Example::
+
+        with NeckTap(detector) as maps:
+            losses = detector.loss(inputs, samples)
+        maps[0]  # (B, C, H, W), the finest level
     """
 
     def __init__(self, detector: nn.Module) -> None:
@@ -106,10 +107,11 @@ class RoITap:
     Raises:
         TypeError: if the head cannot be distilled.
 
-    Example:
-        >>> with RoITap(detector.roi_head) as records:  # one for each stage
-        >>>     losses = detector.loss(inputs, samples)
-        >>> records[0].cls_score
+    Example::
+
+        with RoITap(detector.roi_head) as records:  # one for each stage
+            losses = detector.loss(inputs, samples)
+        records[0].cls_score
     """
 
     def __init__(self, roi_head: nn.Module) -> None:
@@ -161,9 +163,10 @@ class DenseTap:
     Args:
         head (nn.Module): See :func:`dense_head`.
 
-    Example:
-        >>> with DenseTap(detector.bbox_head) as (record, ):
-        >>>     losses = detector.loss(inputs, samples)
+    Example::
+
+        with DenseTap(detector.bbox_head) as (record, ):
+            losses = detector.loss(inputs, samples)
     """
 
     def __init__(self, head: nn.Module) -> None:

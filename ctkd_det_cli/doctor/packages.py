@@ -1,11 +1,12 @@
 """Which packages are there, in which versions, and whether they can be imported."""
 import importlib
-import re
 import sys
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, Optional, Tuple
+
+from packaging.specifiers import SpecifierSet
 
 from .rows import FAIL, OK, Row, first_line
 
@@ -71,9 +72,8 @@ def check_package(package: Package) -> Row:
                    f'pip uninstall -y {" ".join(names)} && {package.install}')
     text = found[0][1] if found else 'version unknown'
     below = '' if what in package.unbounded else package.below
-    if found and not _in_range(text, package.minimum, below):
-        wanted = ', '.join([f'>= {package.minimum}'] * bool(package.minimum)
-                           + [f'< {below}'] * bool(below))
+    wanted = _range(package.minimum, below)
+    if found and not SpecifierSet(wanted).contains(text, prereleases=True):
         return Row(what, FAIL, f'{text}, need {wanted}', _mend(what, package))
     try:
         importlib.import_module(package.module)
@@ -93,13 +93,8 @@ def _version(name: str) -> Optional[str]:
         return None
 
 
-def _numbers(text: str) -> List[int]:
-    return [int(n) for n in re.findall(r'\d+', text.partition('+')[0])[:3]]
-
-
-def _in_range(text: str, minimum: str, below: str) -> bool:
-    return (not minimum or _numbers(text) >= _numbers(minimum)) and (
-        not below or _numbers(text) < _numbers(below))
+def _range(minimum: str, below: str) -> str:
+    return ', '.join([f'>= {minimum}'] * bool(minimum) + [f'< {below}'] * bool(below))
 
 
 def _mend(name: str, package: Package) -> str:

@@ -14,8 +14,7 @@ LOSSES = dict(
     loss_kd=GLOBAL,
     loss_kd_relative=dict(GLOBAL, relative_adversary=True),
     loss_kd_balanced=dict(GLOBAL, foreground_weight=0.5),
-    loss_kd_confident=dict(type='KDLoss', temperature=INSTANCE, confidence_power=2.0,
-                           foreground_weight=0.7),
+    loss_kd_instance=dict(type='KDLoss', temperature=INSTANCE, foreground_weight=0.7),
     loss_kd_dkd=dict(type='DKDLoss', temperature=dict(type='GlobalTemperature'), beta=1.0))
 
 

@@ -193,31 +193,6 @@ def test_learned_temperatures_are_computed_in_float32_under_autocast():
     assert value.item() == pytest.approx(loss(s.float(), t.float(), labels).item(), rel=1e-6)
 
 
-def test_confidence_is_the_teachers_own_whatever_the_student_is_shown():
-    s, t, labels, tau, _ = sample('kd', 2, 8)
-    t[1] = 10 * t[0]  # standardised, both rows are the same
-    s[1] = s[0]
-    tau[1] = tau[0]
-    weights = t.softmax(1).amax(1)
-    plain = KDLoss(Given(tau), standardize=True)
-    confident = KDLoss(Given(tau), standardize=True, confidence_power=1.0)
-    torch.testing.assert_close(confident(s, t, labels, avg_factor=1.0),
-                               plain(s, t, labels, weights, avg_factor=1.0))
-
-
-def test_confidence_of_sigmoids():
-    t = torch.tensor([[-8.0, -8.0], [3.0, -8.0]])
-    expected = torch.tensor([1 - 1 / (1 + np.exp(8.0)), 1 / (1 + np.exp(-3.0))])
-    torch.testing.assert_close(BinaryKDLoss.confidence(t).double(), expected.double())
-
-
-def test_confidence_weighs_by_the_teachers_largest_probability():
-    s, t, labels, tau, weight = sample('kd', 6, 8)
-    confident = weight * t.softmax(1).max(1).values**2
-    found = KDLoss(Given(tau), confidence_power=2.0)(s, t, labels, weight, 6.0)
-    torch.testing.assert_close(found, KDLoss(Given(tau))(s, t, labels, confident, 6.0))
-
-
 def test_background_of_a_sigmoid_head_is_one_past_the_last_logit():
     s, t, _, tau, _ = sample('binary', 4, 8)
     labels = torch.tensor([7, 8, 8, 8])
@@ -226,7 +201,7 @@ def test_background_of_a_sigmoid_head_is_one_past_the_last_logit():
         binary(s[:1].numpy(), t[:1].numpy(), None, tau[:1].numpy().ravel())[0])
 
 
-@pytest.mark.parametrize('options', [dict(confidence_power=-1), dict(window=dict(begin=-1)),
+@pytest.mark.parametrize('options', [dict(tau_power=-1), dict(window=dict(begin=-1)),
                                      dict(window=dict(begin=3, end=3)),
                                      dict(window=dict(warmup=-1))])
 def test_bad_options(options):

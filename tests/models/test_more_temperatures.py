@@ -77,14 +77,6 @@ def test_group_hands_each_roi_its_groups_temperature(by, groups, logits):
     torch.testing.assert_close(temperature.theta.grad, -0.5 * counts * slope)
 
 
-def test_group_by_the_teachers_answer(logits):
-    temperature = driven(GroupTemperature('class', C, labels_from='teacher'))
-    temperature.theta.data = torch.arange(C + 1.0)
-    answers = logits[1].argmax(1)
-    torch.testing.assert_close(temperature(*logits, LABELS).squeeze(1),
-                               0.5 + 1.5 * answers.float().sigmoid())
-
-
 def test_group_statistics_name_the_groups(logits):
     temperature = driven(GroupTemperature('foreground', C, initial_temperature=1.7))
     statistics = temperature.statistics(temperature(*logits, LABELS))
@@ -107,7 +99,7 @@ def test_scheduled_follows_its_curve(curve, progress, expected, logits):
 @pytest.mark.parametrize('make', [
     lambda: InstanceTemperature(C, tau_min=0),
     lambda: InstanceTemperature(C, initial_temperature=2),
-    lambda: GroupTemperature('size', C), lambda: GroupTemperature('class', C, labels_from='nobody'),
+    lambda: GroupTemperature('size', C),
     lambda: ScheduledTemperature(0, 1), lambda: ScheduledTemperature(1, 2, 'step')])
 def test_impossible_temperatures_are_refused(make):
     with pytest.raises(ValueError):
@@ -127,9 +119,3 @@ def test_scheduled_says_so_when_nobody_moves_it(logits):
 def test_every_temperature_serves_sigmoid_heads(temperature, logits):
     s, t = (z[:, :C] for z in logits)
     assert BinaryKDLoss(temperature)(s, t, LABELS) > 0
-
-
-def test_the_teacher_of_a_sigmoid_head_never_says_background(logits):
-    temperature = GroupTemperature('class', C, labels_from='teacher')
-    with pytest.raises(ValueError, match='use_sigmoid=True'):
-        temperature(*(z[:, :C] for z in logits), LABELS)

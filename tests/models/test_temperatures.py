@@ -25,7 +25,7 @@ def test_paper_values_start_at_15_62():
 @pytest.mark.parametrize('make, otherwise', [
     (GlobalTemperature, 2 + 6 / (1 + math.exp(-1))),
     (lambda *bounds: InstanceTemperature(8, 4, *bounds), 5.0),
-    (lambda *bounds: GroupTemperature('class', 8, 'ground_truth', *bounds), 5.0)])
+    (lambda *bounds: GroupTemperature('class', 8, *bounds), 5.0)])
 def test_every_learned_temperature_starts_at_1_where_it_can(make, otherwise):
     for bounds in ((), (0.5, 1.5), (0.25, 7.75)):
         tau = make(*bounds)(*NOTHING)

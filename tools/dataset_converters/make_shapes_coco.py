@@ -1,7 +1,7 @@
 """Generate a shapes data set in COCO's format: train and val images and JSON files."""
 import argparse
 
-from ctkd_det.datasets.shapes import SHAPES, ShapesConfig, generate
+from ctkd_det.datasets.shapes_generator import SHAPES, ShapesConfig, generate
 
 
 def parse_args() -> argparse.Namespace:

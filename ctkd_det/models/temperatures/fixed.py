@@ -16,6 +16,10 @@ class FixedTemperature(BaseTemperature):
 
     Raises:
         ValueError: if ``value`` is not a number above 0 and at most 1e6.
+
+    Example:
+        >>> FixedTemperature(2.0)(None, None, None)  # whatever the logits are
+        tensor([2.])
     """
 
     def __init__(self, value: float) -> None:

@@ -29,6 +29,13 @@ class GlobalTemperature(LearnedTemperature):
     Raises:
         ValueError: if a bound is not above 0, ``init`` is not finite, if ``initial_temperature`` is
             outside the bounds, or if it is given together with ``init``.
+
+    Example:
+        >>> GlobalTemperature()(None, None, None).item()
+        1.0
+        >>> paper = GlobalTemperature(tau_min=1, tau_range=20, init=1)
+        >>> round(paper(None, None, None).item(), 2)
+        15.62
     """
 
     def __init__(self,

@@ -35,6 +35,12 @@ class GradientReversal(nn.Module):
 
     Raises:
         ValueError: if ``lambda_`` is negative or not finite, now or later.
+
+    Example:
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> GradientReversal(lambda_=0.5)(x).sum().backward()
+        >>> x.grad
+        tensor([-0.5000, -0.5000])
     """
 
     def __init__(self, lambda_: float = 0.0) -> None:

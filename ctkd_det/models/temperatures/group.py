@@ -19,8 +19,6 @@ class GroupTemperature(LearnedTemperature):
     Args:
         by (str): 'foreground' or 'class'.
         num_classes (int): C, without the background.
-        labels_from (str): Who says which group a RoI is in, 'ground_truth' or
-            'teacher' (its most likely class). Defaults to 'ground_truth'.
         tau_min (float): Lower bound of tau. Defaults to 0.5; the paper has 1.
         tau_range (float): Width of the interval. Defaults to 1.5; the paper
             has 20.
@@ -28,25 +26,28 @@ class GroupTemperature(LearnedTemperature):
             Defaults to None, 1 where the bounds allow, otherwise the middle.
 
     Raises:
-        ValueError: if ``by`` or ``labels_from`` is unknown, a bound is not
-            above 0, or ``initial_temperature`` is outside the bounds; in
-            ``forward``, if the logits are of another number of classes.
+        ValueError: if ``by`` is unknown, a bound is not above 0, or
+            ``initial_temperature`` is outside the bounds; in ``forward``, if
+            the logits are of another number of classes.
+
+    Example:
+        >>> temperature = GroupTemperature(by='foreground', num_classes=2)
+        >>> temperature.theta.data = torch.tensor([0.0, 40.0])  # background at the upper bound
+        >>> logits = torch.rand(3, 3)
+        >>> temperature(logits, logits, labels=torch.tensor([0, 2, 1])).squeeze(1).tolist()
+        [1.25, 2.0, 1.25]
     """
 
     def __init__(self,
                  by: str,
                  num_classes: int,
-                 labels_from: str = 'ground_truth',
                  tau_min: float = 0.5,
                  tau_range: float = 1.5,
                  initial_temperature: Optional[float] = None) -> None:
         super().__init__(tau_min, tau_range)
         if by not in ('foreground', 'class'):
             raise ValueError(f"by must be 'foreground' or 'class', got {by!r}")
-        if labels_from not in ('ground_truth', 'teacher'):
-            raise ValueError("labels_from must be 'ground_truth' or 'teacher', "
-                             f'got {labels_from!r}')
-        self.by, self.labels_from, self.num_classes = by, labels_from, num_classes
+        self.by, self.num_classes = by, num_classes
         num_groups = 2 if by == 'foreground' else num_classes + 1
         init = self.bounds.initial_theta(initial_temperature, otherwise=0.0)
         self.theta = nn.Parameter(torch.full((num_groups, ), init))
@@ -58,11 +59,6 @@ class GroupTemperature(LearnedTemperature):
         if not 0 <= width - self.num_classes <= 1:
             raise ValueError(f'GroupTemperature has num_classes={self.num_classes}, but the logits '
                              f'are of {width - 1} classes and the background')
-        if self.labels_from == 'teacher':
-            if width == self.num_classes:
-                raise ValueError("labels_from='teacher' needs a logit for the background, which "
-                                 'heads with use_sigmoid=True do not have')
-            labels = teacher_logits.argmax(1)
         groups = (labels == self.num_classes).long() if self.by == 'foreground' else labels
         return self.tau(self.theta)[groups, None]
 

@@ -36,6 +36,12 @@ class InstanceTemperature(LearnedTemperature):
     Raises:
         ValueError: if a bound is not above 0, or ``initial_temperature`` is
             outside the bounds.
+
+    Example:
+        >>> temperature = InstanceTemperature(num_classes=2)
+        >>> student, teacher = torch.rand(5, 3), torch.rand(5, 3)  # five RoIs
+        >>> temperature(student, teacher, labels=None).shape
+        torch.Size([5, 1])
     """
 
     def __init__(self,

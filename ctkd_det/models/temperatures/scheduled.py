@@ -25,6 +25,12 @@ class ScheduledTemperature(BaseTemperature):
 
     Raises:
         ValueError: if a temperature is not above 0 or the curve is unknown.
+
+    Example:
+        >>> temperature = ScheduledTemperature(start=1.0, end=3.0, curve='cosine')
+        >>> temperature.progress = 0.5  # CurriculumHook does this
+        >>> temperature(torch.rand(4, 3), torch.rand(4, 3), labels=None)
+        tensor([2.])
     """
 
     def __init__(self, start: float, end: float, curve: str = 'linear') -> None:

@@ -30,8 +30,6 @@ class LogitLoss(DistillLoss):
             foreground RoIs have in the loss, see :func:`balance_foreground`.
             With None each RoI counts alike, so about three quarters of the
             loss come from the background. Defaults to None.
-        confidence_power (float): Each RoI is weighted by the teacher's
-            largest class probability to this power. Defaults to 0, no weight.
         standardize (bool): Whether each RoI's logits are brought to mean 0
             and deviation 1 first: "Logit Standardization in Knowledge
             Distillation" (CVPR 2024), eq. 10. Defaults to False.
@@ -60,7 +58,6 @@ class LogitLoss(DistillLoss):
                  temperature: Union[float, dict, nn.Module],
                  loss_weight: float = 1.0,
                  foreground_weight: Optional[float] = None,
-                 confidence_power: float = 0.0,
                  standardize: bool = False,
                  tau_power: float = 2.0,
                  relative_adversary: bool = False,
@@ -70,7 +67,6 @@ class LogitLoss(DistillLoss):
             raise ValueError(f'foreground_weight must be from 0 to 1, got {foreground_weight}')
         self.temperature = build_temperature(temperature)
         self.foreground_weight = foreground_weight
-        self.confidence_power = at_least_zero('confidence_power', confidence_power)
         self.standardize = standardize
         self.tau_power = at_least_zero('tau_power', tau_power)
         self.relative_adversary = relative_adversary
@@ -112,7 +108,6 @@ class LogitLoss(DistillLoss):
                 'the same classes?')
         with torch.autocast(student_logits.device.type, enabled=False):
             s, t = (at_least_float32(z) for z in (student_logits, teacher_logits.detach()))
-            confidence = self.confidence(t)**self.confidence_power
             if self.standardize:
                 s, t = _standardize(s), _standardize(t)
             tau = self.temperature(s, t, labels)
@@ -122,7 +117,6 @@ class LogitLoss(DistillLoss):
             if self.foreground_weight is not None:
                 # shares of a mean: single-stage heads' avg_factor counts objects only
                 avg_factor = weight.sum()
-            weight = weight * confidence
             if avg_factor is None:
                 avg_factor = weight.sum()
             if self.foreground_weight is not None:
@@ -142,11 +136,6 @@ class LogitLoss(DistillLoss):
     def background(s: Tensor) -> int:
         """Label of the background: the last logit's index."""
         return s.size(1) - 1
-
-    @staticmethod
-    def confidence(t: Tensor) -> Tensor:
-        """The teacher's largest class probability at temperature 1, (N,)."""
-        return t.softmax(1).amax(1)
 
 
 def build_temperature(temperature: Union[float, dict, nn.Module]) -> nn.Module:

@@ -1,5 +1,4 @@
 """Knowledge distillation for classifiers that end in sigmoids."""
-import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -17,15 +16,16 @@ class BinaryKDLoss(LogitLoss):
     For heads with ``use_sigmoid=True``, whose logits are (N, C) without a
     background; labels are C there. Source: eq. 1 of CTKD (AAAI 2023) for
     Bernoulli distributions. Arguments: see :class:`LogitLoss`.
+
+    Example:
+        >>> loss = BinaryKDLoss(temperature=2.0, foreground_weight=0.5)  # two classes
+        >>> student = torch.tensor([[2., 0.], [0., 0.]])
+        >>> teacher = torch.tensor([[4., 0.], [0., 0.]])
+        >>> loss(student, teacher, labels=torch.tensor([0, 2]))  # an object and the background
+        tensor(0.1343)
     """
 
     for_sigmoids = True
-
-    @staticmethod
-    def confidence(t: Tensor) -> Tensor:
-        """How sure the teacher is of its most likely class, or of there being none, (N,)."""
-        p = t.sigmoid().amax(1)
-        return torch.maximum(p, 1 - p)
 
     @staticmethod
     def background(s: Tensor) -> int:

@@ -29,6 +29,13 @@ class DISTLoss(LogitLoss):
         beta (float): Weight of the relation between classes. Defaults to 1.
         gamma (float): Weight of the relation within classes. Defaults to 1.
         **kwargs: See :class:`LogitLoss`.
+
+    Example:
+        >>> loss = DISTLoss(temperature=1.0)
+        >>> logits = torch.tensor([[2., 0., 1.], [0., 1., 2.]])
+        >>> same = loss(logits, logits + 3, labels=torch.tensor([0, 2]))  # same probabilities
+        >>> same < 1e-6
+        tensor(True)
     """
 
     def __init__(self,

@@ -30,6 +30,12 @@ class DKDLoss(LogitLoss):
         alpha (float): Weight of the target class. Defaults to 1.
         beta (float): Weight of the others. Defaults to 0.25.
         **kwargs: See :class:`LogitLoss`.
+
+    Example:
+        >>> loss = DKDLoss(temperature=1.0, alpha=0.0, beta=1.0)  # the other classes alone
+        >>> student, teacher = torch.tensor([[5., 1., 0.]]), torch.tensor([[2., 1., 0.]])
+        >>> loss(student, teacher, labels=torch.tensor([0]))  # which of them agrees
+        tensor(0.)
     """
 
     def __init__(self,

@@ -21,6 +21,17 @@ class KDLoss(LogitLoss):
 
     Sources: "Distilling the Knowledge in a Neural Network" (2015); CTKD
     (AAAI 2023), eq. 1 and 3. Arguments: see :class:`LogitLoss`.
+
+    Example:
+        >>> loss = KDLoss(temperature=2.0)  # two classes and the background, one RoI
+        >>> student, teacher = torch.tensor([[2., 0., 1.]]), torch.tensor([[4., 0., 1.]])
+        >>> loss(student, teacher, labels=torch.tensor([0]))
+        tensor(0.4402)
+        >>> ctkd = KDLoss(temperature=dict(type='GlobalTemperature'))
+        >>> ctkd.temperature.grl.lambda_ = 1.0  # CurriculumHook does this
+        >>> ctkd(student, teacher, labels=torch.tensor([0])).backward()
+        >>> ctkd.temperature.theta.grad < 0  # the optimizer raises theta, and with it the loss
+        tensor([True])
     """
 
     def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from ctkd_det.datasets.shapes import SHAPES, ShapesConfig, draw, generate
+from ctkd_det.datasets.shapes_generator import SHAPES, ShapesConfig, draw, generate
 from helpers import ROOT
 
 
