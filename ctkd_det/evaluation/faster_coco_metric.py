@@ -11,7 +11,14 @@ from mmengine.logging import MMLogger
 STATS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
 
-@METRICS.register_module()
+def _register_if_free(metric: type) -> type:
+    """Register a metric, unless MMDetection has one of its name: onedl-mmdetection 3.5 does."""
+    if metric.__name__ not in METRICS.module_dict:
+        METRICS.register_module(module=metric)
+    return metric
+
+
+@_register_if_free
 class FasterCocoMetric(CocoMetric):
     """:class:`mmdet.evaluation.CocoMetric`, evaluated by ``faster-coco-eval``.
 
