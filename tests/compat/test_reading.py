@@ -133,7 +133,7 @@ def test_what_a_user_allows_is_loaded_as_long_as_it_is_allowed(tmp_path):
 def test_the_pickle_that_is_looked_at_is_the_one_that_torch_reads(tmp_path):
     """A good archive hides behind a hostile file of the old format, and within an archive."""
     good = saved(dict(a=1), tmp_path / 'good.pth').read_bytes()
-    bad = dict(a=torch.sparse_coo_tensor([[7]], [1.0], (9, )))
+    bad = dict(a=torch.sparse_coo_tensor([[7]], [1.0], (9, ), check_invariants=True))
     old = saved(bad, tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
     old.write_bytes(old.read_bytes() + good)
     two = saved(bad, tmp_path / 'two.pth')

@@ -18,11 +18,11 @@ from mmengine.runner import CheckpointLoader, Runner
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ctkd_det.compat.reading import read_checkpoint  # noqa: E402
-from ctkd_det_cli.export import export  # noqa: E402
+from ctkd_det_cli.main import cli  # noqa: E402
 from ctkd_det_cli.tools import run_tool  # noqa: E402
 from helpers import ROOT, build, distill, student_config  # noqa: E402
 
-FOLDER = Path(sys.argv[1])  # has config.py, and work/ of its training
+FOLDER = Path(sys.argv[1])  # has config.py, work/ of its training, and distilled.py
 NAMES, FILES = sys.argv[2].split(','), [Path(file) for file in sys.argv[3:]]
 
 
@@ -90,11 +90,24 @@ def train_tool(file: Path) -> None:
              [str(FOLDER / 'config.py'), '--work-dir', str(FOLDER / 'new'), '--resume', str(file)])
 
 
-def export_command(file: Path) -> None:
-    done = CliRunner().invoke(export, [str(FOLDER / 'config.py'), str(file), '--out',
-                                       str(FOLDER / 'exported')])
+def command(*words: str) -> None:
+    """``ctkd-det``; what it prints is the message of an error."""
+    done = CliRunner().invoke(cli, words)
     if done.exit_code:
-        raise done.exception if done.exc_info[0] is not SystemExit else SystemExit(done.output)
+        raise SystemExit(done.output + str(done.exception))
+
+
+def train_command(file: Path) -> None:
+    command('train', str(FOLDER / 'config.py'), '--work-dir', str(FOLDER / 'new'),
+            '--resume', str(file))
+
+
+def export_command(file: Path) -> None:
+    command('export', str(FOLDER / 'distilled.py'), str(file), '--out', str(FOLDER / 'exported'))
+
+
+def replay_command(file: Path) -> None:
+    command('replay', str(file))
 
 
 def report(file: Path) -> None:
@@ -121,8 +134,8 @@ def mmengines_loader(file: Path) -> None:
 ENTRY_POINTS: Dict[str, Callable[[Path], None]] = {
     function.__name__: function for function in (
         teacher, load_from, resume, resume_auto, pretrained, init_detector, inferencer,
-        inferencer_without_config, test_tool, train_tool, export_command, report, halve, read,
-        mmengines_loader)}
+        inferencer_without_config, test_tool, train_tool, train_command, export_command,
+        replay_command, report, halve, read, mmengines_loader)}
 
 
 def forget_runs() -> None:

@@ -87,7 +87,7 @@ def payloads(canary: Path) -> Dict[str, Any]:
         'short_scalar': Calls(_scalar, np.dtype('f8'), b'1'),
         'endless_bytes': Calls(bytes, 1 << 50),
         # what torch allows, but no checkpoint of a detector needs
-        'sparse': torch.sparse_coo_tensor([[7]], [1.0], (9, )),
+        'sparse': torch.sparse_coo_tensor([[7]], [1.0], (9, ), check_invariants=True),
         'endless_bytearray': Calls(bytearray, 1 << 50),
         'endless_storage': Calls(torch.UntypedStorage, 1 << 50),
         'endless_tensor': Calls(torch.Tensor, 1 << 50),
