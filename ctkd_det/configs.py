@@ -1,8 +1,10 @@
 """Configs as people name them, and what they import."""
 import copy
+import inspect
 from pathlib import Path
 from typing import Any, List, Optional, Union
 
+from mmdet import registry
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import Registry
@@ -19,12 +21,37 @@ def read_config(named: Union[str, Path, dict]) -> dict:
     return get_config(str(named)) if '::' in str(named) else Config.fromfile(named)
 
 
-def registered_class(registry: Registry, kind: Union[str, type]) -> Optional[type]:
+def registered_class(registry_: Registry, kind: Union[str, type]) -> Optional[type]:
     """The class that a config's ``type`` stands for; None if nothing is registered so.
 
     In MMEngine's pure-Python configs the type is the class itself.
     """
-    return registry.get(kind) if isinstance(kind, str) else kind
+    return registry_.get(kind) if isinstance(kind, str) else kind
+
+
+def with_names(config: Any) -> Any:
+    """A copy of a config with names where a pure-Python config has the classes themselves.
+
+    A registered class becomes the name that it is registered by, anything
+    else the path that it is imported by; MMEngine's registries take both.
+    """
+    if isinstance(config, Config):
+        imported = getattr(config, '_imported_names', ())
+        return Config({key: with_names(value) for key, value in config.items()
+                       if key not in imported})
+    if isinstance(config, dict):
+        return {key: with_names(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(with_names, config))
+    if isinstance(config, type) or inspect.isroutine(config):
+        name = config.__name__
+        return name if any(r.get(name) is config for r in _registries()) else (
+            f'{config.__module__}.{name}')
+    return config
+
+
+def _registries() -> List[Registry]:
+    return [value for value in vars(registry).values() if isinstance(value, Registry)]
 
 
 def detector_config(config: dict) -> dict:

@@ -4,7 +4,7 @@ import inspect
 import re
 from typing import List, Optional
 
-_UNREGISTERED = re.compile(r'^\W*(\w+) is not in the ([\w ]+)::([\w ]+) registry')
+_UNREGISTERED = re.compile(r'^\W*([\w.]+) is not in the ([\w ]+)::([\w ]+) registry')
 _UNEXPECTED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
 
 
@@ -17,6 +17,10 @@ def sentence(error: BaseException) -> str:
     """
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
     unregistered, unexpected = _UNREGISTERED.search(text), _UNEXPECTED.search(text)
+    if unregistered and '.' in unregistered.group(1):
+        name, package = unregistered.group(1), unregistered.group(1).partition('.')[0]
+        return (f'the config has type={name!r}, of the package {package}, which is not installed '
+                f'or has no such class: pip install {package}')
     if unregistered:
         name, _, kind = unregistered.groups()
         return (f'the config has type={name!r}, which is no {kind} that is registered'
@@ -25,8 +29,21 @@ def sentence(error: BaseException) -> str:
         owner, argument = unexpected.groups()
         return f'{owner} has no argument {argument!r}' + _nearest(argument, _arguments(owner))
     if isinstance(error, ImportError):
+        missing = _missing_module(error)
+        if missing:
+            return (f'it needs the module {missing}, which is neither beside the config nor '
+                    f'installed; if it is a package: pip install {missing.partition(".")[0]}')
         return f'{text}. A module is found beside the config, or where it is installed'
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
+
+
+def _missing_module(error: Optional[BaseException]) -> str:
+    """The module that an import, or one behind it, has not found."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return error.name
+        error = error.__cause__ or error.__context__
+    return ''
 
 
 def _nearest(name: str, names: List[str]) -> str:

@@ -1,4 +1,5 @@
 """Where the configs and tools lie, found without importing any package."""
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,12 +39,16 @@ def reference(path: Path) -> str:
 
     A name where one exists, so that the file can be used on another machine.
     mmengine finds the configs of a name in ``.mim``, which a checkout that was
-    never installed has not.
+    never installed has not, and takes no folder with + or . in it (``gn+ws``,
+    ``legacy_1.x``).
     """
     for package in ('mmdet', 'ctkd_det'):
         root = package_dir(package) / '.mim' / 'configs'
-        if path.resolve().is_relative_to(root.resolve()):
-            return f'{package}::{path.resolve().relative_to(root.resolve()).as_posix()}'
+        if not path.resolve().is_relative_to(root.resolve()):
+            continue
+        name = path.resolve().relative_to(root.resolve()).as_posix()
+        if re.match(r'\w+/', name):
+            return f'{package}::{name}'
     return str(path)
 
 

@@ -100,7 +100,10 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
     from .recipe import write
     if recipe.data:
         save(recipe.data, force)
-    write({path: one.text() for path, _, one in recipes}, force)
+    texts = {path: one.text() for path, _, one in recipes}
+    if recipe.student.pure_python:
+        texts[out.with_name(recipe.student.base)] = recipe.student.config.pretty_text
+    write(texts, force)
     trainings = [Training(path, folder, **options) for path, folder, _ in recipes]
     for training in trainings:
         _show(training)

@@ -1,5 +1,4 @@
 """Builds student and teacher to see whether they fit, before anything is written."""
-import copy
 import re
 from pathlib import Path
 from typing import Optional
@@ -9,11 +8,12 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from ctkd_det.configs import registered_class
+from ctkd_det.configs import detector_config, registered_class
 from ctkd_det.models.detectors import distilled_class
 from ctkd_det.models.distilled_config import plain_parent
 from ctkd_det.models.heads import classifiers
 from ctkd_det.models.teachers import TeacherError, check_pair
+from ..mistakes import sentence
 from .zoo import Source
 
 # arguments of the distilled detector that the command has as options, as messages write them
@@ -53,7 +53,7 @@ def build_student(student: Source, changes: dict, classifies: bool = True) -> nn
     Raises:
         click.ClickException: if it cannot be built or distilled.
     """
-    model = copy.deepcopy(student.config.model)
+    model = detector_config(student.config)
     model.merge(dict(changes, type=plain_parent(distilled_type(student)).__name__))
     built = _build(model, f'the student {student.path}')
     try:
@@ -78,7 +78,7 @@ def check_teacher(student: nn.Module, student_path: Path, teacher: Source, *,
         click.ClickException: if not, with the reason.
     """
     name = f'the teacher {teacher.path}'
-    model = _build(copy.deepcopy(teacher.config.get('model', {})), name)
+    model = _build(detector_config(teacher.config), name)
     try:
         check_pair(student, model, student_name=f'the student {student_path}', teacher_name=name,
                    class_mapping=class_mapping, **options)
@@ -97,5 +97,4 @@ def _build(model: dict, name: str) -> nn.Module:
     try:
         return MODELS.build(model)
     except Exception as error:  # a user's model may fail in any way there is
-        reason = str(error).strip() or type(error).__name__
-        raise click.ClickException(f'{name} cannot be built: {reason}') from error
+        raise click.ClickException(f'{name} cannot be built: {sentence(error)}') from error

@@ -102,7 +102,7 @@ class Recipe:
     def text(self) -> str:
         """The config file, to be read, kept and edited."""
         base = self.student.config
-        blocks = dict(_base_=self.student.reference)
+        blocks = dict(_base_=self.student.base)
         if self.teacher is not None:
             blocks.update(self._distillation(base))
         if self.head_changes:

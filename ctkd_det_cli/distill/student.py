@@ -21,7 +21,15 @@ def heads_for(head: dict, old: int, new: int) -> dict:
     the ``bbox_head`` of a single-stage detector.
     Heads with another number than ``old``, as HTC's for stuff, keep it.
     mmengine replaces lists as a whole: cascades' heads come back complete.
+
+    Raises:
+        click.ClickException: if it weighs its classes one by one.
     """
+    if _class_weights(head):
+        raise click.ClickException(
+            f'the student weighs its {old} classes one by one (class_weight in a loss of its '
+            f'head), and the data have {new}: give it a class_weight for these in a config of '
+            'yours, with num_classes, or none')
     changes = _changed(head, old, new) or {}
     # a head need not state mmdet's default of 80
     if 'bbox_head' not in head:
@@ -29,6 +37,14 @@ def heads_for(head: dict, old: int, new: int) -> dict:
     elif isinstance(head['bbox_head'], dict):
         changes.setdefault('bbox_head', {})['num_classes'] = new
     return changes
+
+
+def _class_weights(config: Any) -> bool:
+    """Whether a loss has a list of class weights."""
+    if isinstance(config, dict):
+        return any(key == 'class_weight' and isinstance(value, (list, tuple))
+                   or _class_weights(value) for key, value in config.items())
+    return isinstance(config, (list, tuple)) and any(map(_class_weights, config))
 
 
 def _changed(config: Any, old: int, new: int) -> Optional[Any]:
@@ -69,11 +85,15 @@ def data_for(student: Config, data: CocoFolder) -> dict:
     # of its own for each, since mmengine takes `_delete_` out of what it has read
     evaluator = dict(_delete_=True, type='CocoMetric', ann_file=str(data.val.ann_file),
                      metric=['bbox', 'segm'] if masks else 'bbox')
-    return dict(
+    blocks = dict(
         data_root=f'{data.root}/', metainfo=metainfo,
-        train_dataloader=dict(dataset=_dataset(student.train_dataloader.dataset, data, data.train)),
-        val_dataloader=dict(dataset=_dataset(student.val_dataloader.dataset, data, data.val)),
-        test_dataloader=Name('val_dataloader'), val_evaluator=evaluator, test_evaluator=evaluator)
+        train_dataloader=dict(dataset=_dataset(student.train_dataloader.dataset, data, data.train)))
+    if student.get('val_dataloader'):  # who trains without validating goes on so
+        blocks.update(
+            val_dataloader=dict(dataset=_dataset(student.val_dataloader.dataset, data, data.val)),
+            test_dataloader=Name('val_dataloader'), val_evaluator=evaluator,
+            test_evaluator=evaluator)
+    return blocks
 
 
 def _dataset(config: dict, data: CocoFolder, split: Split) -> dict:

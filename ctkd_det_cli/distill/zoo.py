@@ -8,7 +8,8 @@ import click
 from mmengine.config import Config
 from mmengine.fileio import load
 
-from ..places import reference, shipped
+from ..places import load_package, reference, shipped
+from ..reading import read_config
 
 PACKAGES = ('mmdet', 'ctkd_det')
 
@@ -21,11 +22,20 @@ class Source:
         path: Its file.
         reference: What another config calls it, see
             :func:`ctkd_det_cli.places.reference`.
-        config: What it says.
+        config: What it says, with the names of classes.
+        pure_python: Whether it is written in MMEngine's pure-Python style,
+            which no ``_base_`` can name: a copy lies beside what inherits
+            from it.
     """
     path: Path
     reference: str
     config: Config
+    pure_python: bool = False
+
+    @property
+    def base(self) -> str:
+        """str: What a config that inherits from it writes into ``_base_``."""
+        return f'{self.path.stem}_as_text.py' if self.pure_python else self.reference
 
     @property
     def classifier(self) -> dict:
@@ -63,7 +73,13 @@ def find_config(name: str) -> Source:
     if not path.is_file():
         path = _by_package(*name.split('::', 1)) if '::' in name else _by_name(name)
     path = path.resolve()
-    return Source(path, reference(path), Config.fromfile(path))
+    config = read_config(path)
+    pure_python = path.suffix == '.py' and Config._is_lazy_import(str(path))
+    if pure_python:
+        load_package()
+        from ctkd_det.configs import with_names
+        config = with_names(config)
+    return Source(path, reference(path), config, pure_python)
 
 
 def weights_url(source: Source) -> str:

@@ -7,7 +7,7 @@ from mmdet.registry import HOOKS, METRICS
 from mmengine.config import Config
 from mmengine.registry import Registry
 
-from ctkd_det.configs import imported_modules, read_config, registered_class
+from ctkd_det.configs import imported_modules, read_config, registered_class, with_names
 from ctkd_det.models.distilled_config import is_distilled, plain_model
 from ctkd_det.registry import SCOPE
 
@@ -26,7 +26,7 @@ def plain_config(path: Path) -> Config:
     else that is ours is taken out: the arguments it adds, hooks, imports, and
     the learning rates of the losses; a metric becomes mmdet's, which it extends.
     """
-    cfg = Config.fromfile(path)
+    cfg = with_names(Config.fromfile(path))
     if is_distilled(cfg.model):
         cfg.model = plain_model(cfg.model, _type_in_base(path))
     for name in (*FRAGMENT_VARIABLES, 'work_dir'):
