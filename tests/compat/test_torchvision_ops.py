@@ -111,8 +111,8 @@ def test_roi_pool_takes_maxima_and_sends_gradients_there(through_mmcv):
 
 
 def test_other_operators_say_their_name_and_what_to_install():
-    with pytest.raises(NotImplementedError, match='deform_conv_forward.*Install full mmcv'):
-        ops.deform_conv_forward(1, 2)
+    with pytest.raises(NotImplementedError, match='carafe_forward.*Install full mmcv'):
+        ops.carafe_forward(1, 2)
     with pytest.raises(NotImplementedError, match='pool_mode="max"'):
         ops.roi_align_forward(*[torch.zeros(1)] * 5, 1, 1, 1.0, 0, pool_mode=0, aligned=True)
 
