@@ -15,7 +15,6 @@ LOSS = dict(temperature=1.0)
 @pytest.mark.parametrize('value', NUMBERS)
 @pytest.mark.parametrize('config, name', [
     (dict(type='KDLoss', **LOSS), 'loss_weight'), (dict(type='KDLoss', **LOSS), 'tau_power'),
-    (dict(type='KDLoss', **LOSS), 'confidence_power'),
     (dict(type='KDLoss', **LOSS), 'foreground_weight'),
     (dict(type='DKDLoss', **LOSS), 'alpha'), (dict(type='DKDLoss', **LOSS), 'beta'),
     (dict(type='DISTLoss', **LOSS), 'beta'), (dict(type='DISTLoss', **LOSS), 'gamma'),
