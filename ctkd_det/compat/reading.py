@@ -18,7 +18,7 @@ from .stand_ins import allow_stand_ins
 
 # since then torch restricts what a file may contain, and can be told what else to allow
 RESTRICTED = torch.__version__ >= torch.torch_version.TorchVersion('2.6')
-_TORCH_OPTIONS = dict(weights_only=True) if RESTRICTED else {}
+TORCH_OPTIONS = dict(weights_only=True) if RESTRICTED else {}
 
 
 class CheckpointError(pickle.UnpicklingError, RuntimeError):
@@ -58,7 +58,7 @@ def read_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
         try:
             if RESTRICTED:
                 check_names(path)
-            return cleaned(torch.load(path, map_location=map_location, **_TORCH_OPTIONS))
+            return cleaned(torch.load(path, map_location=map_location, **TORCH_OPTIONS))
         except (pickle.UnpicklingError, torch.cuda.OutOfMemoryError):
             raise
         except Exception as error:  # bytes that are no checkpoint fail in any way there is

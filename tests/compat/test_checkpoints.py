@@ -1,4 +1,5 @@
 """mmengine's checkpoints load and resume; anything that could run code does not."""
+import io
 import os
 import pickle
 import re
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.runner import checkpoint as loading
 
-from ctkd_det.compat.checkpoints import restricted_getattr
+from ctkd_det.compat.checkpoints import allow_mmengine_checkpoints, restricted_getattr
 from helpers import ROOT
 
 pytestmark = pytest.mark.skipif(
@@ -95,7 +97,18 @@ def python_files() -> list:
 
 def test_one_function_reads_all_checkpoints():
     reads = re.compile(r'torch\.load\(|pickle\.loads?\(|load_state_dict_from_url\(')
-    assert [p.name for p in python_files() if reads.search(p.read_text())] == ['reading.py']
+    assert {p.parent.name for p in python_files() if reads.search(p.read_text())} == {'compat'}
+
+
+def test_a_fork_that_loads_what_is_refused_once_more_does_not(tmp_path, monkeypatch):
+    """onedl-mmengine falls back to unrestricted loading."""
+    monkeypatch.setattr(loading, '_safe_torch_load', pickle.load, raising=False)
+    allow_mmengine_checkpoints()
+    torch.save(dict(x=Calls(os.mkdir, str(tmp_path / 'ran'))), tmp_path / 'file.pth')
+    for file in (str(tmp_path / 'file.pth'), io.BytesIO((tmp_path / 'file.pth').read_bytes())):
+        with pytest.raises(pickle.UnpicklingError):
+            loading._safe_torch_load(file)
+    assert not (tmp_path / 'ran').exists()
 
 
 def test_unrestricted_loading_is_switched_on_nowhere():
