@@ -20,6 +20,7 @@ class BuildWithMim(build_py):
     """Adds ``ctkd_det/.mim/``."""
 
     def run(self) -> None:
+        """Build the package, then the folder."""
         super().run()
         package = ROOT if self.editable_mode else Path(self.build_lib)
         target = package / 'ctkd_det' / '.mim'

@@ -15,6 +15,7 @@ class KeyValue(click.ParamType):
 
     def convert(self, value: str, param: Optional[click.Parameter],
                 ctx: Optional[click.Context]) -> str:
+        """The value, or an error that says what it should be."""
         if '=' not in value.lstrip('='):
             self.fail(f'{value!r} is not of the form KEY=VALUE', param, ctx)
         return value
@@ -24,6 +25,7 @@ class Command(click.Command):
     """A command whose ``--cfg-options`` takes several pairs, as in MMDetection's tools."""
 
     def parse_args(self, ctx: click.Context, args: List[str]) -> List[str]:
+        """Split the values of ``--cfg-options`` first."""
         return super().parse_args(ctx, _one_pair_each(args))
 
 

@@ -33,6 +33,7 @@ class StoredDtype:
     """
 
     def __new__(cls, *args: Any) -> 'StoredDtype':
+        """Refuse what no honest checkpoint contains."""
         code = args[0] if args else None
         if type(code) is not str or code not in _PLAIN_TYPES or args[1:] != (False, True):
             raise _refused(f'numpy.dtype{args!r}', 'only plain numbers may be loaded')
@@ -63,6 +64,7 @@ class StoredArray(np.ndarray):
     """
 
     def __new__(cls, *args: Any) -> 'StoredArray':
+        """Refuse what no honest checkpoint contains."""
         if args:
             raise _refused('numpy.ndarray with arguments', 'it could reach other memory')
         return super().__new__(cls, (0, ), np.int8)
@@ -137,6 +139,7 @@ class StoredHistory(HistoryBuffer):
     """
 
     def __new__(cls) -> 'StoredHistory':
+        """Refuse what no honest checkpoint contains."""
         buffer = super().__new__(cls)
         HistoryBuffer.__init__(buffer)
         return buffer

@@ -2,6 +2,7 @@
 import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
 
 @HOOKS.register_module()
@@ -12,6 +13,6 @@ class ChannelsLastHook(Hook):
     order in memory changes; checkpoints load as ever.
     """
 
-    def before_run(self, runner) -> None:
+    def before_run(self, runner: Runner) -> None:
         """Reorder before a checkpoint is loaded, which keeps the order."""
         runner.model.to(memory_format=torch.channels_last)

@@ -4,6 +4,7 @@ from typing import Optional
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
+from mmengine.runner import Runner
 
 from ..models.temperatures import GradientReversal, ScheduledTemperature
 from ..models.temperatures.curves import CURVES
@@ -80,7 +81,7 @@ class CurriculumHook(Hook):
         self.patience = patience
         self._resumed: dict = {}
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Find what is to be driven, and begin to watch the temperatures."""
         modules = list(runner.model.modules())
         self._layers = [m for m in modules if isinstance(m, GradientReversal)]
@@ -93,7 +94,8 @@ class CurriculumHook(Hook):
         warn_of_decay(runner)
         log_gradients(runner)
 
-    def before_train_iter(self, runner, batch_idx: int, data_batch: DATA_BATCH = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int,
+                          data_batch: DATA_BATCH = None) -> None:
         """Set lambda for the iteration that is about to run."""
         progress = self.progress(runner)
         for layer in self._layers:
@@ -103,20 +105,20 @@ class CurriculumHook(Hook):
         for temperature in self._scheduled:
             temperature.progress = progress or 0.0
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch: DATA_BATCH = None,
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
         """Look whether a temperature sticks."""
         self._guard.look(outputs)
 
-    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember the curriculum."""
         checkpoint['curriculum'] = self._settings(runner)
 
-    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Recall the curriculum of a run that is resumed."""
         self._resumed = checkpoint.get('curriculum', {}) if runner._resume else {}
 
-    def _warn_of_change(self, runner) -> None:
+    def _warn_of_change(self, runner: Runner) -> None:
         changes = [f'{key} from {self._resumed[key]!r} to {value!r}'
                    for key, value in self._settings(runner).items()
                    if self._resumed.get(key, value) != value]
@@ -124,7 +126,7 @@ class CurriculumHook(Hook):
             runner.logger.warning('CurriculumHook: resumed with another curriculum than the '
                                   f"checkpoint's, which now applies: {', '.join(changes)}")
 
-    def _settings(self, runner) -> dict:
+    def _settings(self, runner: Runner) -> dict:
         """What lambda depends on; ``end`` also where it is the end of the training."""
         end = self.end
         if end is None:
@@ -135,7 +137,7 @@ class CurriculumHook(Hook):
                     convert_to_iter_based=self.convert_to_iter_based, schedule=self.schedule,
                     lambda_min=self.lambda_min, lambda_max=self.lambda_max)
 
-    def progress(self, runner) -> Optional[float]:
+    def progress(self, runner: Runner) -> Optional[float]:
         """Progress p of the runner's present iteration; None before ``begin``."""
         length, step = 1, runner.iter
         last = runner.max_iters

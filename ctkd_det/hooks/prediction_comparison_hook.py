@@ -10,6 +10,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 
 from ..models.detectors.distilled import DistilledDetector
 from ..visualization.boxes import Box, detections, draw_boxes, render
@@ -52,18 +53,18 @@ class PredictionComparisonHook(Hook):
         self.score_thr, self.by_epoch = score_thr, by_epoch
         self._teachers: Dict[int, List[Box]] = {}
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Say at once if there are no images to show."""
         if runner.val_loop is None:
             runner.logger.warning('PredictionComparisonHook: the config has no validation set, '
                                   'there is nothing to show')
 
-    def after_train_epoch(self, runner) -> None:
+    def after_train_epoch(self, runner: Runner) -> None:
         """Draw after each ``interval``-th epoch."""
         if self.by_epoch and self.every_n_epochs(runner, self.interval):
             self._draw(runner, runner.epoch + 1)
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch: DATA_BATCH = None,
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
         """Draw after each ``interval``-th iteration."""
         if not self.by_epoch and self.every_n_train_iters(runner, self.interval):
@@ -71,7 +72,7 @@ class PredictionComparisonHook(Hook):
 
     @master_only
     @torch.no_grad()
-    def _draw(self, runner, step: int) -> None:
+    def _draw(self, runner: Runner, step: int) -> None:
         if runner.val_loop is None:
             return
         dataset = runner.val_loop.dataloader.dataset

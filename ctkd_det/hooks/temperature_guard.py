@@ -1,6 +1,8 @@
 """Says so when a temperature sticks."""
 from typing import Dict, Optional
 
+from mmengine.runner import Runner
+
 from ..log_names import telling_taus
 from ..models.temperatures import LearnedTemperature
 from .temperature_log import learned_temperatures
@@ -25,7 +27,7 @@ class TemperatureGuard:
         patience (int): Iterations.
     """
 
-    def __init__(self, runner, patience: int) -> None:
+    def __init__(self, runner: Runner, patience: int) -> None:
         self.logger, self.patience = runner.logger, patience
         self.temperatures = dict(learned_temperatures(runner.model))
         self.watched: Dict[str, _Watch] = {}

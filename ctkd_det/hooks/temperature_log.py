@@ -5,6 +5,7 @@ from typing import Dict, Iterator, Tuple
 import torch
 from mmengine.dist import all_reduce
 from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
@@ -21,7 +22,7 @@ def learned_temperatures(model: nn.Module) -> Iterator[Tuple[str, LearnedTempera
             yield short_name(name.split('.')[-2:][0]), module
 
 
-def log_gradients(runner) -> None:
+def log_gradients(runner: Runner) -> None:
     """Log each temperature's gradient whenever the optimizer steps.
 
     Read when the step begins, it is what moves the temperature: all-reduced,
@@ -53,7 +54,7 @@ def _gradients(temperature: LearnedTemperature, sharded: bool) -> Dict[str, floa
     return {THETA_GRAD: total if numel == 1 else math.sqrt(square)}
 
 
-def warn_of_decay(runner) -> None:
+def warn_of_decay(runner: Runner) -> None:
     """Warn if weight decay pulls a learned temperature to the middle of its range."""
     decay = {id(p): group.get('weight_decay', 0)
              for group in runner.optim_wrapper.optimizer.param_groups for p in group['params']}

@@ -28,6 +28,7 @@ class TeacherStage(click.ParamType):
 
     def convert(self, value: Union[int, str], param: Optional[click.Parameter],
                 ctx: Optional[click.Context]) -> Union[int, str]:
+        """The value, or an error that says what it should be."""
         if value == 'mean' or isinstance(value, int):
             return value
         if not value.isdecimal():

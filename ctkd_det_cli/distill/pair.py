@@ -72,7 +72,8 @@ def check_teacher(student: nn.Module, student_path: Path, teacher: Source, *,
         student (nn.Module): As it will be trained.
         student_path (Path): Its config, for messages.
         teacher (Source): The teacher's config.
-        class_mapping (str, optional), **options: See :func:`check_pair`.
+        class_mapping (str, optional): See :func:`check_pair`.
+        **options: See :func:`check_pair`.
 
     Raises:
         click.ClickException: if not, with the reason.

@@ -11,6 +11,7 @@ class RstRoles(griffe.Extension):
     """Rewrites each docstring before it is parsed."""
 
     def on_instance(self, *, obj, **kwargs):
+        """Rewrite the docstring of an object."""
         if not obj.is_alias and obj.docstring:
             obj.docstring.value = to_markdown(obj.docstring.value)
 

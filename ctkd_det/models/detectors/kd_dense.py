@@ -28,10 +28,12 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
     teacher_class = DenseTeacher
 
     def tap(self) -> DenseTap:
+        """What records the logits of the head, see :class:`DenseTap`."""
         return DenseTap(self.bbox_head)
 
     def teacher_logits(self, batch_inputs: Tensor, batch_data_samples: SampleList,
                        records: List[DenseLogits],
                        feats: Optional[Sequence[Tensor]] = None) -> List[Tensor]:
+        """The teacher's logits at the recorded locations."""
         return [self.teacher.dense_logits(
             batch_inputs, batch_data_samples, record.level_shapes, feats) for record in records]

@@ -41,6 +41,7 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
         super().__init__(*args, teacher_options=options, **kwargs)
 
     def tap(self) -> RoITap:
+        """What records RoIs and logits of each stage, see :class:`RoITap`."""
         return RoITap(self.roi_head)
 
     @property
@@ -68,6 +69,7 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
     def teacher_logits(self, batch_inputs: Tensor, batch_data_samples: SampleList,
                        records: List[RoILogits],
                        feats: Optional[Sequence[Tensor]] = None) -> List[Tensor]:
+        """The teacher's logits on the recorded RoIs, those of each stage."""
         rois = [record.rois for record in records]
         if 'roi' not in self.compared:
             return self.teacher.roi_logits(batch_inputs, batch_data_samples, rois, feats)
@@ -80,6 +82,7 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
         return logits
 
     def roi_widths(self) -> Dict[str, List[int]]:
+        """Widths of what the classifiers receive, as arguments of a feature loss."""
         return dict(student_channels=[feature_width(head) for head in classifiers(self)],
                     teacher_channels=self.teacher.feature_widths)
 

@@ -34,4 +34,5 @@ class FixedTemperature(BaseTemperature):
         return self.value.float()
 
     def extra_repr(self) -> str:
+        """What ``repr`` shows."""
         return f'value={self.value.item():g}'

@@ -74,4 +74,5 @@ class GradientReversal(nn.Module):
         return _ReverseGradient.apply(x, self.lambda_)
 
     def extra_repr(self) -> str:
+        """What ``repr`` shows."""
         return f'lambda_={self.lambda_}'

@@ -34,4 +34,5 @@ class LearnedTemperature(BaseTemperature):
         return self.bounds.tau(self.grl(theta))
 
     def extra_repr(self) -> str:
+        """What ``repr`` shows."""
         return repr(self.bounds)

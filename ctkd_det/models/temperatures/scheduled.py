@@ -54,4 +54,5 @@ class ScheduledTemperature(BaseTemperature):
         return torch.tensor([tau], device=student_logits.device)
 
     def extra_repr(self) -> str:
+        """What ``repr`` shows."""
         return f'{self.curve} from {self.start:g} to {self.end:g}'

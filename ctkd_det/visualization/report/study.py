@@ -45,6 +45,7 @@ class Method:
         return [v for v in (run.final(metric) for run in self.runs) if v is not None]
 
     def mean(self, metric: str) -> Optional[float]:
+        """Mean over the seeds; None if there is none."""
         values = self.values(metric)
         return mean(values) if values else None
 

@@ -49,9 +49,11 @@ class ATLoss(FeatureLoss):
         self.p, self.reduction = p, reduction
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
+        """No adapter: channels vanish."""
         return nn.Identity()
 
     def compare(self, i: int, s: Tensor, t: Tensor) -> Tensor:
+        """The loss of a level or stage, see the class."""
         square = (self._attention(s) - self._attention(t)).square()
         return mean_all(square) if self.reduction == 'mean' else square.sum() / max(len(s), 1)
 

@@ -78,6 +78,7 @@ class CRDLoss(FeatureLoss):
         self.register_buffer('queue_labels', torch.full((stages, queue_size), -1))
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
+        """The two embeddings."""
         need_widths(student, teacher)
         return nn.ModuleDict({side: nn.Linear(width, self.embed_channels)
                               for side, width in (('student', student), ('teacher', teacher))})
@@ -87,6 +88,9 @@ class CRDLoss(FeatureLoss):
         """The loss.
 
         Args:
+            i (int): The stage.
+            s (Tensor): (N, D), the student's features.
+            t (Tensor): (N, D'), the teacher's.
             labels (Tensor): (N,), the class of each RoI.
             rois (Tensor, optional): (N, 5), the image's index and x1, y1, x2,
                 y2. Defaults to None, overlaps are not known.

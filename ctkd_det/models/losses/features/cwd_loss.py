@@ -40,6 +40,7 @@ class CWDLoss(FeatureLoss):
         self.tau = tau
 
     def compare(self, i: int, s: Tensor, t: Tensor) -> Tensor:
+        """The loss of a level or stage, see the class."""
         log_s, log_t = (F.log_softmax(x.flatten(2) / self.tau, dim=2)
                         for x in (self.adapt(i, s), t))
         kl = F.kl_div(log_s, log_t, reduction='sum', log_target=True)

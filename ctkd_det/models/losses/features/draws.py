@@ -26,9 +26,11 @@ class Draws(nn.Module):
         return torch.rand(shape, generator=self.generator).to(device)
 
     def get_extra_state(self) -> Tensor:
+        """The generator's state, for checkpoints."""
         return self.generator.get_state()
 
     def set_extra_state(self, state: Tensor) -> None:
+        """Continue from a checkpoint's state."""
         self.generator.set_state(state.cpu())
 
     def __deepcopy__(self, memo: dict) -> 'Draws':

@@ -71,6 +71,9 @@ class FGDLoss(FeatureLoss):
         """The loss of one level.
 
         Args:
+            i (int): The level.
+            s (Tensor): (B, C, H, W), the student's map.
+            t (Tensor): (B, C', H, W), the teacher's.
             boxes (Sequence[Tensor]): Ground truth of each image, (n, 4), as
                 x1, y1, x2, y2 in pixels.
             image_shape (tuple[int, int]): Height and width of the padded

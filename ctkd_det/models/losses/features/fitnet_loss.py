@@ -54,4 +54,5 @@ class FitNetLoss(SourcedLoss):
     """
 
     def compare(self, i: int, s: Tensor, t: Tensor) -> Tensor:
+        """The loss of a level or stage, see the class."""
         return self.mean((self.adapt(i, s) - t).square())

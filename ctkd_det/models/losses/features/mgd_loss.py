@@ -55,6 +55,7 @@ class MGDLoss(FeatureLoss):
         self.draws = Draws()
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
+        """Mask and generator of a level."""
         return _MaskedGenerator(student, teacher)
 
     def values(self, s: List[Tensor], t: List[Tensor], first: int,
@@ -62,6 +63,9 @@ class MGDLoss(FeatureLoss):
         """The loss of each level.
 
         Args:
+            s (Sequence[Tensor]): Of each level (B, C, H, W), the student's.
+            t (Sequence[Tensor]): The teacher's, of the same sizes.
+            first (int): The first level's number.
             mask (Sequence[Tensor] | Tensor, optional): Of each level (B, 1,
                 H, W) at the teacher's size, 0 where the student's map is
                 hidden. Defaults to None, drawn.
@@ -73,6 +77,7 @@ class MGDLoss(FeatureLoss):
             zip(s, t, masks, strict=True), first)]
 
     def compare(self, i: int, s: Tensor, t: Tensor, mask: Tensor) -> Tensor:
+        """The loss of a level or stage, see the class."""
         square = (t - self.adapt(i, s, mask)).square()
         return mean_all(square) if self.reduction == 'mean' else square.sum() / max(len(t), 1)
 

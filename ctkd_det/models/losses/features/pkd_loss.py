@@ -50,6 +50,7 @@ class PKDLoss(FeatureLoss):
         self.resize = resize
 
     def match(self, s: List[Tensor], t: List[Tensor]) -> Tuple[List[Tensor], List[Tensor]]:
+        """Bring both sides to one size, as ``resize`` says."""
         if self.resize == 'student':
             return super().match(s, t)
         if self.resize is None and [x.shape[2:] for x in s] != [x.shape[2:] for x in t]:
@@ -59,6 +60,7 @@ class PKDLoss(FeatureLoss):
         return s, [resize_to(b, a) for a, b in zip(s, t, strict=True)]
 
     def compare(self, i: int, s: Tensor, t: Tensor) -> Tensor:
+        """The loss of a level or stage, see the class."""
         return mean_all((_standardize(self.adapt(i, s)) - _standardize(t)).square()) / 2
 
 

@@ -15,6 +15,7 @@ class RelationLoss(FeatureLoss):
     needs = ('stage', )
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
+        """No adapter: only relations are compared."""
         return nn.Identity()
 
 
@@ -39,6 +40,7 @@ class SPLoss(RelationLoss):
     """
 
     def compare(self, i: int, s: Tensor, t: Tensor) -> Tensor:
+        """The loss of a level or stage, see the class."""
         g_s, g_t = (F.normalize(x @ x.t(), dim=1) for x in (s, t))
         return mean_over_rois((g_s - g_t).square())
 
@@ -75,6 +77,7 @@ class PKTLoss(RelationLoss):
         self.eps = eps
 
     def compare(self, i: int, s: Tensor, t: Tensor) -> Tensor:
+        """The loss of a level or stage, see the class."""
         p_s, p_t = self._probabilities(s), self._probabilities(t)
         return mean_over_rois(p_t * ((p_t + self.eps) / (p_s + self.eps)).log())
 

@@ -57,10 +57,12 @@ class ReviewKDLoss(FeatureLoss):
         self.adapters[-1].attention = None
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
+        """What fuses a level with the coarser one."""
         need_widths(student, teacher)
         return _Fusion(student, self.mid_channels, teacher)
 
     def values(self, s: List[Tensor], t: List[Tensor], first: int) -> List[Tensor]:
+        """The loss of each level, computed from the coarsest to the finest."""
         values, residue = [], None
         for adapter, a, b in zip(reversed(self.adapters), reversed(s), reversed(t), strict=True):
             fused, residue = adapter(a.to(adapter.enter[0].weight.dtype), residue)

@@ -45,6 +45,7 @@ class SRRLLoss(FeatureLoss):
         self.alpha, self.beta = alpha, beta
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
+        """A linear map without bias, batch normalisation and ReLU."""
         need_widths(student, teacher)
         return nn.Sequential(
             nn.Linear(student, teacher, bias=False), SafeBatchNorm1d(teacher), nn.ReLU())
@@ -54,6 +55,9 @@ class SRRLLoss(FeatureLoss):
         """The loss.
 
         Args:
+            i (int): The stage.
+            s (Tensor): (N, D), the student's features.
+            t (Tensor): (N, D'), the teacher's.
             classifier (Callable): Logits (N, K) of the teacher for (N, D)
                 features. It is frozen, gradients go through it to the student.
         """

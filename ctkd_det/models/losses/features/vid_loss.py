@@ -55,12 +55,14 @@ class VIDLoss(SourcedLoss):
             nn.Parameter(torch.full((teacher, ), raw)) for _, teacher in self.widths)
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
+        """Three 1x1 convolutions with ReLU between them."""
         need_widths(student, teacher)
         widths = (student, teacher), (teacher, teacher), (teacher, teacher)
         first, second, third = (pointwise(a, b, self.source, bias=False) for a, b in widths)
         return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
 
     def compare(self, i: int, s: Tensor, t: Tensor) -> Tensor:
+        """The loss of a level or stage, see the class."""
         variance = F.softplus(self.raw_variances[i].to(t.dtype)) + self.eps
         variance = variance.view(-1, *[1] * (t.dim() - 2))
         square = (t - self.adapt(i, s)).square()

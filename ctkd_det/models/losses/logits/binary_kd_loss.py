@@ -33,6 +33,7 @@ class BinaryKDLoss(LogitLoss):
         return s.size(1)
 
     def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:
+        """Sum of the KL divergences of C Bernoulli distributions, (N,)."""
         s, t = s / tau, t / tau
         kl = sum(F.kl_div(F.logsigmoid(sign * s), F.logsigmoid(sign * t), reduction='none',
                           log_target=True) for sign in (1, -1))

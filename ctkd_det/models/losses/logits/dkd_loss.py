@@ -47,6 +47,7 @@ class DKDLoss(LogitLoss):
         self.alpha, self.beta = at_least_zero('alpha', alpha), at_least_zero('beta', beta)
 
     def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:
+        """Target class and the others, weighted, (N,)."""
         target = F.one_hot(labels, s.size(1)).bool()
         (b_s, others_s), (b_t, others_t) = (_decouple(z / tau, target) for z in (s, t))
         tckd = F.kl_div(b_s, b_t, reduction='none', log_target=True).sum(1)
