@@ -1,7 +1,7 @@
 """A small training that draws random numbers wherever a real one does."""
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -65,7 +65,8 @@ class Score(BaseMetric):
 
 def runner(work_dir: Path, epochs: int = 4, by_epoch: bool = True, workers: int = 0,
            persistent: bool = False, resume: bool = False, hooks: tuple = (), length: int = 10,
-           val: bool = True, **checkpoint: Any) -> Runner:
+           val: bool = True, launcher: str = 'none', model_wrapper_cfg: Optional[dict] = None,
+           **checkpoint: Any) -> Runner:
     """Of ``length / 2`` iterations an epoch."""
     iterations = length // 2
     loader = dict(batch_size=2, num_workers=workers, persistent_workers=persistent)
@@ -85,6 +86,7 @@ def runner(work_dir: Path, epochs: int = 4, by_epoch: bool = True, workers: int 
                              convert_to_iter_based=by_epoch, end=loop.get(
                                  'max_epochs', loop.get('max_iters'))),
         custom_hooks=[dict(type='CurriculumHook'), *hooks], resume=resume, default_scope='mmdet',
+        launcher=launcher, cfg=dict(model_wrapper_cfg=model_wrapper_cfg or {}),
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=1),
             checkpoint=dict(type='SafeCheckpointHook', by_epoch=by_epoch,

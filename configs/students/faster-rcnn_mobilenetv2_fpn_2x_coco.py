@@ -1,4 +1,6 @@
 _base_ = [
     '../_base_/models/faster-rcnn_mobilenetv2_fpn.py', 'mmdet::_base_/datasets/coco_detection.py',
-    'mmdet::_base_/schedules/schedule_2x.py', 'mmdet::_base_/default_runtime.py'
+    'mmdet::_base_/schedules/schedule_2x.py', 'mmdet::_base_/default_runtime.py',
+    '../_base_/safe_hooks.py'
 ]
+default_hooks = _base_.safe_hooks

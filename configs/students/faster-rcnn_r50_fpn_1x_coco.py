@@ -1,1 +1,2 @@
-_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
+_base_ = ['mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', '../_base_/safe_hooks.py']
+default_hooks = _base_.safe_hooks

@@ -3,6 +3,7 @@ from .curriculum_hook import CurriculumHook
 from .finite_loss_hook import FiniteLossHook
 from .prediction_comparison_hook import PredictionComparisonHook
 from .safe_checkpoint_hook import SafeCheckpointHook
+from .temperature_monitor_hook import TemperatureMonitorHook
 
 __all__ = ['ChannelsLastHook', 'CurriculumHook', 'FiniteLossHook', 'PredictionComparisonHook',
-           'SafeCheckpointHook']
+           'SafeCheckpointHook', 'TemperatureMonitorHook']

@@ -151,9 +151,10 @@ class CheckpointFolder:
         if not self.pointer.is_file():
             return None
         text = self.pointer.read_text(encoding='utf-8', errors='replace').strip()
-        if not text or '\0' in text:
-            return None
         here = self.folder / Path(text).name
+        # what a crash has left of the pointer may be anything
+        if '\0' in text or len(here.name) > 200 or here.suffix != '.pth':
+            return None
         return here if here.exists() or not Path(text).exists() else Path(text)
 
 

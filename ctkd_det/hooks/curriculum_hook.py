@@ -1,4 +1,5 @@
 """Makes the task harder as training goes on."""
+import math
 from typing import Optional
 
 from mmdet.registry import HOOKS
@@ -8,8 +9,8 @@ from mmengine.runner import Runner
 
 from ..models.temperatures import GradientReversal, ScheduledTemperature
 from ..models.temperatures.curves import CURVES
-from .temperature_guard import TemperatureGuard
-from .temperature_log import log_gradients, warn_of_decay
+from .resuming import count_in_new_epochs
+from .temperature_monitor_hook import TemperatureMonitorHook
 
 
 @HOOKS.register_module()
@@ -31,10 +32,9 @@ class CurriculumHook(Hook):
     .024 .095 .206 .345 .5 .655 .794 .905 .976 1, and 1 from then on. Converted
     to iterations, each epoch's last iteration has that epoch's value.
 
-    A :class:`ScheduledTemperature` is given p itself. The hook also logs the
-    gradient of each learned temperature as it reaches the optimizer
-    (``ctkd.theta_grad``), and warns of one that has weight decay, sticks at a
-    bound or does not move (:class:`TemperatureGuard`).
+    A :class:`ScheduledTemperature` is given p itself. What the temperatures
+    do is watched by a :class:`TemperatureMonitorHook`, which this hook adds
+    to a training that has none.
 
     Args:
         begin (int): Epoch or iteration at which lambda starts to grow.
@@ -48,8 +48,7 @@ class CurriculumHook(Hook):
             ``begin`` on). Defaults to 'cosine'.
         lambda_min (float): Strength before ``begin``. Defaults to 0.
         lambda_max (float): Strength from ``end`` on. Defaults to 1.
-        patience (int): Iterations after which a temperature that sticks is
-            reported. Defaults to 1000.
+        patience (int): The monitor's. Defaults to 1000.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -68,21 +67,24 @@ class CurriculumHook(Hook):
             raise ValueError(f'need 0 <= begin < end, got begin={begin}, end={end}')
         if schedule not in CURVES:
             raise ValueError(f'schedule must be one of {sorted(CURVES)}, got {schedule!r}')
-        if not 0 <= lambda_min <= lambda_max:
-            raise ValueError('need 0 <= lambda_min <= lambda_max, got '
+        if not 0 <= lambda_min <= lambda_max < math.inf:
+            raise ValueError('need finite 0 <= lambda_min <= lambda_max, got '
                              f'lambda_min={lambda_min}, lambda_max={lambda_max}')
-        if patience < 1:
-            raise ValueError(f'patience must be >= 1, got {patience}')
         self.begin, self.end = begin, end
         self.by_epoch = by_epoch
         self.convert_to_iter_based = convert_to_iter_based
         self.schedule = schedule
         self.lambda_min, self.lambda_max = lambda_min, lambda_max
-        self.patience = patience
+        self._monitor = TemperatureMonitorHook(patience)
         self._resumed: dict = {}
 
+    def before_run(self, runner: Runner) -> None:
+        """See to it that the temperatures are watched."""
+        if not any(isinstance(hook, TemperatureMonitorHook) for hook in runner.hooks):
+            runner.register_hook(self._monitor)
+
     def before_train(self, runner: Runner) -> None:
-        """Find what is to be driven, and begin to watch the temperatures."""
+        """Find what is to be driven."""
         modules = list(runner.model.modules())
         self._layers = [m for m in modules if isinstance(m, GradientReversal)]
         self._scheduled = [m for m in modules if isinstance(m, ScheduledTemperature)]
@@ -90,9 +92,6 @@ class CurriculumHook(Hook):
             runner.logger.warning('CurriculumHook: the model has no learnable or scheduled '
                                   'temperature, there is nothing to drive')
         self._warn_of_change(runner)
-        self._guard = TemperatureGuard(runner, self.patience)
-        warn_of_decay(runner)
-        log_gradients(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
@@ -105,18 +104,16 @@ class CurriculumHook(Hook):
         for temperature in self._scheduled:
             temperature.progress = progress or 0.0
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
-                         outputs: Optional[dict] = None) -> None:
-        """Look whether a temperature sticks."""
-        self._guard.look(outputs)
-
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Remember the curriculum."""
+        """Remember the curriculum, and in how long epochs the progress is counted."""
         checkpoint['curriculum'] = self._settings(runner)
+        checkpoint['epoch_length'] = len(runner.train_dataloader)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Recall the curriculum of a run that is resumed."""
         self._resumed = checkpoint.get('curriculum', {}) if runner._resume else {}
+        if runner._resume:
+            count_in_new_epochs(runner, checkpoint)
 
     def _warn_of_change(self, runner: Runner) -> None:
         changes = [f'{key} from {self._resumed[key]!r} to {value!r}'

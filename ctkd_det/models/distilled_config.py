@@ -49,7 +49,7 @@ def learns_from_teacher(cls: Optional[type]) -> bool:
     Ours do, those that users derive from them, and mmdet's
     ``KnowledgeDistillationSingleStageDetector``. None is no detector.
     """
-    return cls is not None and any('teacher_config' in _arguments(c) for c in cls.__mro__)
+    return cls is not None and any('teacher_config' in arguments(c) for c in cls.__mro__)
 
 
 def plain_parent(cls: type) -> type:
@@ -68,11 +68,12 @@ def plain_parent(cls: type) -> type:
 
 def distillation_arguments(cls: type) -> List[str]:
     """Arguments of a distilled detector that the plain one does not take."""
-    plain = _arguments(plain_parent(cls))
+    plain = arguments(plain_parent(cls))
     return list(dict.fromkeys(name for c in cls.__mro__ if learns_from_teacher(c)
-                              for name in _arguments(c) if name not in plain))
+                              for name in arguments(c) if name not in plain))
 
 
-def _arguments(cls: type) -> List[str]:
+def arguments(cls: type) -> List[str]:
+    """What a class's constructor takes by name, beside ``*args`` and ``**kwargs``."""
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     return [p.name for p in parameters if p.kind not in _VARIADIC]

@@ -28,6 +28,17 @@ def fragments(sigmoids: bool = False) -> Dict[str, Path]:
     return {**{short: files[names[sigmoids]] for short, names in SHORT.items()}, **files}
 
 
+def safe_hooks(base: dict) -> Dict[str, dict]:
+    """Default hooks with which a training survives crashes, but none in place of a user's own."""
+    from mmengine.config import Config
+    hooks = Config.fromfile(shipped('ctkd_det', 'configs') / '_base_' / 'safe_hooks.py').safe_hooks
+    own = (base.get('default_hooks') or {}).get('checkpoint', dict(type='CheckpointHook'))
+    kind = own and own['type']
+    if getattr(kind, '__name__', str(kind)).rpartition('.')[2] != 'CheckpointHook':
+        del hooks['checkpoint']
+    return hooks.to_dict()
+
+
 def check_names(name: str) -> None:
     """See whether there is this method, or each of several joined with ``+``.
 

@@ -13,10 +13,11 @@ from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
 from ctkd_det_data import CocoFolder
 from .changes import Changes, merged
-from .methods import ALONE, read_method, sources
+from .methods import ALONE, read_method, safe_hooks, sources
 from .pair import build_student, check_teacher, distilled_type
 from .source_code import assignment
 from .student import data_for, heads_for
+from .temperature_speed import with_speed
 from .zoo import Source
 
 
@@ -105,11 +106,13 @@ class Recipe:
         blocks = dict(_base_=self.student.base)
         if self.teacher is not None:
             blocks.update(self._distillation(base))
+        blocks['default_hooks'] = safe_hooks(base)
         if self.head_changes:
             blocks = merged(blocks, dict(model=self.head_changes))
         blocks = merged(blocks, self.changes.blocks(base))
         if self.data:
             blocks = merged(blocks, data_for(base, self.data))
+        blocks = with_speed(blocks, base, self.data and len(self.data.train.content['images']))
         # what others refer to by its name stands before them
         order = sorted(blocks, key=lambda key: key.endswith('_dataloader'))
         return ''.join(assignment(key, blocks[key]) for key in order)

@@ -69,17 +69,35 @@ def check_config(path: Path, timeout: float) -> Iterator[Row]:
     try:
         load_package()
         from mmengine.config import Config
-        model = Config.fromfile(path).model
+        cfg = Config.fromfile(path)
+        model = cfg.model
     except Exception as error:  # a config is a program
         yield Row(f'config {path}', FAIL, first_line(error), f'correct {path}')
         return
     yield Row(f'config {path}', OK, model.type)
+    yield _check_checkpoints(cfg)
     if not model.get('teacher_ckpt'):
         yield Row('teacher_ckpt', WARN, 'this config has no teacher')
         return
     if isinstance(model.teacher_config, str):
         yield _check_teacher(model.teacher_config)
     yield check_weights(model.teacher_ckpt, timeout)
+
+
+def _check_checkpoints(cfg: dict) -> Row:
+    """Look whether a crash could lose the training."""
+    from mmdet.registry import HOOKS
+
+    from ctkd_det.configs import registered_class
+    from ctkd_det.hooks import SafeCheckpointHook
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or dict(type='CheckpointHook')
+    cls = registered_class(HOOKS, hook['type'])
+    if cls is not None and issubclass(cls, SafeCheckpointHook):
+        return Row('checkpoints', OK, 'survive a crash, and bring a training back exactly')
+    return Row('checkpoints', WARN, f'{getattr(cls, "__name__", hook["type"])}: a crash while it '
+               'saves can lose the training, and a resumed one is another',
+               "default_hooks = dict(checkpoint=dict(type='ctkd_det.hooks.SafeCheckpointHook'), "
+               "finite=dict(type='ctkd_det.hooks.FiniteLossHook'))")
 
 
 def _check_teacher(name: str) -> Row:

@@ -5,15 +5,16 @@ from typing import List, Optional
 
 from mmdet.registry import HOOKS, METRICS
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.registry import Registry
 
 from ctkd_det.configs import imported_modules, read_config, registered_class, with_names
-from ctkd_det.models.distilled_config import is_distilled, plain_model
+from ctkd_det.models.distilled_config import arguments, is_distilled, plain_model
 from ctkd_det.registry import SCOPE
 
 # what our fragments define besides the keys that mmengine reads
 FRAGMENT_VARIABLES = ('distill_losses', 'temperature_paramwise', 'adapter_paramwise', 'clip_grad',
-                      'teacher_config', 'teacher_ckpt')
+                      'teacher_config', 'teacher_ckpt', 'safe_hooks')
 # multipliers of parameters that the student alone does not have
 CUSTOM_KEYS = ('distill_losses', 'temperature', 'raw_variances')
 
@@ -24,7 +25,8 @@ def plain_config(path: Path) -> Config:
     The detector is the base config's, or, in a dumped config that has no base
     any more, the class of mmdet that the distilling one extends. Everything
     else that is ours is taken out: the arguments it adds, hooks, imports, and
-    the learning rates of the losses; a metric becomes mmdet's, which it extends.
+    the learning rates of the losses; a metric or default hook becomes the one
+    that it extends.
     """
     cfg = with_names(Config.fromfile(path))
     if is_distilled(cfg.model):
@@ -37,6 +39,7 @@ def plain_config(path: Path) -> Config:
         hooks = [h for h in cfg.pop('custom_hooks') if not _is_ours(_class(HOOKS, h))]
         if hooks:
             cfg.custom_hooks = hooks
+    _make_default_hooks_plain(cfg.get('default_hooks', {}))
     for evaluator in ('val_evaluator', 'test_evaluator'):
         _make_metrics_plain(cfg.get(evaluator))
     paramwise = cfg.get('optim_wrapper', {}).get('paramwise_cfg') or {}
@@ -65,6 +68,20 @@ def _class(registry: Registry, config) -> Optional[type]:
 
 def _is_ours(cls: Optional[type]) -> bool:
     return cls is not None and cls.__module__.partition('.')[0] == 'ctkd_det'
+
+
+def _make_default_hooks_plain(hooks: dict) -> None:
+    for name, config in list(hooks.items()):
+        cls = _class(HOOKS, config) if config else None
+        if not _is_ours(cls):
+            continue
+        extended = next(c for c in cls.__mro__ if not _is_ours(c))
+        if extended is Hook:
+            del hooks[name]
+        else:
+            config.type = extended.__name__
+            for argument in set(arguments(cls)) - set(arguments(extended)):
+                config.pop(argument, None)
 
 
 def _make_metrics_plain(evaluator) -> None:

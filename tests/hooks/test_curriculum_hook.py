@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from ctkd_det.hooks import CurriculumHook
+from ctkd_det.hooks import CurriculumHook, TemperatureMonitorHook
 from ctkd_det.hooks.temperature_guard import _Watch
 from ctkd_det.models import GradientReversal, KDLoss
 from ctkd_det.models.temperatures.bounds import TemperatureBounds
@@ -61,13 +61,13 @@ class Recorder(Hook):
 
 
 def train(tmp_path, hook, epochs=12, by_epoch=True, resume=False, model=None, load_from=None,
-          **optim):
+          batch_size=2, **optim):
     recorder = Recorder()
     loop = dict(by_epoch=True, max_epochs=epochs) if by_epoch else dict(
         by_epoch=False, max_iters=epochs * ITERS)
     runner = Runner(
         model=model or Toy(), work_dir=str(tmp_path), train_cfg=loop,
-        train_dataloader=dict(dataset=Noise(), batch_size=2, num_workers=0,
+        train_dataloader=dict(dataset=Noise(), batch_size=batch_size, num_workers=0,
                               sampler=dict(type='DefaultSampler', shuffle=False)),
         optim_wrapper=dict(dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)), **optim),
         custom_hooks=[hook, recorder], resume=resume, load_from=load_from, default_scope='mmdet',
@@ -138,6 +138,57 @@ def test_a_longer_training_moves_the_end_of_a_curriculum_that_ends_with_it(tmp_p
     train(tmp_path, CurriculumHook(), 2)
     train(tmp_path, CurriculumHook(), 3, resume=True)
     assert 'now applies: end from 2.0 to 3.0\n' in log_of(tmp_path)
+
+
+@pytest.mark.parametrize('batch_size, length', [(3, 2), (1, 6), (6, 1)])
+def test_a_resume_with_another_batch_size_goes_on_by_epochs_and_says_so(tmp_path, batch_size,
+                                                                      length):
+    """Of 4 epochs 2 are done: lambda goes on from 0.5, whatever the iterations are called."""
+    train(tmp_path, CurriculumHook(), 4, batch_size=2)
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
+    values, runner = train(tmp_path, CurriculumHook(), 4, resume=True, batch_size=batch_size)
+    expected = [(1 - math.cos(math.pi * (i + 1) / (4 * length))) / 2
+                for i in range(2 * length, 4 * length)]
+    assert values == pytest.approx(expected)
+    assert runner.iter == 4 * length
+    log = log_of(tmp_path)
+    assert f'an epoch had 3 iterations, it has {length} now' in log
+    assert 'another curriculum' not in log
+
+
+@pytest.mark.parametrize('optimizer, expected', [
+    (dict(type='AdamW', lr=1e-4), 1), (dict(type='SGD', lr=1e-4), 0),
+    # 12 steps of 0.115 are 2 ln 2
+    (dict(type='Adam', lr=0.1155), 0)])
+def test_says_before_the_first_step_that_adam_moves_nothing(tmp_path, optimizer, expected):
+    _, runner = train(tmp_path, CurriculumHook(), 4, optimizer=optimizer)
+    log = log_of(tmp_path)
+    assert log.count('can hardly move: AdamW takes theta by its learning rate, 0.0001,') == expected
+    if expected:
+        assert 'In 12 steps tau gets from 1 to 1.0004 at most' in log
+        assert 'lr_mult=0.05 is made for SGD; take 1000: ' in log
+        theta = runner.model.distill_losses['loss_ctkd'].temperature.theta
+        assert abs(theta.item() + math.log(2)) < 12 * 1.1e-4
+
+
+def test_with_the_multiplier_that_it_names_the_temperature_moves(tmp_path):
+    _, runner = train(tmp_path, CurriculumHook(schedule='constant'), 4, optimizer=dict(
+        type='AdamW', lr=1e-4, weight_decay=0.0), paramwise_cfg=dict(custom_keys=dict(
+            temperature=dict(lr_mult=1e3, decay_mult=0))))
+    taus = runner.message_hub.get_scalar('train/ctkd.tau_mean').data[0]
+    assert abs(taus[-1] - 1) > 0.1 and 'can hardly move' not in log_of(tmp_path)
+
+
+def test_one_monitor_watches_whoever_brings_it(tmp_path):
+    _, runner = train(tmp_path, CurriculumHook(patience=7), 1)
+    monitors = [hook for hook in runner.hooks if isinstance(hook, TemperatureMonitorHook)]
+    assert [hook.patience for hook in monitors] == [7]
+    runner = Runner(model=Toy(), work_dir=str(tmp_path / 'own'), default_scope='mmdet',
+                    custom_hooks=[dict(type='TemperatureMonitorHook', patience=3),
+                                  dict(type='CurriculumHook')])
+    runner.call_hook('before_run')
+    monitors = [hook for hook in runner.hooks if isinstance(hook, TemperatureMonitorHook)]
+    assert [hook.patience for hook in monitors] == [3]
 
 
 def test_no_warning_without_a_change_nor_for_load_from(tmp_path):

@@ -32,12 +32,6 @@ class ATLoss(FeatureLoss):
         p (float): Power of the magnitudes, at least 1. Defaults to 2.
         reduction (str): 'mean' or 'batch'. Defaults to 'mean'.
         **kwargs: See :class:`FeatureLoss`; the widths are not needed.
-
-    Example:
-        >>> loss = ATLoss()  # scale and channels do not count
-        >>> maps = [torch.rand(2, 4, 8, 8)]
-        >>> loss(maps, [2 * maps[0]]) < 1e-6
-        tensor(True)
     """
 
     def __init__(self, *args: Any, p: float = 2, reduction: str = 'mean', **kwargs: Any) -> None:

@@ -50,12 +50,6 @@ class CRDLoss(FeatureLoss):
         queue_size (int): RoIs of the latest steps that are negatives, too.
             Defaults to 0, none.
         **kwargs: See :class:`FeatureLoss`.
-
-    Example:
-        >>> loss = CRDLoss(student_channels=4, teacher_channels=8, embed_channels=16)
-        >>> student, teacher = torch.rand(6, 4), torch.rand(6, 8)  # six RoIs
-        >>> loss(student, teacher, labels=torch.tensor([0, 0, 1, 1, 2, 2])) > 0
-        tensor(True)
     """
     source = 'roi'
     needs = ('stage', 'labels', 'rois')

@@ -41,13 +41,6 @@ class FGDLoss(FeatureLoss):
         gamma (float): Weight of the attention. Defaults to 5e-5.
         lambda_ (float): Weight of the relations. Defaults to 5e-7.
         **kwargs: See :class:`FeatureLoss`.
-
-    Example:
-        >>> loss = FGDLoss(student_channels=4, teacher_channels=8)
-        >>> student, teacher = [torch.rand(1, 4, 8, 8)], [torch.rand(1, 8, 8, 8)]
-        >>> boxes = [torch.tensor([[8., 8., 24., 24.]])]  # of each image
-        >>> loss(student, teacher, boxes=boxes, image_shape=(32, 32)) > 0
-        tensor(True)
     """
     needs = ('boxes', 'image_shape')
 

@@ -45,12 +45,6 @@ class FitNetLoss(SourcedLoss):
     Args:
         source (str): 'neck', or 'roi' for (N, D). Defaults to 'neck'.
         **kwargs: See :class:`FeatureLoss`.
-
-    Example:
-        >>> loss = FitNetLoss(student_channels=4, teacher_channels=4)
-        >>> maps = [torch.rand(2, 4, 8, 8), torch.rand(2, 4, 4, 4)]  # two levels
-        >>> round(loss(maps, [x + 1 for x in maps]).item(), 4)
-        2.0
     """
 
     def compare(self, i: int, s: Tensor, t: Tensor) -> Tensor:

@@ -34,12 +34,6 @@ class PKDLoss(FeatureLoss):
         resize (str, optional): Whose maps are resized where the sizes differ,
             'student' or 'teacher'; None refuses. Defaults to 'student'.
         **kwargs: See :class:`FeatureLoss`.
-
-    Example:
-        >>> loss = PKDLoss(student_channels=4, teacher_channels=4)
-        >>> maps = [torch.rand(2, 4, 8, 8)]
-        >>> loss(maps, [3 * maps[0] + 1]) < 1e-6  # neither scale nor offset counts
-        tensor(True)
     """
 
     def __init__(self, *args: Any, resize: Optional[str] = 'student', **kwargs: Any) -> None:

@@ -28,12 +28,6 @@ class SRRLLoss(FeatureLoss):
         alpha (float): Weight of the features. Defaults to 1.
         beta (float): Weight of the logits. Defaults to 1.
         **kwargs: See :class:`FeatureLoss`.
-
-    Example:
-        >>> loss = SRRLLoss(student_channels=4, teacher_channels=8)
-        >>> classifier = torch.nn.Linear(8, 3)  # the teacher's
-        >>> loss(torch.rand(6, 4), torch.rand(6, 8), classifier=classifier) > 0
-        tensor(True)
     """
     source = 'roi'
     needs = ('stage', 'classifier')

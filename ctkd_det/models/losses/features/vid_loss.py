@@ -34,11 +34,6 @@ class VIDLoss(SourcedLoss):
         eps (float): The least variance. Defaults to 1e-5.
         source (str): 'neck', or 'roi' for (N, D). Defaults to 'neck'.
         **kwargs: See :class:`FeatureLoss`.
-
-    Example:
-        >>> loss = VIDLoss(student_channels=4, teacher_channels=8, source='roi')
-        >>> loss(torch.rand(6, 4), torch.rand(6, 8)).shape
-        torch.Size([])
     """
 
     def __init__(self, *args: Any, init_variance: float = 5.0, eps: float = 1e-5,

@@ -1,0 +1,67 @@
+"""The learning rate of a temperature under an optimizer of Adam's kind."""
+import inspect
+import json
+import math
+from pathlib import Path
+from typing import Any, Optional
+
+from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS
+
+from ctkd_det.configs import nested_datasets, registered_class
+from ctkd_det.hooks.adaptive_steps import is_adaptive, lr_mult_for
+from .changes import merged
+
+# the images with boxes of COCO's training set, which need not be here
+_COCO_TRAIN = {'instances_train2017.json': 117266}
+# a larger file takes too long to read for one number
+_LARGEST = 200 * 2**20
+
+
+def with_speed(blocks: dict, base: Config, images: Optional[int]) -> dict:
+    """What a recipe writes, with the multiplier that the student's optimizer needs.
+
+    The shipped one is for SGD, whose steps are as large as the gradient.
+    Where the length of the training is not known, it stays, and the training
+    says what to take.
+
+    Args:
+        blocks (dict): What the recipe changes.
+        base (Config): The student's config.
+        images (int, optional): Of the training; None for the student's own.
+    """
+    keys = blocks.get('optim_wrapper', {}).get('paramwise_cfg', {}).get('custom_keys', {})
+    final = merged(base.to_dict(), blocks)
+    optimizer = final.get('optim_wrapper', {}).get('optimizer', {})
+    kind = registered_class(OPTIMIZERS, optimizer['type']) if 'type' in optimizer else None
+    if kind is None or not is_adaptive(dict(inspect.signature(kind).parameters)):
+        return blocks
+    steps = _steps(final, images or _images_of(final))
+    if not steps or not isinstance(optimizer.get('lr'), float):
+        return blocks
+    changes = {key: dict(lr_mult=lr_mult_for(optimizer['lr'], steps))
+               for key, value in keys.items() if 'lr_mult' in value}
+    return merged(blocks, dict(optim_wrapper=dict(paramwise_cfg=dict(custom_keys=changes))))
+
+
+def _steps(cfg: dict, images: Optional[int]) -> Optional[int]:
+    loop, batch = cfg.get('train_cfg') or {}, cfg['train_dataloader'].get('batch_size')
+    if 'max_iters' in loop:
+        return loop['max_iters']
+    if images and batch and 'max_epochs' in loop:
+        return loop['max_epochs'] * math.ceil(images / batch)
+    return None
+
+
+def _images_of(cfg: dict) -> Optional[int]:
+    """How many images the config's own data set has, if that is quickly told."""
+    dataset: Any = nested_datasets(cfg['train_dataloader'].get('dataset'))[-1:]
+    if not dataset or not isinstance(dataset[0].get('ann_file'), str):
+        return None
+    path = Path(dataset[0].get('data_root') or '') / dataset[0]['ann_file']
+    if path.name in _COCO_TRAIN:
+        return _COCO_TRAIN[path.name]
+    if path.suffix != '.json' or not path.is_file() or path.stat().st_size > _LARGEST:
+        return None
+    content = json.loads(path.read_text(encoding='utf-8'))
+    return len(content['images']) if 'images' in content else None

@@ -1,0 +1,83 @@
+"""Trainings in processes of their own, which can be killed as any process can."""
+import contextlib
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import toy
+from mmengine.logging import MessageHub
+
+# everything is imported already; a child starts at once
+_CONTEXT = multiprocessing.get_context('fork')
+
+
+def start(function: Callable, *args: Any, **kwargs: Any) -> multiprocessing.Process:
+    """Run a function in a child, silently; its exit status is 1 after an exception."""
+
+    def run() -> None:
+        with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), \
+                contextlib.redirect_stderr(nowhere):
+            MessageHub._instance_dict.clear()
+            function(*args, **kwargs)
+
+    process = _CONTEXT.Process(target=run)
+    process.start()
+    return process
+
+
+def train(work_dir: Path, **options: Any) -> None:
+    toy.runner(work_dir, **options).train()
+
+
+def train_and_die(work_dir: Path, number: int, **options: Any) -> None:
+    """SIGKILL before the ``number``-th time that it opens, renames or removes a checkpoint.
+
+    Also the files beside them: partial ones, checksums, ``last_checkpoint``.
+    """
+    left = number
+
+    def watch(event: str, args: tuple) -> None:
+        nonlocal left
+        if event not in ('open', 'os.rename', 'os.remove') or not isinstance(args[0], str):
+            return
+        path = Path(args[0])
+        if path.parent == work_dir and ('.pth' in path.name or 'last_checkpoint' in path.name):
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    train(work_dir, **options)
+
+
+def finish(process: multiprocessing.Process, timeout: float = 60.0) -> Optional[int]:
+    """Its exit status, negative after a signal; None if it goes on for so long."""
+    process.join(timeout)
+    status = process.exitcode
+    if status is None:
+        process.kill()
+        process.join()
+    return status
+
+
+def kill_after(process: multiprocessing.Process, seconds: float) -> Optional[int]:
+    """Kill it unless it has ended by then."""
+    process.join(seconds)
+    if process.exitcode is None:
+        os.kill(process.pid, random.choice([signal.SIGKILL]))
+    process.join()
+    return process.exitcode
+
+
+def wait_for(condition: Callable[[], bool], timeout: float = 60.0) -> None:
+    """Wait until it is so."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.01)

@@ -1,0 +1,85 @@
+"""Trainings that are killed, anywhere: nothing is lost, and what follows is the same to the bit."""
+import random
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from processes import finish, kill_after, start, train, train_and_die, wait_for  # noqa: E402
+
+from ctkd_det.hooks.checkpoint_files import CheckpointFolder, fault  # noqa: E402
+
+OPTIONS = dict(epochs=4, max_keep_ckpts=1, save_best='toy/mAP')
+
+
+def last(work_dir):
+    return torch.load(work_dir / 'epoch_4.pth', weights_only=True)
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """The end of an uninterrupted run."""
+    folder = tmp_path_factory.mktemp('whole')
+    assert finish(start(train, folder, **OPTIONS)) == 0
+    return last(folder)
+
+
+def assert_same_end(work_dir, whole):
+    found = last(work_dir)
+    for key, value in whole['state_dict'].items():
+        assert torch.equal(found['state_dict'][key], value), key
+    for key, state in whole['optimizer']['state'].items():
+        assert torch.equal(found['optimizer']['state'][key]['momentum_buffer'],
+                           state['momentum_buffer'])
+    losses = [x['message_hub']['log_scalars']['train/loss'].data[0] for x in (found, whole)]
+    assert losses[0].tolist() == losses[1].tolist()
+    names = {path.name for path in work_dir.iterdir()
+             if path.suffix != '.py' and path.is_file() and 'best' not in path.name}
+    assert names == {'epoch_4.pth', 'epoch_4.pth.sha256', 'last_checkpoint'}
+    # a kill between a best checkpoint and the one that knows of it leaves both
+    best = list(work_dir.glob('best_*.pth'))
+    assert work_dir / 'best_toy_mAP_epoch_4.pth' in best and not any(map(fault, best))
+
+
+# each saving opens, renames and removes some twenty times; it is done six times
+@pytest.mark.parametrize('number', range(12, 60, 4))
+def test_killed_at_every_stage_of_saving(tmp_path, whole, number):
+    """Once an epoch is saved there is a whole checkpoint, whichever step of saving is the last."""
+    assert finish(start(train_and_die, tmp_path, number, **OPTIONS)) == -signal.SIGKILL
+    choice = CheckpointFolder(tmp_path, tmp_path, 'epoch_{}.pth').choose()
+    assert choice.path is not None
+    assert torch.load(choice.path, weights_only=True)['meta']['epoch'] >= 1
+    # the resumed run is killed as well
+    finish(start(train_and_die, tmp_path, number // 2, resume=True, **OPTIONS))
+    assert finish(start(train, tmp_path, resume=True, **OPTIONS)) == 0
+    assert_same_end(tmp_path, whole)
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_killed_at_random_moments(tmp_path, whole, seed):
+    """In training, in evaluation, while loading: again and again until it has got through."""
+    draw = random.Random(seed)
+    for _ in range(12):
+        process = start(train, tmp_path, resume=True, workers=2 * (seed == 3), **OPTIONS)
+        if kill_after(process, draw.uniform(0.02, 0.9)) == 0:
+            break
+    else:
+        assert finish(start(train, tmp_path, resume=True, **OPTIONS)) == 0
+    if seed != 3:  # with workers others draw the noise
+        assert_same_end(tmp_path, whole)
+    assert last(tmp_path)['meta']['epoch'] == 4
+
+
+def test_sigterm_ends_it_at_the_next_iteration_with_a_checkpoint(tmp_path):
+    process = start(train, tmp_path, epochs=400, val=False)
+    wait_for((tmp_path / 'last_checkpoint').exists)
+    process.terminate()
+    assert finish(process) == 128 + signal.SIGTERM
+    path = Path((tmp_path / 'last_checkpoint').read_text())
+    meta = torch.load(path, weights_only=True)['meta']
+    assert fault(path) is None and 5 <= meta['iter'] < 2000
+    assert meta['epoch'] == meta['iter'] // 5
