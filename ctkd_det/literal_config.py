@@ -32,8 +32,8 @@ def read_literal_config(file: Union[str, Path]) -> Config:
         text = Path(file).read_text(encoding='utf-8')
         return Config(parse_literals(text), filename=str(file))
     except (ValueError, KeyError, SyntaxError, RecursionError) as error:
-        raise ValueError(f'{file} is no config as mmengine dumps it ({error}); it was not '
-                         'executed') from error
+        raise ValueError(f'{file} was not executed, and is no config as mmengine dumps it '
+                         f'({error})') from error
 
 
 def parse_literals(text: str) -> Dict[str, Any]:

@@ -10,6 +10,7 @@ from .literal_config import read_literal_config
 
 Series = Tuple[List[float], List[float]]
 _CURVES = '*/vis_data/scalars.json'
+_EVENTS = '*/vis_data/*tfevents*'  # TensorBoard's
 _TIMES = ('time', 'data_time')
 
 
@@ -31,8 +32,9 @@ class WorkDir:
 
     @property
     def is_run(self) -> bool:
-        """bool: Whether a training was started in it."""
-        return any(self.path.glob('*/vis_data')) or (self.path / 'last_checkpoint').exists()
+        """bool: Whether a training has logged or saved something; a test has not."""
+        return self.last_saved is not None or any(
+            file for kind in (_CURVES, _EVENTS) for file in self.path.glob(kind))
 
     @property
     def config_file(self) -> Path:
@@ -125,7 +127,7 @@ class WorkDir:
         except WorkDirError:
             backends = []
         found = [str(backend.get('type')) for backend in backends if isinstance(backend, dict)]
-        events = any(self.path.glob('*/vis_data/*tfevents*'))
+        events = any(self.path.glob(_EVENTS))
         return found or (['TensorboardVisBackend'] if events else [])
 
     def _named_configs(self) -> List[Path]:

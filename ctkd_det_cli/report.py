@@ -24,6 +24,8 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
               help='less confident detections are not in the gallery')
 @click.option('--device', default=None, help='cpu or cuda; without it, a GPU if there is one')
 @click.option('--title', default='Distillation report', help='title of the page')
+@click.option('--name', 'names', multiple=True, metavar='WORK_DIR=NAME', default=(),
+              help='what to call the method of a work directory; may be given several times')
 def report(work_dirs: Sequence[Path], out: Path, **options: Any) -> None:
     """Write one HTML page about one or more runs: results, curves, images, settings.
 

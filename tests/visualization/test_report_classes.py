@@ -98,7 +98,7 @@ def test_the_page_has_the_teachers_distance(shipped, original, tmp_path):
 
 @pytest.mark.parametrize('names, reason', [
     (('moon', *reversed(CLASSES[1:]), 'oval', 'star'), f'does not know [{CLASSES[0]!r}]'),
-    ((), 'classes are not known')])
+    ((), 'are not known. Its checkpoint states none')])
 def test_what_cannot_be_mapped_is_left_out_with_the_reason(shipped, tmp_path, names, reason):
     run = learner(shipped, tmp_path / 'kd', names=names)
     page = write_report([run], tmp_path / 'report.html').read_text(encoding='utf-8')

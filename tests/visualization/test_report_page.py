@@ -19,7 +19,7 @@ from studies import STUDENT, distilled, write_run
 
 GROUP = dict(type='KDLoss', temperature=dict(type='GroupTemperature', by='foreground',
                                              num_classes=8))
-SECTIONS = ('results', 'curves', 'temperature', 'losses', 'classes', 'gallery', 'knowledge',
+SECTIONS = ('results', 'curves', 'temperature', 'losses', 'cost', 'classes', 'gallery', 'knowledge',
             'settings', 'environment')
 
 
@@ -79,11 +79,13 @@ def test_every_section_has_its_content(page):
 def test_a_line_for_each_group_and_its_lambda_on_one_axis(page):
     figure, = figures(section(page, 'temperature'))
     axes = [(trace['name'], trace['yaxis']) for trace in figure['data']]
-    assert axes == [('group: foreground', 'y'), ('group: background', 'y'), ('group', 'y2'),
+    assert axes == [('group: foreground', 'y'), ('group: background', 'y'),
+                    ('group: lower bound', 'y'), ('group: upper bound', 'y'), ('group', 'y2'),
                     ('group', 'y3')]
-    assert figure['data'][0]['x'] == figure['data'][2]['x'] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert figure['data'][0]['x'] == figure['data'][4]['x'] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [trace['y'] for trace in figure['data'][2:4]] == [[.5, .5], [2, 2]]
     # as the hook's docstring has it: of 8 steps, the first is done while it runs
-    assert figure['data'][2]['y'][0] == pytest.approx(.03806, abs=1e-4)
+    assert figure['data'][4]['y'][0] == pytest.approx(.03806, abs=1e-4)
 
 
 def test_every_loss_has_a_plot(page):
@@ -144,7 +146,8 @@ def test_twenty_runs(tmp_path):
 def test_a_run_that_was_not_validated(tmp_path):
     page = write_report([write_run(tmp_path / 'kd', 'kd', distilled(), ())],
                         tmp_path / 'report.html').read_text()
-    assert 'No run has been validated yet.' in page and 'not validated yet' in page
+    assert '<h1>No run has a validation metric to show yet.</h1>' in page
+    assert 'no validation metric logged yet' in section(page, 'results')
 
 
 def test_broken_checkpoints_are_named_and_the_rest_is_shown(runs, tmp_path):
@@ -175,7 +178,7 @@ def test_the_command_and_python_have_the_same_options_and_defaults():
 def test_the_page_on_it_has_a_row_for_each_option():
     """As the command states it: name, default, meaning."""
     text = (helpers.ROOT / 'docs' / 'report.md').read_text(encoding='utf-8')
-    rows = [f"| `{'/'.join(p.opts)}` | {'' if p.default is None else p.default} | {p.help} |"
+    rows = [f"| `{p.opts[0]}` | {'' if p.default in (None, ()) else p.default} | {p.help} |"
             for p in report.params if isinstance(p, click.Option)]
     documented = [line for line in text.splitlines() if line.startswith('| `--')]
     assert documented == rows

@@ -133,8 +133,8 @@ def test_gallery_shows_who_found_what(seeing):
 
 
 def corners(box, size, letters):
-    """Where a name is, with letters of .56 of their height."""
-    at, length = box['labels'][size], .56 * letters * len(box['text'])
+    """Where a name is, with letters of .68 of their height."""
+    at, length = box['labels'][size], .68 * letters * len(box['text'])
     left = at['x'] if at['anchor'] == 'start' else at['x'] - length
     return left, at['y'] - .85 * letters, left + length, at['y'] + .25 * letters
 
@@ -213,10 +213,17 @@ def test_the_temperature_of_an_object(tmp_path, values, expected):
     assert knowledge.learned_tau(run, np.array([0, 1])).tolist() == expected
 
 
-def test_no_temperature_no_answer(tmp_path):
+def test_a_method_without_a_temperature_is_shown_at_1(tmp_path):
+    """Also if a loss between features has one, which is of no class probabilities."""
+    model = distilled()
+    model['distill_losses'] = dict(loss_cwd=dict(type='CWDLoss'))
+    run = read_run(write_run(tmp_path / 'cwd', 'cwd', model, records=[
+        {'cwd.tau_mean': 4.0, 'cwd.level_0': 0.5, 'step': 10}]))
+    assert knowledge.learned_tau(run, np.array([0, 3])).tolist() == [1.0, 1.0]
+
+
+def test_without_a_checkpoint_there_is_no_detector(tmp_path):
     run = read_run(write_run(tmp_path / 'student', 'student', STUDENT))
-    with pytest.raises(Missing, match='no temperature'):
-        knowledge.learned_tau(run, np.array([0]))
     with pytest.raises(Missing, match='no checkpoint'):
         detector_of(run)
 

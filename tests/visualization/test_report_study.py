@@ -43,11 +43,13 @@ def test_values_gains_and_spreads(tmp_path):
     kd = rows['kd']
     assert [cell['mean'] for cell in kd['cells'][:2]] == pytest.approx([45, 90])
     assert kd['cells'][0]['spread'] == pytest.approx(math.sqrt(50))  # of 40 and 50, n - 1
-    assert kd['cells'][5]['mean'] is None  # -1: no object of that size
-    assert kd['gain'] == pytest.approx(45 - 31) and kd['behind'] == pytest.approx(-15)
-    assert [seed for seed, _ in kd['gains']] == [0, 1]
-    assert [gain for _, gain in kd['gains']] == pytest.approx([10, 18])
-    assert kd['gain_spread'] == pytest.approx(math.sqrt(32))
+    apl = next(cell for cell in kd['cells'] if cell['metric'].title == 'APl')
+    assert apl['mean'] is None  # -1: no object of that size
+    assert kd['gain'].mean == pytest.approx(45 - 31) and kd['behind'] == pytest.approx(-15)
+    assert [seed for seed, _ in kd['gain'].pairs] == [0, 1]
+    assert [gain for _, gain in kd['gain'].pairs] == pytest.approx([10, 18])
+    assert kd['gain'].spread == pytest.approx(math.sqrt(32))
+    assert kd['gain'].seeds == '2 seeds' and rows['ctkd']['gain'].seeds == '1 and 2 seeds'
     assert rows['student']['gain'] is None and rows['teacher']['cells'][0]['mean'] == 60
     assert rows['ctkd']['note'] == 'epoch 2 of 3' and kd['note'] == ''
 
@@ -55,7 +57,7 @@ def test_values_gains_and_spreads(tmp_path):
 def test_headline_says_it_and_warns(tmp_path):
     rows = results(read_study(three_methods(tmp_path)), None)
     assert headline(rows) == [
-        'kd: 45.0 mAP (mean of 2 seeds), +14.0 over the student alone.',
+        'kd: 45.0 mAP (mean of 2 seeds), +14.0 over the student alone (2 seeds).',
         'Not finished, so these numbers will change: ctkd: epoch 2 of 3.',
         'Its lead of 1.0 over ctkd is within the spread between seeds (7.1): these runs do not '
         'tell the two apart.']

@@ -27,7 +27,8 @@ def write_report(work_dirs: Sequence[PathLike],
                  val_images: int = 500,
                  score_thr: float = 0.3,
                  device: Optional[str] = None,
-                 title: str = 'Distillation report') -> Path:
+                 title: str = 'Distillation report',
+                 names: Sequence[str] = ()) -> Path:
     """Write an interactive report on one run or many, as one HTML file.
 
     The file holds everything it shows and opens without a network. Runs whose
@@ -35,7 +36,8 @@ def write_report(work_dirs: Sequence[PathLike],
     which a checkpoint or data are absent are left out, and the page says why.
 
     Args:
-        work_dirs (Sequence[str | Path]): Work directories of the runs.
+        work_dirs (Sequence[str | Path]): Work directories of the runs, or
+            folders of these.
         out (str | Path): The page; its folder is made if need be.
         baseline (str | Path, optional): Work directory of the student alone.
             Defaults to None: the plain detector with the distilled students'
@@ -51,15 +53,18 @@ def write_report(work_dirs: Sequence[PathLike],
         device (str, optional): Where detectors run. Defaults to None: a GPU
             if there is one.
         title (str): Of the page.
+        names (Sequence[str]): ``WORK_DIR=NAME``, to call a method otherwise
+            than its config file.
 
     Returns:
         Path: The page.
 
     Raises:
         FileNotFoundError: if a path does not exist, or none holds a run.
-        ValueError: if baseline and teacher are the same.
+        ValueError: if baseline and teacher are the same, or one of ``names``
+            fits no method.
     """
-    study = read_study(work_dirs, baseline, teacher)
+    study = read_study(work_dirs, baseline, teacher, names)
     options = Options(images, val_images, score_thr, device or default_device())
     page = render(collect(study, options), title)
     out = Path(out)

@@ -4,7 +4,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 # size of the letters as a share of the picture's width, beside others and enlarged
 SMALL, LARGE = ('small', 1 / 18), ('large', 1 / 45)
 # mean width of a letter, ascent and descent, as shares of the letters' size
-_WIDTH, _ASCENT, _DESCENT = 0.56, 0.85, 0.25
+_WIDTH, _ASCENT, _DESCENT = 0.68, 0.85, 0.25
 
 _Area = Tuple[float, float, float, float]  # x1, y1, x2, y2
 

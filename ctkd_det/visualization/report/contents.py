@@ -5,17 +5,21 @@ from typing import Any, Callable, Dict, List, Optional
 import numpy as np
 
 from . import figures, knowledge
+from .cost import costs
 from .detectors import detector_of, teacher_detector
 from .evaluation import annotations
 from .gallery import build_gallery
+from .methods import TEACHER_COLOUR, Method
 from .per_class import per_class_differences
 from .pictures import crop, data_uri, read_picture
 from .predictions import Predictions
 from .results import headline, results
-from .runs import METRICS, Missing
+from .runs import Missing
 from .settings import config_differences, environment
-from .study import TEACHER_COLOUR, Method, Study
+from .study import Study
 from .study_predictions import StudyPredictions, TeacherMetrics, distinct, representative
+from .table_csv import table_csv
+from .temperature_words import temperature_words
 
 # methods beside one another in gallery and bars; more would not be readable
 _SIDE_BY_SIDE = 3
@@ -47,12 +51,15 @@ def collect(study: Study, options: Options) -> Dict[str, Any]:
                      "comparable with the students': raise --val-images, or name its work "
                      'directory with --teacher.')
     rows = results(study, teacher)
+    cost_rows, cost_notes = costs(study, options.val_images)
     titles, versions = environment(study)
     return dict(
-        headline=headline(rows), rows=rows, metrics=list(METRICS), notes=notes,
+        headline=headline(rows), rows=rows, metrics=study.metrics, notes=notes,
         legend=[dict(key=figures.method_key(study, m), method=m) for m in study.methods],
         num_runs=sum(len(m.runs) for m in study.methods), baseline=study.baseline,
+        costs=cost_rows, cost_notes=cost_notes, csv=table_csv(rows, cost_rows),
         curves=figures.metric_figures(study), temperature=figures.temperature_figure(study),
+        temperature_words=temperature_words(study),
         losses=figures.loss_figures(study),
         per_class=_or_reason(lambda: _per_class(study, predictions)),
         gallery=_or_reason(lambda: _gallery(study, predictions, options)),
@@ -121,7 +128,7 @@ def _each_once(methods: List[Method]) -> List[Method]:
 
 
 def _knowledge(study: Study, predictions: StudyPredictions) -> dict:
-    learners = sorted(study.distilled, key=lambda m: -(m.mean('mAP') or 0))[:_SIDE_BY_SIDE]
+    learners = sorted(study.distilled, key=study.rank)[:_SIDE_BY_SIDE]
     if not learners:
         raise Missing('No run given has a teacher.')
     seen = predictions.of_teacher()

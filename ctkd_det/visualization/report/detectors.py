@@ -1,6 +1,9 @@
 """The detectors behind the runs, as plain mmdet ones that can look at images."""
+import contextlib
+import io
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import List, Optional
 
@@ -14,6 +17,7 @@ from torch import nn
 
 from ...compat.reading import CheckpointError
 from ...configs import imported_modules, read_config
+from ...literal_config import read_literal_config
 from ...models.distilled_config import plain_model
 from ...models.teachers.checkpoint import classes_of_checkpoint
 from .runs import Missing, TrainedRun, first_line
@@ -42,18 +46,44 @@ class Detector:
     imports: List[str]
     source: Optional[dict] = None
 
+    def plain_model(self) -> dict:
+        """The config of the detector as it looks at images: no teacher, no initial weights.
+
+        Raises:
+            Missing: if its parts are not registered.
+        """
+        try:
+            for module in self.imports:
+                _import(module, self.cache.parent)
+            init_default_scope('mmdet')
+            return dict(plain_model(self.model), init_cfg=None)
+        except Exception as error:  # a user's module may fail in any way there is
+            raise Missing(f'The config of {self.name} could not be made plain '
+                          f'({first_line(error)}).') from error
+
+    def architecture(self) -> nn.Module:
+        """Build it, in evaluation mode and without its weights.
+
+        Raises:
+            Missing: if that fails.
+        """
+        model = self.plain_model()
+        try:
+            return MODELS.build(ConfigDict(model)).eval()
+        except Exception as error:  # a user's model may fail in any way there is
+            raise Missing(f'{self.name} could not be built from its config '
+                          f'({first_line(error)}).') from error
+
     def build(self, device: str) -> nn.Module:
         """Build it and load every weight; its ``dataset_meta`` is the checkpoint's.
 
         Raises:
             Missing: if that fails.
         """
+        model = self.architecture()
         try:
-            for module in self.imports:
-                import_module(module)
-            init_default_scope('mmdet')
-            model = MODELS.build(ConfigDict(plain_model(self.model), init_cfg=None))
-            checkpoint = CheckpointLoader.load_checkpoint(str(self.checkpoint), map_location='cpu')
+            checkpoint = CheckpointLoader.load_checkpoint(str(self.checkpoint), map_location='cpu',
+                                                          logger='silent')
             keys = model.load_state_dict(checkpoint.get('state_dict', checkpoint), strict=False)
             if keys.missing_keys:
                 raise RuntimeError(f'{len(keys.missing_keys)} weights are missing, '
@@ -75,7 +105,8 @@ class Detector:
         try:
             init_default_scope('mmdet')
             chosen = {} if indices is None else dict(indices=indices)
-            return DATASETS.build(ConfigDict(self.loader['dataset'], **chosen))
+            with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells of its progress
+                return DATASETS.build(ConfigDict(self.loader['dataset'], **chosen))
         except Exception as error:
             raise Missing(f'The validation data of {self.name} could not be read '
                           f'({first_line(error)}).') from error
@@ -113,13 +144,40 @@ def teacher_detector(study: Study) -> Detector:
     if not checkpoint.exists():
         raise Missing(f"The teacher's checkpoint {checkpoint} is not here; --teacher says where "
                       'it is.')
-    try:
-        config = read_config(learner.config.model.teacher_config)
-    except Exception as error:
-        raise Missing(f"The teacher's config could not be read ({first_line(error)}).") from error
+    config = _teacher_config(learner)
     return Detector('teacher', dict(config['model']), checkpoint,
                     _loader(learner.config, learner), learner.work_dir / 'report',
                     imported_modules(learner.config), config)
+
+
+def _teacher_config(learner: TrainedRun) -> dict:
+    """The config that a run names for its teacher.
+
+    A work directory may be somebody else's: a config that lies in it is read
+    as data, and never executed.
+
+    Raises:
+        Missing: if it cannot be read.
+    """
+    named = learner.config.model.teacher_config
+    try:
+        if isinstance(named, dict) or '::' in str(named):
+            return read_config(named)
+        inside = Path(named).resolve().is_relative_to(learner.work_dir.resolve())
+        return read_literal_config(named) if inside else read_config(named)
+    except Exception as error:  # a config is code, which fails as it likes
+        raise Missing(f"The teacher's config could not be read ({first_line(error)}).") from error
+
+
+def _import(module: str, work_dir: Path) -> None:
+    """Import what a config names, unless it lies in the work directory, as a stranger's might."""
+    top, *rest = module.split('.')
+    spec = find_spec(top)
+    folders = (spec.submodule_search_locations if spec else None) or [Path(top).parent]
+    if any(Path(folder, *rest).resolve().is_relative_to(work_dir.resolve()) for folder in folders):
+        raise ImportError(f'{module} lies in the work directory {work_dir}, from which nothing is '
+                          'executed')
+    import_module(module)
 
 
 def _loader(config: Config, run: TrainedRun) -> dict:

@@ -9,8 +9,10 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from .metrics import COCO as COCO_METRICS
+from .metrics import PER_CLASS, validation_names
 from .predictions import Predictions
-from .runs import METRICS, Missing, TrainedRun
+from .runs import Missing, TrainedRun
 
 
 @dataclass
@@ -18,7 +20,7 @@ class Evaluation:
     """Metrics in %, None where there is nothing to measure.
 
     Attributes:
-        metrics: By the names of :data:`METRICS`.
+        metrics: By the names of :data:`ctkd_det.visualization.report.metrics.COCO`.
         per_class: AP by class.
     """
     metrics: Dict[str, Optional[float]]
@@ -49,7 +51,7 @@ def evaluate(predictions: Predictions) -> Evaluation:
                for i, label, box, score in zip(predictions.image, predictions.labels, boxes,
                                                predictions.scores, strict=True)]
     if not results:  # loadRes refuses an empty list; nothing found is 0, not unknown
-        return Evaluation(dict.fromkeys(METRICS, 0.0), dict.fromkeys(predictions.classes, 0.0))
+        return Evaluation(dict.fromkeys(COCO_METRICS, 0.0), dict.fromkeys(predictions.classes, 0.0))
     with contextlib.redirect_stdout(io.StringIO()):
         scoring = COCOeval(coco, coco.loadRes(results), 'bbox')
         scoring.params.imgIds = predictions.image_ids
@@ -62,18 +64,19 @@ def evaluate(predictions: Predictions) -> Evaluation:
     per_class = {name: _percent(values[values > -1].mean() if (values > -1).any() else -1)
                  for name, values in zip(predictions.classes, np.moveaxis(precision, 2, 0),
                                          strict=True)}
-    return Evaluation({name: _percent(value) for name, value in
-                       zip(METRICS, scoring.stats[:len(METRICS)], strict=True)}, per_class)
+    stats = zip(COCO_METRICS, scoring.stats[:len(COCO_METRICS)], strict=True)
+    return Evaluation({name: _percent(value) for name, value in stats}, per_class)
 
 
 def logged_per_class(run: TrainedRun) -> Optional[Dict[str, Optional[float]]]:
     """AP by class of the last validation, if it ran with ``CocoMetric(classwise=True)``."""
-    suffix = '_precision'
-    found = {name[len('coco/'):-len(suffix)]: _percent(values[-1])
-             for name, (steps, values) in run.scalars.items()
-             if name.startswith('coco/') and name.endswith(suffix)
-             and steps[-1] == run.last_validation}
-    return found or None
+    last = run.last_validation
+    logged = {name: run.scalars[name][1][-1] for name in validation_names(run.scalars)
+              if name.endswith(PER_CLASS) and run.scalars[name][0][-1] == last}
+    if len({name.rpartition('/')[0] for name in logged}) != 1:  # of several validation sets
+        return None
+    return {name.rpartition('/')[2].removesuffix(PER_CLASS): _percent(value)
+            for name, value in logged.items()}
 
 
 def _percent(value: float) -> Optional[float]:

@@ -6,14 +6,16 @@ it is dark.
 """
 import json
 from html import escape
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 import plotly.graph_objects as go
 
 from ...log_names import LAMBDA, LoggedTau, telling_taus
 from ...work_dir import Series
-from .runs import METRICS, TrainedRun
-from .study import Method, Study
+from .methods import Method
+from .runs import TrainedRun
+from .study import Study
+from .temperature_words import bounds_of
 
 # more points than this do not show in a plot of a page's width
 _POINTS = 500
@@ -23,15 +25,17 @@ Figures = Dict[str, dict]  # title -> figure as plotly.js takes it
 
 
 def metric_figures(study: Study) -> Figures:
-    """Each COCO metric against epochs, a line for each run."""
+    """Each validation metric against epochs, a line for each run."""
     figures = {}
-    for metric in METRICS:
-        traces = [_line(method, key, run, run.curve(metric), 'lines+markers', '.1f')
+    for metric in study.metrics:
+        digits = '.1f' if metric.percent else '.4g'
+        traces = [_line(method, key, run, run.curve(metric), 'lines+markers', digits)
                   for key, method, run in _runs(study) if run.curve(metric)[0]]
         if traces:
-            figures[metric] = _figure(traces, x=_unit(study), y=f'{metric} in %')
+            title = f'{metric.title} in %' if metric.percent else metric.title
+            figures[metric.title] = _figure(traces, x=_unit(study), y=title)
             if max(max(trace.x) for trace in traces) <= 15:  # no halves of epochs
-                figures[metric]['layout']['xaxis']['dtick'] = 1
+                figures[metric.title]['layout']['xaxis']['dtick'] = 1
     return figures
 
 
@@ -46,6 +50,7 @@ def temperature_figure(study: Study) -> Optional[dict]:
             line.line.dash = _GROUP_DASHES.get(tau.part, method.dash)
             line.line.width = 1 if tau.part.startswith('class_') else 2
             traces.append(line)
+        traces += _bound_lines(method, key, run, {tau.loss for tau in taus.values()})
         for name in run.scalars:
             if name.endswith(f'.{LAMBDA}'):
                 traces.append(_line(method, key, run, run.scalars[name], 'lines', '.3f', axis='y2'))
@@ -63,10 +68,27 @@ def temperature_figure(study: Study) -> Optional[dict]:
     return _plain(figure, height=560)
 
 
+def _bound_lines(method: Method, key: str, run: TrainedRun, losses: Set[str]) -> List[go.Scatter]:
+    """Thin lines at the bounds of a method's temperatures, once for all its seeds."""
+    if run is not method.runs[0]:
+        return []
+    lines = []
+    for bounds in {bounds_of(run, loss) for loss in losses} - {None}:
+        end = max(run.scalars[name][0][-1] for name in telling_taus(run.scalars))
+        for word, bound in zip(('lower', 'upper'), bounds, strict=True):
+            line = _line(method, key, run, ([0, end], [bound] * 2), 'lines', 'g')
+            line.line.update(width=1, dash='longdash')
+            line.opacity = 0.55
+            line.name = f'{escape(method.name)}: {word} bound'
+            line.hovertemplate = f'{line.name} %{{y:g}}<extra></extra>'
+            lines.append(line)
+    return lines
+
+
 def loss_figures(study: Study) -> Figures:
     """Every loss against iterations; the total first, then the distillation losses."""
     names = {name for _, _, run in _runs(study) for name in run.scalars
-             if name.split('.')[-1].startswith('loss') and not name.startswith('coco/')}
+             if name.split('.')[-1].startswith('loss') and '/' not in name}
     distillation = {name for _, _, run in _runs(study) if run.distilled
                     for name in run.config.model.get('distill_losses', {})}
     figures = {}

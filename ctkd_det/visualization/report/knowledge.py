@@ -1,19 +1,20 @@
 """What the teacher knows and how much of it the students have learned."""
-import hashlib
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Sequence, Set
 
 import numpy as np
 import torch
+from mmdet.registry import MODELS
 from torch import Tensor
 
-from ...log_names import parse_taus
+from ...configs import registered_class
+from ...log_names import parse_taus, short_name
 from ...models.heads import has_sigmoids, roi_stages
+from ...models.losses import LogitLoss
 from .classes import class_mapping, classifier, map_logits
 from .detectors import Detector
 from .evaluation import annotations
+from .kept import digest, file_state, kept_json
 from .matching import ground_truth
 from .predictions import Predictions
 from .runs import Missing, TrainedRun, first_line
@@ -53,22 +54,11 @@ def logits(detector: Detector, objects: AnnotatedRoIs, device: str,
             sigmoids, that is no distribution over classes, or knows other
             classes.
     """
-    stat = Path(detector.checkpoint).stat()
-    content = repr((detector.model, stat.st_size, stat.st_mtime_ns, objects.rois.tolist(),
-                    list(classes), detector.source))
-    file = detector.cache / f'logits_{hashlib.sha1(content.encode()).hexdigest()[:12]}.json'
-    if file.exists():
-        return np.array(json.loads(file.read_text(encoding='utf-8')), dtype=np.float32)
-    result = _ask(detector, objects, device, classes)
-    if result.shape[1] != len(classes) + 1:
-        raise Missing(f'{detector.name} has {result.shape[1]} logits for each box, not one for '
-                      f'each of {len(classes)} classes and one for the background.')
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(result.tolist()), encoding='utf-8')
-    except OSError as error:
-        print(f'logits are not kept: {error}')
-    return result
+    key = digest(detector.model, file_state(detector.checkpoint), objects.rois.tolist(),
+                 list(classes), detector.source)
+    answers = kept_json(detector.cache / f'logits_{key}.json',
+                        lambda: _ask(detector, objects, device, classes).tolist())
+    return np.array(answers, dtype=np.float32)
 
 
 def _ask(detector: Detector, objects: AnnotatedRoIs, device: str,
@@ -84,7 +74,11 @@ def _ask(detector: Detector, objects: AnnotatedRoIs, device: str,
     except Exception as error:  # a user's head may want to be asked in another way
         raise Missing(f'{detector.name} does not classify given boxes '
                       f'({first_line(error)}).') from error
-    return map_logits(mapping, np.concatenate(answers))
+    result = map_logits(mapping, np.concatenate(answers))
+    if result.shape[1] != len(classes) + 1:
+        raise Missing(f'{detector.name} has {result.shape[1]} logits for each box, not one for '
+                      f'each of {len(classes)} classes and one for the background.')
+    return result
 
 
 def _check(detector: Detector, model: torch.nn.Module) -> None:
@@ -129,18 +123,22 @@ def learned_tau(run: TrainedRun, labels: np.ndarray) -> np.ndarray:
     """The run's last temperature for objects of these labels, (R,).
 
     The class's own where there is one, else that of foreground RoIs, else
-    the mean over a batch. With several losses, the first one that logs a
-    temperature.
-
-    Raises:
-        Missing: if it has logged none.
+    the mean over a batch. With several losses, the first one between
+    classification logits that logs a temperature; 1 if none does.
     """
-    taus = list(parse_taus(run.scalars).values())
-    if not taus:
-        raise Missing(f'{run.name} has logged no temperature.')
+    others = _other_losses(run)
+    taus = [tau for tau in parse_taus(run.scalars).values() if tau.loss not in others]
     last = {tau.part: run.scalars[tau.name][1][-1] for tau in taus if tau.loss == taus[0].loss}
     common = last.get('foreground', last.get('mean', 1.0))
     return np.array([last.get(f'class_{label}', common) for label in labels])
+
+
+def _other_losses(run: TrainedRun) -> Set[str]:
+    """Short names of the losses that are known to compare no classification logits."""
+    losses = run.config.get('model', {}).get('distill_losses') or {}
+    kinds = {short_name(name): registered_class(MODELS, cfg.get('type', ''))
+             for name, cfg in losses.items() if isinstance(cfg, dict)}
+    return {name for name, kind in kinds.items() if kind and not issubclass(kind, LogitLoss)}
 
 
 def most_telling(teacher: np.ndarray, labels: np.ndarray, number: int) -> List[int]:

@@ -19,16 +19,31 @@ def render(contents: Dict[str, Any], title: str) -> str:
     # everything is escaped but our own script and style and plotly's
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, trim_blocks=True,
                               lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters.update(points=_points, signed=_signed, signed_quality=_signed_quality)
+    environment.filters.update(shown=_shown, count=_count, minutes=_minutes, signed=_signed,
+                              signed_quality=_signed_quality)
     own = {name: Markup((_HERE / file).read_text(encoding='utf-8'))
            for name, file in (('style', 'style.css'), ('script', 'report.js'))}
     return environment.get_template('template.html').render(
         contents, title=title, plotly=Markup(get_plotlyjs()), **own)
 
 
-def _points(value) -> str:
-    """A metric in %; a dash where there is none."""
-    return '–' if value is None else f'{value:.1f}'
+def _shown(value, metric) -> str:
+    """A metric; a dash where there is none."""
+    if value is None:
+        return '–'
+    return f'{value:.1f}' if metric.percent else f'{value:.4g}'
+
+
+def _minutes(value) -> str:
+    return '–' if value is None else f'{value:.1f}' if value < 100 else f'{value:.0f}'
+
+
+def _count(value, unit) -> str:
+    """Three digits at least, in this unit; a dash where there is none."""
+    if value is None:
+        return '–'
+    value /= unit
+    return f'{value:.0f}' if value >= 100 else f'{value:.3g}'
 
 
 def _signed(value) -> str:

@@ -2,14 +2,13 @@
 import base64
 import io
 from pathlib import Path
-from typing import Optional
 
 import mmcv
 import numpy as np
 from PIL import Image
 
 from .predictions import Predictions
-from .runs import Missing
+from .runs import Missing, first_line
 
 
 def read_picture(predictions: Predictions, index: int) -> np.ndarray:
@@ -27,10 +26,14 @@ def read_picture(predictions: Predictions, index: int) -> np.ndarray:
                       f'{predictions.image_folder}.')
     if not path.is_file():
         raise Missing(f'The validation image {path} is no longer there.')
-    picture: Optional[np.ndarray] = mmcv.imread(str(path), channel_order='rgb')
+    try:
+        picture = mmcv.imread(str(path))
+    except Exception as error:  # a decoder fails as it likes
+        raise Missing(f'The validation image {path} could not be read '
+                      f'({first_line(error)}).') from error
     if picture is None:
         raise Missing(f'The validation image {path} could not be read.')
-    return picture
+    return np.ascontiguousarray(picture[..., ::-1])
 
 
 def crop(picture: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -1,5 +1,4 @@
 """What a detector finds on validation images, kept in its work directory."""
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from rich.progress import track
 
 from .classes import class_mapping, map_labels
 from .detectors import Detector
+from .kept import digest, file_state, keep
 from .runs import Missing, first_line
 
 # of the kept files; to be raised when their content changes
@@ -64,7 +64,7 @@ class Predictions:
 
     def inside_data_folder(self, index: int) -> bool:
         """Whether an image's file name stays in the data folder, links not followed."""
-        return Path(self.paths[index]).is_relative_to(self.image_folder)
+        return Path(os.path.abspath(self.paths[index])).is_relative_to(self.image_folder)
 
     def of(self, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Boxes (k, 4), labels (k,) and scores (k,) on one of the M images."""
@@ -130,22 +130,14 @@ def _key(detector: Detector, num_images: int) -> str:
     """Changes with whatever the predictions depend on."""
     dataset = detector.loader['dataset']
     ann_file = join_path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
-    stats = [(path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
-             for path in (Path(detector.checkpoint), Path(ann_file))]
-    content = repr((_FORMAT, detector.model, dataset, stats, num_images, detector.source))
-    return hashlib.sha1(content.encode()).hexdigest()[:12]
+    return digest(_FORMAT, detector.model, dataset, file_state(Path(detector.checkpoint)),
+                  file_state(Path(ann_file)), num_images, detector.source)
 
 
 def _save(predictions: Predictions, file: Path) -> None:
     meta = {key: value for key, value in vars(predictions).items() if key not in _ARRAYS}
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix('.partial.npz')
-        np.savez_compressed(partial, meta=json.dumps(meta),
-                            **{name: getattr(predictions, name) for name in _ARRAYS})
-        partial.replace(file)
-    except OSError as error:  # a read-only work directory costs time, not the report
-        print(f'predictions are not kept: {error}')
+    arrays = {name: getattr(predictions, name) for name in _ARRAYS}
+    keep(file, lambda partial: np.savez_compressed(partial, meta=json.dumps(meta), **arrays))
 
 
 def _load(file: Path) -> Predictions:

@@ -1,10 +1,31 @@
 """The headline table and what it says in words."""
+from dataclasses import dataclass
 from statistics import stdev
 from typing import List, Optional, Tuple
 
-from .runs import METRICS
-from .study import TEACHER_COLOUR, Method, Study
+from .methods import TEACHER_COLOUR, Method
+from .metrics import Metric
+from .study import Study
 from .study_predictions import TeacherMetrics
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much better than the student alone a method is.
+
+    Attributes:
+        mean: Difference of the means.
+        pairs: Seed and difference, for the seeds that both have.
+        seeds: How many seeds each mean is over, in words.
+    """
+    mean: float
+    pairs: List[Tuple[Optional[int], float]]
+    seeds: str
+
+    @property
+    def spread(self) -> Optional[float]:
+        """Standard deviation (n - 1) of the differences, None with fewer than two."""
+        return stdev(gain for _, gain in self.pairs) if len(self.pairs) > 1 else None
 
 
 def results(study: Study, teacher: Optional[TeacherMetrics]) -> List[dict]:
@@ -15,32 +36,25 @@ def results(study: Study, teacher: Optional[TeacherMetrics]) -> List[dict]:
         teacher (TeacherMetrics, optional): Of a teacher that is not among
             the runs but was evaluated.
     """
-    rows = [_row(study, method, _teacher_map(study, teacher)) for method in study.methods]
+    rows = [_row(study, method, _teacher_value(study, teacher)) for method in study.methods]
     if teacher and not study.teacher:
-        marked = '' if teacher.complete else f'on {teacher.images}'
-        rows.append(dict(name='teacher', role='teacher', colour=TEACHER_COLOUR, seeds='',
-                         note=marked, remark='evaluated for this report', gain=None, gains=[],
-                         gain_spread=None, behind=None,
-                         cells=[dict(mean=teacher.metrics.get(m), spread=None, values=[])
-                                for m in METRICS]))
+        rows.append(dict(
+            name='teacher', stem='', role='teacher', colour=TEACHER_COLOUR, seeds='',
+            note='' if teacher.complete else f'on {teacher.images}',
+            remark='evaluated for this report', gain=None, behind=None,
+            cells=[dict(metric=m, mean=teacher.metrics.get(m.title), spread=None, values=[])
+                   for m in study.metrics]))
     return rows
 
 
 def _row(study: Study, method: Method, teacher: Optional[float]) -> dict:
-    own = method.mean('mAP')
-    gain = gain_spread = behind = None
-    gains: List[Tuple[Optional[int], float]] = []
-    base = study.baseline.mean('mAP') if study.baseline else None
-    if method.role in ('distilled', 'plain') and own is not None and base is not None:
-        gain, gains = own - base, _paired(method, study.baseline)
-        gain_spread = stdev(g for _, g in gains) if len(gains) > 1 else None
-    if method.role != 'teacher' and own is not None and teacher is not None:
-        behind = own - teacher
-    return dict(name=method.name, role=method.role, colour=method.colour,
-                seeds=len(method.runs), note=_unfinished(method), remark=_remark(method), gain=gain,
-                gain_spread=gain_spread, gains=gains, behind=behind,
-                cells=[dict(mean=method.mean(m), spread=method.spread(m),
-                            values=method.values(m)) for m in METRICS])
+    own = method.mean(study.metric)
+    behind = own - teacher if None not in (own, teacher) and method.role != 'teacher' else None
+    return dict(name=method.name, stem=method.stem, role=method.role, colour=method.colour,
+                seeds=len(method.runs), note=_open_ends(method, study.metric),
+                remark=_remark(method), gain=_gain(study, method), behind=behind,
+                cells=[dict(metric=m, mean=method.mean(m), spread=method.spread(m),
+                            values=method.values(m)) for m in study.metrics])
 
 
 def _remark(method: Method) -> str:
@@ -49,50 +63,68 @@ def _remark(method: Method) -> str:
     return '' if method.name == said else said
 
 
-def _paired(method: Method, baseline: Method) -> List[Tuple[Optional[int], float]]:
-    """Seed and gain, for the seeds that both have."""
-    theirs = {run.seed: run.final('mAP') for run in baseline.runs}
-    return [(run.seed, run.final('mAP') - theirs[run.seed]) for run in method.runs
-            if run.final('mAP') is not None and theirs.get(run.seed) is not None]
+def _gain(study: Study, method: Method) -> Optional[Gain]:
+    baseline, metric = study.baseline, study.metric
+    if method.role not in ('distilled', 'plain') or not baseline:
+        return None
+    own, theirs = method.values(metric), baseline.values(metric)
+    if not own or not theirs:
+        return None
+    by_seed = {run.seed: run.final(metric) for run in baseline.runs}
+    pairs = [(run.seed, run.final(metric) - by_seed[run.seed]) for run in method.runs
+             if run.final(metric) is not None and by_seed.get(run.seed) is not None]
+    equal = len(own) == len(theirs)
+    number = f'{len(own)}' if equal else f'{len(own)} and {len(theirs)}'
+    return Gain(method.mean(metric) - baseline.mean(metric), pairs,
+                f'{number} seed{"" if equal and len(own) == 1 else "s"}')
 
 
-def _teacher_map(study: Study, teacher: Optional[TeacherMetrics]) -> Optional[float]:
+def _teacher_value(study: Study, teacher: Optional[TeacherMetrics]) -> Optional[float]:
     if study.teacher:
-        return study.teacher.mean('mAP')
-    return teacher.metrics['mAP'] if teacher and teacher.complete else None
+        return study.teacher.mean(study.metric)
+    return teacher.metrics.get(study.metric.title) if teacher and teacher.complete else None
 
 
-def _unfinished(method: Method) -> str:
-    """Says so if a run's last validation is not that of its end."""
+def _open_ends(method: Method, metric: Metric) -> str:
+    """Says so if a run's last validation is not that of its end, or measured nothing."""
     parts = []
     for run in method.runs:
         length, unit = run.length
         done = run.last_validation
         if done is None:
-            parts.append('not validated yet')
+            parts.append('no validation metric logged yet')
         elif length is not None and done < length:
             parts.append(f'{unit} {done:g} of {length}')
+        if run.unmeasured(metric):
+            parts.append(run.unmeasured(metric))
     return '; '.join(dict.fromkeys(parts))
 
 
 def headline(rows: List[dict]) -> List[str]:
     """What came out, in plain words; the best student first."""
-    students = [r for r in rows if r['role'] in ('distilled', 'plain') and _map(r) is not None]
+    students = [r for r in rows if r['role'] in ('distilled', 'plain') and _mean(r) is not None]
     if not students:
-        students = [r for r in rows if r['role'] != 'teacher' and _map(r) is not None]
+        students = [r for r in rows if r['role'] != 'teacher' and _mean(r) is not None]
+    open_ended = [f'{row["name"]}: {row["note"]}' for row in rows
+                  if row['note'] and row['role'] != 'teacher']
     if not students:
-        return ['No run has been validated yet.']
-    students.sort(key=lambda r: (r['role'] != 'distilled', -_map(r)))
+        logged = any(cell['mean'] is not None for r in rows if r['role'] != 'teacher'
+                     for cell in r['cells'])
+        return [f'No run has a value of {rows[0]["cells"][0]["metric"].title} at its last '
+                'validation.' if logged else 'No run has a validation metric to show yet.',
+                *([f'{"; ".join(open_ended)}.'] if open_ended else [])]
+    students.sort(key=lambda r: (r['role'] != 'distilled', -_mean(r)))
     best = students[0]
     count = len(best['cells'][0]['values'])
     of = f' (mean of {count} seeds)' if count > 1 else ''
-    words = [f'{best["name"]}: {_map(best):.1f} mAP{of}']
-    if best['gain'] is not None:
-        words.append(f'{best["gain"]:+.1f} over the student alone')
+    title = best['cells'][0]['metric'].title
+    words = [f'{best["name"]}: {_number(best)} {title}{of}']
+    gain = best['gain']
+    if gain is not None:
+        words.append(f'{gain.mean:+.1f} over the student alone ({gain.seeds})')
     if best['behind'] is not None:
         side = 'below' if best['behind'] < 0 else 'above'
         words.append(f'{abs(best["behind"]):.1f} {side} the teacher')
-    open_ended = [f'{row["name"]}: {row["note"]}' for row in rows if row['note']]
     unfinished = [f'Not finished, so these numbers will change: {"; ".join(open_ended)}.'
                   ] if open_ended else []
     return [', '.join(words) + '.', *unfinished, *_caution(best, students[1:])]
@@ -104,7 +136,7 @@ def _caution(best: dict, others: List[dict]) -> List[str]:
     if not rivals:
         return [] if len(best['cells'][0]['values']) > 1 else [
             'One seed says little about a difference of a few points.']
-    lead = _map(best) - _map(rivals[0])
+    lead = _mean(best) - _mean(rivals[0])
     spreads = [s for s in (r['cells'][0]['spread'] for r in (best, rivals[0])) if s is not None]
     if not spreads:
         return [f'Its lead of {lead:.1f} over {rivals[0]["name"]} rests on one seed each.']
@@ -115,5 +147,9 @@ def _caution(best: dict, others: List[dict]) -> List[str]:
             f'{max(spreads):.1f}.']
 
 
-def _map(row: dict) -> Optional[float]:
+def _mean(row: dict) -> Optional[float]:
     return row['cells'][0]['mean']
+
+
+def _number(row: dict) -> str:
+    return f'{_mean(row):.1f}' if row['cells'][0]['metric'].percent else f'{_mean(row):.4g}'

@@ -1,5 +1,6 @@
 """Reads what trainings have left in their work directories."""
 import inspect
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,7 @@ from mmengine.runner import Runner
 
 from ...models.distilled_config import is_distilled
 from ...work_dir import Series, WorkDir, WorkDirError
-
-# names in the report -> names in mmdet's CocoMetric
-METRICS = dict(mAP='bbox_mAP', AP50='bbox_mAP_50', AP75='bbox_mAP_75',
-               APs='bbox_mAP_s', APm='bbox_mAP_m', APl='bbox_mAP_l')
+from .metrics import Metric, validation_names
 
 
 class Missing(Exception):
@@ -62,26 +60,40 @@ class TrainedRun:
             return loop['max_epochs'], 'epoch'
         return loop.get('max_iters'), 'iteration'
 
-    def curve(self, metric: str) -> Series:
-        """A metric of :data:`METRICS` in % against epochs (or iterations).
-
-        COCO's -1, which says that there is no object of that size, is left out.
-        """
-        steps, values = self.scalars.get(f'coco/{METRICS[metric]}', ([], []))
-        kept = [(step, 100 * value) for step, value in zip(steps, values, strict=True)
-                if value >= 0]
+    def curve(self, metric: Metric) -> Series:
+        """A metric as it is shown, against epochs (or iterations), where it was measured."""
+        steps, values = self.scalars.get(metric.key(self.scalars), ([], []))
+        kept = [(step, metric.shown(value)) for step, value in zip(steps, values, strict=True)
+                if metric.shown(value) is not None]
         return [step for step, _ in kept], [value for _, value in kept]
 
     @property
     def last_validation(self) -> Optional[float]:
         """float or None: Epoch (or iteration) of the last validation."""
-        steps = [self.scalars[key][0][-1] for key in self.scalars if key.startswith('coco/')]
+        steps = [self.scalars[name][0][-1] for name in validation_names(self.scalars)]
         return max(steps, default=None)
 
-    def final(self, metric: str) -> Optional[float]:
-        """A metric of :data:`METRICS` in % at the last validation; None if it has none."""
+    def final(self, metric: Metric) -> Optional[float]:
+        """A metric as it is shown at the last validation; None if it was not measured."""
         steps, values = self.curve(metric)
         return values[-1] if steps and steps[-1] == self.last_validation else None
+
+    def unmeasured(self, metric: Metric) -> str:
+        """What the last validation logged where it could not measure, in words."""
+        steps, values = self.scalars.get(metric.key(self.scalars), ([], []))
+        if not steps or steps[-1] != self.last_validation or self.final(metric) is not None:
+            return ''
+        return (f'{metric.title} is {"NaN" if math.isnan(values[-1]) else f"{values[-1]:g}"} at '
+                f'{self.length[1]} {steps[-1]:g}')
+
+    @property
+    def minutes(self) -> Optional[float]:
+        """float or None: What its iterations have taken, without validations."""
+        steps, seconds = self.scalars.get('time', ([], []))
+        if not steps:
+            return None
+        lengths = [step - before for before, step in zip([0, *steps], steps, strict=False)]
+        return sum(n * s for n, s in zip(lengths, seconds, strict=True)) / 60
 
     @property
     def last_checkpoint(self) -> Optional[Path]:
@@ -98,17 +110,19 @@ def read_run(work_dir: Path) -> TrainedRun:
 
     Raises:
         FileNotFoundError: if it does not exist.
-        Missing: if it holds no curves or no config that can be read.
+        Missing: if it holds no curves, or no config of a detector that can be
+            read.
     """
     folder = WorkDir(Path(work_dir))
     if not folder.path.is_dir():
         raise FileNotFoundError(f'{work_dir} is no directory')
     try:
-        scalars = folder.scalars()
-        return TrainedRun(folder.path, folder.config(), folder.config_name, scalars,
-                          folder.log_file)
+        scalars, config = folder.scalars(), folder.config()
     except WorkDirError as error:
         raise Missing(str(error)) from error
+    if not isinstance(config.get('model'), dict):
+        raise Missing(f'The config in {work_dir} has no model.')
+    return TrainedRun(folder.path, config, folder.config_name, scalars, folder.log_file)
 
 
 def first_line(error: Exception) -> str:

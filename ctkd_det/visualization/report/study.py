@@ -1,58 +1,19 @@
 """Who is who: seeds of one method, the baseline, the teacher."""
-import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 from ...models import KnowledgeDistillationDenseDetector, KnowledgeDistillationTwoStageDetector
 from ...models.distilled_config import distillation_arguments
 from ...work_dir import find_runs
-from .runs import Missing, TrainedRun, flatten, read_run, settings
+from .methods import BASELINE_COLOUR, COLOURS, DASHES, TEACHER_COLOUR, Method, group_runs
+from .metrics import Metric, find_metrics
+from .runs import Missing, TrainedRun, flatten, read_run
 
-# what may differ between seeds of one method
-_SEED_KEYS = ('work_dir', 'experiment_name', 'randomness.seed', 'resume', 'launcher')
 # arguments of a detector that say how it is distilled, not what it is
 DISTILLATION = frozenset((
     'type', *distillation_arguments(KnowledgeDistillationTwoStageDetector),
     *distillation_arguments(KnowledgeDistillationDenseDetector)))
-# Okabe and Ito's colours, without those that vanish on white or on black
-COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#B8860B', '#882255', '#44AA99')
-DASHES = ('solid', 'dash', 'dot', 'dashdot')
-BASELINE_COLOUR, TEACHER_COLOUR = '#808890', '#9A7B4F'
-
-
-@dataclass
-class Method:
-    """Runs that differ in nothing but their seed.
-
-    Attributes:
-        name: What it is called.
-        runs: Its runs.
-        role: 'baseline', 'teacher', 'distilled' or 'plain'.
-        colour: Of its lines and bars, everywhere.
-        dash: Of its lines, which tells more methods apart than there are colours.
-    """
-    name: str
-    runs: List[TrainedRun]
-    role: str = 'plain'
-    colour: str = COLOURS[0]
-    dash: str = DASHES[0]
-
-    def values(self, metric: str) -> List[float]:
-        """The last validations' values of a metric in %, of the runs that have one."""
-        return [v for v in (run.final(metric) for run in self.runs) if v is not None]
-
-    def mean(self, metric: str) -> Optional[float]:
-        """Mean over the seeds; None if there is none."""
-        values = self.values(metric)
-        return mean(values) if values else None
-
-    def spread(self, metric: str) -> Optional[float]:
-        """Standard deviation over the seeds (n - 1), None with fewer than two."""
-        values = self.values(metric)
-        return stdev(values) if len(values) > 1 else None
 
 
 @dataclass
@@ -60,13 +21,15 @@ class Study:
     """All that the report is about.
 
     Attributes:
-        methods: The baseline, then by mAP, then the teacher.
+        methods: The baseline, then by the first metric, then the teacher.
+        metrics: What the validations have logged.
         baseline: The student alone, if it is among them.
         teacher: The teacher's training, if it is among them.
         notes: Sentences on what was left out or could not be told.
         teacher_checkpoint: Checkpoint to use instead of the configs' own.
     """
     methods: List[Method]
+    metrics: List[Metric]
     baseline: Optional[Method] = None
     teacher: Optional[Method] = None
     notes: List[str] = field(default_factory=list)
@@ -78,15 +41,25 @@ class Study:
         return [m for m in self.methods if m.role == 'distilled']
 
     @property
+    def metric(self) -> Metric:
+        """Metric: The one by which methods are compared."""
+        return self.metrics[0]
+
+    def rank(self, method: Method) -> float:
+        """Ascends from the best method to the worst, then those without a value."""
+        value = method.mean(self.metric)
+        return float('inf') if value is None else -value
+
+    @property
     def candidates(self) -> List[Method]:
-        """list[Method]: Those that are compared with the baseline, best mAP first."""
+        """list[Method]: Those that are compared with the baseline, the best first."""
         others = [m for m in self.methods if m.role in ('distilled', 'plain')]
         pool = self.distilled or others or [m for m in self.methods if m.role == 'baseline']
-        return sorted(pool, key=lambda m: -(m.mean('mAP') or 0.0))
+        return sorted(pool, key=self.rank)
 
 
 def read_study(work_dirs: Sequence[Path], baseline: Optional[Path] = None,
-               teacher: Optional[Path] = None) -> Study:
+               teacher: Optional[Path] = None, names: Sequence[str] = ()) -> Study:
     """Read the runs and find out who is who.
 
     Args:
@@ -94,10 +67,12 @@ def read_study(work_dirs: Sequence[Path], baseline: Optional[Path] = None,
         baseline (Path, optional): Work directory of the student alone.
         teacher (Path, optional): The teacher's work directory, or its
             checkpoint.
+        names (Sequence[str]): ``WORK_DIR=NAME``, to call a method otherwise.
 
     Raises:
         FileNotFoundError: if a path does not exist, or none holds a run.
-        ValueError: if baseline and teacher are the same.
+        ValueError: if baseline and teacher are the same, or one of ``names``
+            fits no method.
     """
     teacher_run = Path(teacher) if teacher and Path(teacher).is_dir() else None
     if teacher and not Path(teacher).exists():
@@ -114,7 +89,8 @@ def read_study(work_dirs: Sequence[Path], baseline: Optional[Path] = None,
             notes.append(f'Left out: {missing}')
     if not runs:
         raise FileNotFoundError('none of these directories holds a run: ' + ' '.join(notes))
-    study = Study(_group(list(runs.values())), notes=notes)
+    study = Study(group_runs(list(runs.values()), names),
+                  find_metrics(run.scalars for run in runs.values()), notes=notes)
     study.teacher_checkpoint = Path(teacher) if teacher and not teacher_run else None
     study.teacher = _method_at(study, teacher_run) or _find_teacher(study)
     study.baseline = _method_at(study, baseline) or _find_baseline(study)
@@ -122,46 +98,6 @@ def read_study(work_dirs: Sequence[Path], baseline: Optional[Path] = None,
         raise ValueError(f'{study.baseline.name} cannot be both the baseline and the teacher')
     _cast(study)
     return study
-
-
-def _group(runs: List[TrainedRun]) -> List[Method]:
-    methods: Dict[str, Method] = {}
-    for run in runs:
-        same = {key: _without_seed(value, run.seed) for key, value in settings(run.config).items()
-                if key not in _SEED_KEYS}
-        methods.setdefault(f'{run.stem} {sorted(same.items(), key=repr)!r}',
-                           Method(run.stem, [])).runs.append(run)
-    _name(list(methods.values()))
-    return list(methods.values())
-
-
-def _without_seed(value: Any, seed: Optional[int]) -> Any:
-    """A path into a seed's own folder, such as that of its initial weights, is the same for all."""
-    return re.sub(rf'seed_{seed}\b', 'seed', value) if isinstance(value, str) else value
-
-
-def _name(methods: List[Method]) -> None:
-    """Config files' names; where two methods share one, also their folders'."""
-    stems = [method.name for method in methods]
-    for method in methods:
-        if stems.count(method.name) > 1:
-            method.name = f'{method.name} ({_folder(method.runs)})'
-    names = [method.name for method in methods]
-    for i, method in enumerate(methods):
-        if names.count(method.name) > 1:
-            method.name += f' #{names[:i].count(method.name) + 1}'
-        for run in method.runs:
-            several = len(method.runs) > 1
-            label = f'seed {run.seed}' if run.seed is not None else run.work_dir.resolve().name
-            run.name = f'{method.name}, {label}' if several else method.name
-
-
-def _folder(runs: List[TrainedRun]) -> str:
-    """What the folders' names have in common, without a trailing "seed"."""
-    folders = [run.work_dir.resolve().name for run in runs]
-    if len(folders) == 1:
-        return folders[0]
-    return re.sub(r'[-_.]*(seed|s)?[-_.]*$', '', os.path.commonprefix(folders)) or folders[0]
 
 
 def _method_at(study: Study, work_dir: Optional[Union[str, Path]]) -> Optional[Method]:
@@ -232,4 +168,4 @@ def _cast(study: Study) -> None:
             method.dash = DASHES[others // len(COLOURS) % len(DASHES)]
             others += 1
     rank = dict(baseline=0, teacher=2)
-    study.methods.sort(key=lambda m: (rank.get(m.role, 1), -(m.mean('mAP') or 0.0)))
+    study.methods.sort(key=lambda m: (rank.get(m.role, 1), study.rank(m)))

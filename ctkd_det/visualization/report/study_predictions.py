@@ -4,9 +4,10 @@ from typing import Callable, Dict, List, Optional, Union
 
 from .detectors import Detector, detector_of, teacher_detector
 from .evaluation import Evaluation, evaluate
+from .methods import Method
 from .predictions import Predictions, predict
 from .runs import Missing, TrainedRun
-from .study import Method, Study
+from .study import Study
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,68 @@
+"""Whatever a validation has logged is shown, under a name that says what it is."""
+import math
+
+import pytest
+
+from ctkd_det.visualization.report import write_report
+from ctkd_det.visualization.report.metrics import Metric, find_metrics
+from ctkd_det.visualization.report.results import headline, results
+from ctkd_det.visualization.report.study import read_study
+from studies import distilled, write_run
+
+
+def titles(*runs):
+    return [m.title for m in find_metrics(runs)]
+
+
+def test_coco_has_short_titles_whatever_its_prefix():
+    ours = {'mine/bbox_mAP': ([1], [.2]), 'mine/bbox_mAP_50': ([1], [.3]), 'loss': ([1], [1.])}
+    theirs = {'coco/bbox_mAP': ([1], [.1]), 'coco/segm_mAP': ([1], [.1]),
+              'coco/ring_precision': ([1], [.5])}
+    assert titles(ours, theirs) == ['mAP', 'AP50', 'mask mAP']
+    first = find_metrics([ours, theirs])[0]
+    assert first.key(ours) == 'mine/bbox_mAP' and first.key(theirs) == 'coco/bbox_mAP'
+
+
+def test_several_validation_sets_keep_their_prefixes():
+    both = {f'{name}/coco/bbox_mAP': ([1], [.2]) for name in ('city', 'field')}
+    assert titles(both) == ['city/coco: mAP', 'field/coco: mAP']
+    assert [m.key(both) for m in find_metrics([both])] == list(both)
+
+
+def test_others_bear_their_own_names_and_only_shares_are_in_percent():
+    voc = {'pascal_voc/AP50': ([1], [.2]), 'pascal_voc/mAP': ([1], [.3]),
+           'mine/count': ([1], [37.0]), 'mine/error': ([1], [.25])}
+    assert {m.title: m.percent for m in find_metrics([voc])} == {
+        'pascal_voc/mAP': True, 'pascal_voc/AP50': True, 'mine/count': False, 'mine/error': False}
+    assert titles(voc)[0] == 'pascal_voc/mAP'
+
+
+@pytest.mark.parametrize('value, percent, shown', [
+    (.25, True, 25), (-1., True, None), (math.nan, True, None), (math.inf, False, None),
+    (-3., False, -3.)])
+def test_what_was_not_measured_is_not_shown(value, percent, shown):
+    assert Metric('m', 'm', None, percent).shown(value) == shown
+
+
+def study(folder, records):
+    return read_study([write_run(folder / 'kd', 'kd', distilled(), (), records=records)])
+
+
+@pytest.mark.parametrize('records, said', [
+    ([{'mine/bbox_mAP': .25, 'step': 2}], 'kd: 25.0 mAP.'),
+    ([{'pascal_voc/mAP': .25, 'step': 2}], 'kd: 25.0 pascal_voc/mAP.'),
+    ([{'mine/count': 37.125, 'step': 2}], 'kd: 37.12 mine/count.'),
+    ([{'a/coco/bbox_mAP': .25, 'b/coco/bbox_mAP': .5, 'step': 2}], 'kd: 25.0 a/coco: mAP.')])
+def test_the_headline_has_a_value_of_it(tmp_path, records, said):
+    assert headline(results(study(tmp_path, records), None))[0] == said
+
+
+@pytest.mark.parametrize('value, said', [(math.nan, 'mAP is NaN at epoch 2'),
+                                         (-1.0, 'mAP is -1 at epoch 2')])
+def test_what_the_last_validation_could_not_measure_is_said(tmp_path, value, said):
+    records = [{'coco/bbox_mAP': .2, 'step': 1}, {'coco/bbox_mAP': value, 'step': 2}]
+    page = write_report([write_run(tmp_path / 'kd', 'kd', distilled(), (), records=records)],
+                        tmp_path / 'r.html', val_images=0).read_text()
+    assert 'not validated' not in page and 'no validation metric' not in page
+    assert f'kd: {said}.' in page
+    assert '"y":[20.0]' in page.replace(' ', '')  # what was measured before is drawn

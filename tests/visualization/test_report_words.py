@@ -1,0 +1,118 @@
+"""Temperatures in words, costs, names and the table as CSV."""
+import csv
+import io
+
+import pytest
+
+from ctkd_det.visualization.report import cost
+from ctkd_det.visualization.report.results import results
+from ctkd_det.visualization.report.study import read_study
+from ctkd_det.visualization.report.table_csv import table_csv
+from ctkd_det.visualization.report.temperature_words import bounds_of, temperature_words
+from studies import STUDENT, distilled, write_run
+
+LEARNED = dict(type='GlobalTemperature')
+PAPER = dict(type='GlobalTemperature', tau_min=1.0, tau_range=20.0)
+
+
+def study_of(folder, temperature, taus, seeds=1):
+    """Runs that log these temperatures; each further seed ends 0.1 higher."""
+    runs = []
+    for seed in range(seeds):
+        records = [{f'ctkd.tau_{part}': value + .1 * seed
+                    for part, value in zip(taus, values, strict=True)} | dict(step=step, lr=.1)
+                   for step, values in enumerate(zip(*taus.values(), strict=True), 1)]
+        runs.append(write_run(folder / f's{seed}', 'ctkd', distilled(temperature, 'loss_ctkd'),
+                              seed=seed, records=records))
+    return read_study(runs)
+
+
+@pytest.mark.parametrize('temperature, values, said', [
+    (LEARNED, [1.0 + .01 * i for i in range(50)], 'τ went from 1.00 to 1.49 and was still rising.'),
+    (LEARNED, [1.0] * 5 + [1.3] * 45, 'τ went from 1.00 to 1.30 and had come to rest.'),
+    (LEARNED, [1.0] * 40 + [1.99] * 10, 'τ went from 1.00 to 1.99 and ended at its upper bound.'),
+    (LEARNED, [1.0, 0.8, 0.51, 0.5, 0.5], 'τ went from 1.00 to 0.50 and ended at its lower bound.'),
+    (LEARNED, [1.0] * 50, 'τ went from 1.00 to 1.00: it hardly moved.'),
+    (4.0, [4.0] * 9, 'τ was 4.00 throughout.'),
+    (LEARNED, [1.2], 'τ went from 1.20 to 1.20: it hardly moved.')])
+def test_how_a_temperature_went(tmp_path, temperature, values, said):
+    words, = temperature_words(study_of(tmp_path, temperature, dict(mean=values)))
+    bounds = ' Its bounds are 0.5 and\N{NO-BREAK SPACE}2.' if temperature is LEARNED else ''
+    assert words['text'] == said + bounds and words['name'] == 'ctkd'
+
+
+def test_seeds_and_groups(tmp_path):
+    two = temperature_words(study_of(tmp_path / 'a', 4.0, dict(mean=[4.0] * 9), seeds=2))
+    assert two[0]['text'] == 'τ was 4.00 throughout (2 seeds ended between 4.00 and 4.10).'
+    many = {f'class_{i}': [1.0, 1 + i / 10] for i in range(5)}
+    words, = temperature_words(study_of(tmp_path / 'b', LEARNED, dict(many, mean=[1.0, 1.2])))
+    assert words['text'] == ('τ of 5 groups ended between 1.00 (class 0) and 1.40 (class 4), '
+                             'within bounds of 0.5 and 2.')
+
+
+def test_bounds_are_the_configs_or_the_defaults(tmp_path):
+    run = study_of(tmp_path, PAPER, dict(mean=[15.0])).methods[0].runs[0]
+    assert bounds_of(run, 'ctkd') == (1, 21) and bounds_of(run, 'other') is None
+    run.config.model.distill_losses.loss_more = dict(type='DKDLoss', temperature='loss_ctkd')
+    assert bounds_of(run, 'more') == (1, 21)
+
+
+def test_minutes_are_those_of_the_iterations(tmp_path):
+    records = [dict(lr=.1, time=3.0, iter=10, step=10), dict(lr=.1, time=1.0, iter=40, step=40),
+               {'coco/x': 1, 'time': 99.0, 'step': 2}]
+    study = read_study([write_run(tmp_path / 'kd', 'kd', distilled(), records=records)])
+    rows, notes = cost.costs(study, num_images=0)
+    assert [row['minutes'] for row in rows] == pytest.approx([(10 * 3 + 30 * 1) / 60])
+    assert rows[0]['size'] is None and notes == []
+
+
+def test_the_table_as_csv(tmp_path):
+    study = read_study([write_run(tmp_path / 'kd', '=kd', distilled(), (.1, .4)),
+                        write_run(tmp_path / 'student', 'student', STUDENT, (.1, .3))])
+    header, *rows = csv.reader(io.StringIO(table_csv(results(study, None),
+                                                     cost.costs(study, 0)[0])))
+    assert len({len(header), *map(len, rows)}) == 1
+    first, second = (dict(zip(header, row, strict=True)) for row in rows)
+    assert (first['method'], first['mAP %'], first['gain'], first['role']) == (
+        'student', '30', '', 'baseline')
+    # a spreadsheet would take the name for a formula
+    assert (second['method'], second['mAP %'], second['gain']) == ("'=kd", '40', '10')
+
+
+LONG = 'faster-rcnn_r18_fpn_{}1x_coco'
+
+
+def test_long_names_lose_what_all_share(tmp_path):
+    runs = [write_run(tmp_path / f'run{name}', LONG.format(name), model)
+            for name, model in (('kd-r101_', distilled(1.0)), ('ctkd-r101_', distilled(2.0)),
+                                ('', STUDENT))]
+    study = read_study(runs)
+    assert {m.name for m in study.methods} == {'student', 'kd-r101', 'ctkd-r101'}
+    assert study.methods[0].stem == LONG.format('')
+    one = read_study(runs[:1])
+    assert one.methods[0].name == LONG.format('kd-r101_')
+
+
+def test_short_names_stay(tmp_path):
+    study = read_study([write_run(tmp_path / name, name, distilled(tau))
+                        for name, tau in (('ctkd', 1.0), ('ctkd_paper', 2.0))])
+    assert {m.name for m in study.methods} == {'ctkd', 'ctkd_paper'}
+
+
+def test_a_method_can_be_called_otherwise(tmp_path):
+    runs = [write_run(tmp_path / f'kd_s{seed}', 'kd', distilled(), seed=seed) for seed in (0, 1)]
+    for key in ('kd', 'kd_s1', str(tmp_path / 'kd_s0')):
+        study = read_study(runs, names=[f'{key}=KD, τ = 1'])
+        assert study.methods[0].name == 'KD, τ = 1'
+        assert study.methods[0].runs[1].name == 'KD, τ = 1, seed 1'
+    for wrong in ('nowhere=KD', 'KD', 'kd='):
+        with pytest.raises(ValueError, match='must be WORK_DIR=NAME'):
+            read_study(runs, names=[wrong])
+
+
+def test_a_folder_of_work_directories_stands_for_all_of_them(tmp_path):
+    for name in ('kd', 'student'):
+        write_run(tmp_path / name, name, STUDENT if name == 'student' else distilled())
+    (tmp_path / 'pictures').mkdir()
+    study = read_study([tmp_path])
+    assert [m.name for m in study.methods] == ['student', 'kd'] and study.notes == []
