@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 import ctkd_det  # noqa: F401
 
 # long: 10,000 examples of each test
-EXAMPLES = 10_000 if os.environ.get('CTKD_LONG') else 150
+EXAMPLES = 10_000 if os.environ.get('CTKD_DET_LONG') else 150
 RANDOM = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
                   suppress_health_check=list(HealthCheck))
 
