@@ -1,14 +1,15 @@
 """The whole job on the embedded example: data, teacher, three students, table, pictures.
 
-Three students with the same initial weights and the same order of images learn
-side by side: alone, with KD, and with CTKD. Interrupt at will; the same command
-goes on from the last finished epoch.
+Students with the same initial weights and the same order of images learn side
+by side: alone, with KD, and with CTKD, or with the methods of ``--methods``.
+Interrupt at will; the same command goes on from the last finished epoch.
 """
 import argparse
 import sys
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
+import click
 from pycocotools.coco import COCO
 from rich.table import Table
 
@@ -17,12 +18,15 @@ from ctkd_det.log_names import LoggedTau
 from ctkd_det.runs import Run, RunFailed, console, evaluate, train
 from ctkd_det.visualization.comparison import compare_detectors
 from ctkd_det.visualization.temperature import plot_temperatures
+from ctkd_det_cli.distill.methods import ALONE, check_names
+from ctkd_det_cli.distill.recipe import Recipe
+from ctkd_det_cli.distill.zoo import find_config
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs' / 'shapes'
 # in a checkout beside the tools; an installed package is no place to write to
 HOME = ROOT if (ROOT / 'ctkd_det').is_dir() else Path.cwd()
-METHODS = dict(student='student alone', kd='KD, tau = 1', ctkd='CTKD')
+TITLES = dict(student='student alone', kd='KD, tau = 1', ctkd='CTKD')
 METRICS = dict(mAP='coco/bbox_mAP', AP50='coco/bbox_mAP_50', AP75='coco/bbox_mAP_75')
 
 
@@ -36,9 +40,23 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of initial weights and image order')
     parser.add_argument('--images', type=int, default=4000,
                         help='training images; a quarter as many for validation')
+    parser.add_argument('--methods', type=methods, default='kd,ctkd', metavar='NAME,NAME+NAME',
+                        help='as in ctkd-det distill --method: kd,ctkd,pkd,ctkd+pkd')
     parser.add_argument('--out', type=Path, default=HOME / 'work_dirs' / 'demo',
                         help='folder of the runs and pictures')
     return parser.parse_args()
+
+
+def methods(text: str) -> List[str]:
+    names = list(dict.fromkeys(filter(None, text.split(','))))
+    try:
+        for name in names:
+            check_names(name)
+    except click.ClickException as error:
+        raise argparse.ArgumentTypeError(error.message) from error
+    if not names or ALONE in names:
+        raise argparse.ArgumentTypeError('name methods; the student alone learns anyway')
+    return names
 
 
 def main() -> None:
@@ -51,7 +69,7 @@ def main() -> None:
         data = make_data(args.images)
         console.rule('Teacher')
         teacher = find_teacher(args, data)
-        console.rule('Three students')
+        console.rule(f'{len(args.methods) + 1} students')
         runs = make_runs(args, folder, data, teacher)
         train(list(runs.values()))
         console.rule('Results')
@@ -96,9 +114,29 @@ def make_runs(args: argparse.Namespace, folder: Path, data: Path, teacher: Path)
     options = [f'train_cfg.max_epochs={epochs}', f'param_scheduler.1.end={epochs}',
                f'randomness.seed={args.seed}', *data_options(data)]
     distilled = [*options, f'model.teacher_ckpt={teacher}']
-    return {name: Run(title, CONFIGS / f'{name}.py', folder / name, epochs,
-                      options if name == 'student' else distilled)
-            for name, title in METHODS.items()}
+    runs = {'student': Run(title('student'), CONFIGS / 'student.py', folder / 'student', epochs,
+                           options)}
+    for name in args.methods:
+        runs[name] = Run(title(name), config_of(name, folder), folder / name.replace('+', '-'),
+                         epochs, distilled)
+    return runs
+
+
+def title(name: str) -> str:
+    return TITLES.get(name) or ' + '.join(part.upper() for part in name.split('+'))
+
+
+def config_of(method: str, folder: Path) -> Path:
+    """The shipped config of a method, or the one that ``ctkd-det distill`` writes for it."""
+    shipped = CONFIGS / f'{method}.py'
+    if shipped.exists() and method in TITLES:
+        return shipped
+    recipe = Recipe(*(find_config(str(CONFIGS / f'{role}.py')) for role in ('student', 'teacher')),
+                    teacher_ckpt=str(CONFIGS / 'teacher.pth'), method=method)
+    path = folder / 'configs' / f'{method.replace("+", "-")}.py'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(recipe.text(), encoding='utf-8')
+    return path
 
 
 def report(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> None:
@@ -114,8 +152,8 @@ def report(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> Non
     for name, values in metrics.items():
         run = runs.get(name)
         gain = percent(values, 'mAP') - percent(metrics['student'], 'mAP')
-        tau = run.scalars.get(LoggedTau(name, 'mean').name) if run else None
-        rows.append([METHODS.get(name, name), *(f'{percent(values, k):.1f}' for k in METRICS),
+        tau = tau_of(name, run) if run else None
+        rows.append([run.title if run else name, *(f'{percent(values, k):.1f}' for k in METRICS),
                      f'{gain:+.1f}', f'{run.seconds / 60:.1f}' if run else '',
                      f'{tau[1][-1]:.2f}' if tau else ''])
     table = Table(*header, title=f'COCO metrics in %, {folder.name}')
@@ -125,6 +163,12 @@ def report(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> Non
     (folder / 'results.md').write_text('\n'.join(
         '| ' + ' | '.join(line) + ' |' for line in (header, ['---'] * len(header), *rows)) + '\n',
         encoding='utf-8')
+
+
+def tau_of(method: str, run: Run) -> Optional[tuple]:
+    """Steps and mean temperatures of the first loss of a method that has one."""
+    return next(filter(None, (run.scalars.get(LoggedTau(part, 'mean').name)
+                              for part in method.split('+'))), None)
 
 
 def percent(metrics: dict, name: str) -> float:
@@ -137,11 +181,15 @@ def draw(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> Dict[
     detectors = {'teacher': (CONFIGS / 'teacher.py', teacher)}
     detectors.update({run.title: (CONFIGS / 'student.py', run.checkpoint)
                       for run in runs.values()})
-    curve = plot_temperatures([runs['ctkd'].work_dir], folder / 'temperature.png')
+    learned = [run.work_dir for name, run in runs.items()
+               if 'ctkd' in name and tau_of(name, run)]
+    pictures = {}
+    if learned:
+        pictures['Temperature and lambda'] = plot_temperatures(learned, folder / 'temperature.png')
     detectors = {title: tuple(map(str, files)) for title, files in detectors.items()}
-    images = compare_detectors(detectors, COCO(data / 'val.json'), data / 'val',
-                               folder / 'detections.png')
-    return {'Temperature and lambda': curve, 'Detections': images}
+    pictures['Detections'] = compare_detectors(detectors, COCO(data / 'val.json'), data / 'val',
+                                               folder / 'detections.png')
+    return pictures
 
 
 if __name__ == '__main__':

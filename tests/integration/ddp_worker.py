@@ -23,7 +23,8 @@ def make_model(config: Path) -> torch.nn.Module:
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eval()  # a rank's batch statistics are not those of the double batch
     for loss in model.distill_losses.values():
-        loss.temperature.grl.lambda_ = 1.0
+        if hasattr(loss, 'temperature'):
+            loss.temperature.grl.lambda_ = 1.0
     return model
 
 

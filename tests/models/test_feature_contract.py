@@ -43,8 +43,11 @@ def test_adapters_exist_only_where_widths_differ():
 def test_one_width_serves_any_number_of_equal_levels():
     maps = [torch.randn(2, 4, n, n) for n in (8, 4, 2)]
     assert PKDLoss(4, 4)(maps, maps).item() == pytest.approx(0)
+    assert PKDLoss()(maps, maps).item() == pytest.approx(0)
     with pytest.raises(ValueError, match='built for 1 levels'):
         PKDLoss(4, 8)(maps, maps)
+    with pytest.raises(ValueError, match='needs student_channels'):  # no broadcasting
+        PKDLoss()(maps[0][:, :1], maps[0])
 
 
 @pytest.mark.parametrize(('student', 'teacher'), [

@@ -6,14 +6,16 @@ from torch import Tensor, nn
 
 
 def linear_adapter(student: Optional[int], teacher: Optional[int], source: str) -> nn.Module:
-    """A linear map where the widths differ, else nothing.
+    """A linear map where the widths differ, else nothing, also where neither is known.
 
     Linear, because the outputs of an FPN have both signs: what ends in a ReLU
     cannot reach them.
 
     Raises:
-        TypeError: if only one of the widths is known, or neither.
+        TypeError: if only one of the widths is known.
     """
+    if student is None and teacher is None:
+        return nn.Identity()
     need_widths(student, teacher)
     return nn.Identity() if student == teacher else pointwise(student, teacher, source)
 

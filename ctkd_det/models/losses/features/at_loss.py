@@ -34,6 +34,8 @@ class ATLoss(FeatureLoss):
         **kwargs: See :class:`FeatureLoss`; the widths are not needed.
     """
 
+    any_width = True
+
     def __init__(self, *args: Any, p: float = 2, reduction: str = 'mean', **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not p >= 1:

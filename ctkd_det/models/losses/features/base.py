@@ -29,7 +29,7 @@ class FeatureLoss(DistillLoss):
             student's features, of each map that it will get. One number
             stands for every level in ``levels``. Of RoI features one number,
             or one for each stage of a cascade, whose features have nothing in
-            common. A detector fills it in.
+            common. A detector fills it in. Defaults to None, the teacher's.
         teacher_channels (int | Sequence[int], optional): The teacher's, of
             the same levels or stages.
         loss_weight (float): Factor of the whole loss, at least 0. With 0 the
@@ -56,6 +56,8 @@ class FeatureLoss(DistillLoss):
             widths agree. Trained with the student, dropped by an export.
     """
     source = 'neck'
+    # whether features of different widths are compared as they are
+    any_width = False
 
     def __init__(self,
                  student_channels: Channels = None,
@@ -161,7 +163,8 @@ class FeatureLoss(DistillLoss):
                              f'student and {len(t)} of the teacher')
         if self.levels is not None:
             s, t = ([x[i] for i in self.levels] for x in (s, t))
-        check_shapes(name, s, t, widths, dims=4 if self.source == 'neck' else 2)
+        check_shapes(name, s, t, widths, dims=4 if self.source == 'neck' else 2,
+                     any_width=self.any_width)
         return s, t
 
     def _widths(self, student: Channels, teacher: Channels) -> list:

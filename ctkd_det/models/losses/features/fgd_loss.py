@@ -1,11 +1,12 @@
 """Focal and global distillation."""
-from typing import Any, List, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..distill_loss import at_least_float32
+from .adapters import need_widths
 from .base import FeatureLoss
 
 
@@ -58,6 +59,10 @@ class FGDLoss(FeatureLoss):
         self.gamma, self.lambda_ = gamma, lambda_
         self.student_contexts, self.teacher_contexts = (
             nn.ModuleList(_Context(width) for _, width in self.widths) for _ in range(2))
+
+    def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
+        need_widths(student, teacher)
+        return super().build_adapter(student, teacher)
 
     def compare(self, i: int, s: Tensor, t: Tensor, boxes: Sequence[Tensor],
                 image_shape: Tuple[int, int]) -> Tensor:

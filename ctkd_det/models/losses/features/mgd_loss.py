@@ -5,7 +5,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from .adapters import linear_adapter
+from .adapters import linear_adapter, need_widths
 from .base import FeatureLoss
 from .draws import Draws
 from .reductions import mean_all
@@ -82,6 +82,7 @@ class _MaskedGenerator(nn.Module):
 
     def __init__(self, student: Optional[int], teacher: Optional[int]) -> None:
         super().__init__()
+        need_widths(student, teacher)
         self.align = linear_adapter(student, teacher, 'neck')
         self.generate = nn.Sequential(
             nn.Conv2d(teacher, teacher, 3, padding=1), nn.ReLU(),

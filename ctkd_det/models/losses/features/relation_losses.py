@@ -13,6 +13,7 @@ class RelationLoss(FeatureLoss):
     """Base of the losses between two (N, N) matrices of RoIs: no adapter, no levels."""
     source = 'roi'
     needs = ('stage', )
+    any_width = True
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
         """No adapter: only relations are compared."""

@@ -6,8 +6,18 @@ from torch import Tensor
 
 
 def check_shapes(name: str, s: List[Tensor], t: List[Tensor], widths: Sequence[Tuple],
-                 dims: int) -> None:
+                 dims: int, any_width: bool) -> None:
     """Refuse what cannot be compared.
+
+    Args:
+        name (str): Of the loss.
+        s (list[Tensor]): Of the student.
+        t (list[Tensor]): Of the teacher.
+        widths (Sequence[tuple]): Of both, as the loss was built for; None
+            where that was not known.
+        dims (int): Number of dimensions of each.
+        any_width (bool): Whether features of different widths are compared as
+            they are.
 
     Raises:
         ValueError: stating the shapes of both sides.
@@ -20,6 +30,8 @@ def check_shapes(name: str, s: List[Tensor], t: List[Tensor], widths: Sequence[T
             problem = f'needs as many {"images" if dims == 4 else "RoIs"} of both'
         elif own not in (None, a.size(1)) or theirs not in (None, b.size(1)):
             problem = f'was built for widths {own} of the student and {theirs} of the teacher'
+        elif own == theirs is None and not any_width and a.size(1) != b.size(1):
+            problem = 'needs student_channels and teacher_channels where the widths differ'
         else:
             continue
         raise ValueError(f'{name} {problem}, got the shapes {_shapes(s)} of the student and '
