@@ -1,5 +1,5 @@
 """Focal and global distillation."""
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Sequence, Tuple
 
 import torch
 from mmdet.registry import MODELS
@@ -51,6 +51,8 @@ class FGDLoss(FeatureLoss):
         if not isinstance(temperature, (int, float)):
             kwargs['temperature'] = temperature  # the base says where it goes
         super().__init__(*args, **kwargs)
+        for student, teacher in self.widths:
+            need_widths(student, teacher)
         if not temperature > 0 or not min(alpha, beta, gamma, lambda_) >= 0:
             raise ValueError(
                 'FGDLoss: temperature must be > 0, and alpha, beta, gamma and lambda_ >= 0; got '
@@ -59,10 +61,6 @@ class FGDLoss(FeatureLoss):
         self.gamma, self.lambda_ = gamma, lambda_
         self.student_contexts, self.teacher_contexts = (
             nn.ModuleList(_Context(width) for _, width in self.widths) for _ in range(2))
-
-    def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
-        need_widths(student, teacher)
-        return super().build_adapter(student, teacher)
 
     def compare(self, i: int, s: Tensor, t: Tensor, boxes: Sequence[Tensor],
                 image_shape: Tuple[int, int]) -> Tensor:
