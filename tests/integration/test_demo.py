@@ -1,10 +1,12 @@
 """``make demo`` on a handful of images, interrupted and continued."""
+import argparse
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
@@ -48,3 +50,19 @@ def test_all_students_start_alike(tmp_path):
     for name in ('student', 'kd', 'ctkd'):
         weights.append(build(Config.fromfile(CONFIGS / 'shapes' / f'{name}.py')).state_dict())
     assert all(torch.equal(v, other[k]) for k, v in weights[0].items() for other in weights[1:])
+
+
+def test_any_method_by_name(tmp_path, monkeypatch):
+    """What is not shipped is written as the command line writes it."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    import demo
+    assert demo.methods('kd,ctkd,pkd,ctkd+pkd,kd') == ['kd', 'ctkd', 'pkd', 'ctkd+pkd']
+    for wrong in ('pdk', 'none', ','):
+        with pytest.raises(argparse.ArgumentTypeError, match='pkd|alone'):
+            demo.methods(wrong)
+    assert demo.config_of('kd', tmp_path) == CONFIGS / 'shapes' / 'kd.py'
+    path = demo.config_of('ctkd+pkd', tmp_path)
+    assert '+' not in str(path)
+    cfg = Config.fromfile(path)
+    assert list(cfg.model.distill_losses) == ['loss_ctkd', 'loss_pkd']
+    assert len(build(cfg).distill_losses['loss_pkd'].adapters) == 3
