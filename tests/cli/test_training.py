@@ -95,7 +95,7 @@ def test_ctrl_c_says_how_to_go_on(own_loss, tmp_path):
     (['train', '{student}', '--cfg-options', 'train_dataloder.batch_size=3'],
      'no train_dataloder.batch_size; did you mean train_dataloader'),
     (['train', '{broken}'], r'broken\.py cannot be read: SyntaxError'),
-    (['train', '{lonely}'], 'cannot be read: .*no_such_module'),
+    (['train', '{lonely}'], "cannot be read: No module named 'no_such_module'. A module is"),
     (['train', '{empty}'], 'trains nothing: it has no model and no train_dataloader')])
 def test_mistakes(args, message, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -122,6 +122,27 @@ def test_missing_files_are_seen_before_torch_is_imported():
     result = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True,
                             text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_loss_beside_the_config_trains(distilled, tmp_path):
+    """The loss of docs/contributing.md, with its command, from a folder elsewhere."""
+    page = (ROOT / 'docs' / 'contributing.md').read_text()
+    code = re.search(r'```python\n(import torch.nn.functional.*?)```', page, re.S)[1]
+    (tmp_path / 'my_losses.py').write_text(code)
+    (tmp_path / 'my_config.py').write_text(
+        f"_base_ = '{distilled / 'distilled.py'}'\n"
+        "custom_imports = dict(imports=['ctkd_det', 'my_losses'], allow_failed_imports=False)\n"
+        "model = dict(distill_losses=dict(_delete_=True, loss_mine=dict(\n"
+        "    type='SquaredLogitLoss', temperature=2.0)))\n")
+    (tmp_path / 'elsewhere').mkdir()
+    status, printed = command('train', '../my_config.py', cwd=tmp_path / 'elsewhere')
+    assert status == 0 and 'losses           loss_mine (SquaredLogitLoss, temp' in printed, printed
+    status, printed = command('export', 'work_dirs/my_config', '--out', 'out',
+                              cwd=tmp_path / 'elsewhere')
+    assert status == 0, printed
+    status, printed = command('test', '../my_config.py', 'work_dirs/my_config/epoch_1.pth',
+                              cwd=tmp_path / 'elsewhere')
+    assert status == 0 and 'bbox_mAP' in printed, printed
 
 
 def test_a_failing_training_names_what_is_wrong(folder, tmp_path):
