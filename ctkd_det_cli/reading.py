@@ -1,7 +1,7 @@
 """Reads a user's config with what lies beside it."""
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional, Sequence
 
 import click
 
@@ -16,6 +16,16 @@ def find_modules_beside(config: Path) -> None:
     folder = str(Path(config).resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)
+
+
+def modules_beside(config: Path, imported: Sequence[str]) -> Optional[Path]:
+    """The config's folder, if it is where one of the imported modules was found; else None."""
+    folder = Path(config).resolve().parent
+    for name in imported:
+        file = getattr(sys.modules.get(name.partition('.')[0]), '__file__', None)
+        if file and folder in list(Path(file).resolve().parents)[:2]:
+            return folder
+    return None
 
 
 def read_config(path: Path) -> Any:

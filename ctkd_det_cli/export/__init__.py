@@ -6,7 +6,7 @@ import click
 
 from ..options import FILE, Command
 from ..places import load_package
-from ..reading import find_modules_beside
+from ..reading import read_config
 
 
 @click.command(cls=Command)
@@ -44,8 +44,8 @@ def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema:
     from .source import differences, find_exportable
     from .student import export_student
     from .usage import usage
-    find_modules_beside(source)
     found = find_exportable(source, checkpoint, last)
+    read_config(found.config)  # says so if one of its modules is not found
     different = differences(found.config, found.checkpoint)
     if different:
         more = f' and {len(different) - 8} more' if len(different) > 8 else ''

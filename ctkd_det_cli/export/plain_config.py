@@ -1,8 +1,10 @@
 """Turns a distillation config into the plain one that it extends."""
 import ast
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, Iterator, List, Optional, Set
 
+import mmengine
+from mmdet import registry
 from mmdet.registry import HOOKS, METRICS
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -126,8 +128,33 @@ def _bases(path: Path) -> List[str]:
 def _take_out_imports(cfg: Config) -> None:
     if 'custom_imports' not in cfg:
         return
-    others = [name for name in imported_modules(cfg) if name.partition('.')[0] != 'ctkd_det']
+    types = set(_types(cfg.to_dict()))
+    others = [name for name in imported_modules(cfg)
+              if name.partition('.')[0] != 'ctkd_det' and _is_needed(name, types)]
     if others:
         cfg.custom_imports.imports = others
     else:
         cfg.pop('custom_imports')
+
+
+def _types(config: Any) -> Iterator[str]:
+    """Every ``type`` in a config, by its name."""
+    if isinstance(config, dict):
+        kind = config.get('type')
+        yield from [kind if isinstance(kind, str) else getattr(kind, '__name__', '')]
+    for value in config.values() if isinstance(config, dict) else (
+            config if isinstance(config, (list, tuple)) else ()):
+        yield from _types(value)
+
+
+def _is_needed(module: str, types: Set[str]) -> bool:
+    """Whether a plain config needs an import.
+
+    Not needed is a module that registers something, but nothing that the
+    config names: a loss of the distillation, for example.
+    """
+    registries = (*vars(registry).values(), *vars(mmengine.registry).values())
+    registered = [name for kind in registries if isinstance(kind, Registry)
+                  for name, cls in kind.module_dict.items()
+                  if f'{cls.__module__}.'.startswith(f'{module}.')]
+    return not registered or not types.isdisjoint(registered)

@@ -6,8 +6,11 @@ from typing import Dict, List, Optional
 
 from mmengine.runner import Runner
 
+from ctkd_det.configs import imported_modules
 from ctkd_det.log_names import LoggedTau, short_name
+from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.work_dir import WorkDir
+from ..reading import modules_beside
 from . import Training
 
 MAP = 'coco/bbox_mAP'
@@ -70,6 +73,8 @@ class Result:
         temperatures: The means of each temperature that can move, one a step.
         teacher: The teacher's metric, where it is known.
         checkpoints: The best and the last, those that there are.
+        distilled: Whether it had a teacher.
+        modules: The folder of its own modules; None if it has none.
     """
     training: Training
     work_dir: Path
@@ -78,6 +83,8 @@ class Result:
     temperatures: Dict[str, List[float]]
     teacher: Optional[float]
     checkpoints: Dict[str, Path]
+    distilled: bool
+    modules: Optional[Path]
 
     @classmethod
     def of(cls, runner: Runner, training: Training, minutes: float) -> 'Result':
@@ -89,7 +96,8 @@ class Result:
                 for loss, name in tau_names(runner).items() if f'train/{name}' in scalars}
         return cls(training, Path(runner.work_dir), metric, minutes, taus,
                    teachers_metric(runner.cfg, metric.key) if metric else None,
-                   checkpoints(Path(runner.work_dir)))
+                   checkpoints(Path(runner.work_dir)), is_distilled(runner.cfg.model),
+                   modules_beside(training.config, imported_modules(runner.cfg)))
 
 
 def checkpoints(work_dir: Path) -> Dict[str, Path]:
@@ -147,8 +155,9 @@ def path_of(taus: List[float]) -> str:
 def _next(result: Result) -> List[str]:
     folder = shlex.quote(str(result.work_dir))
     commands = [f'ctkd-det report {folder} --out report.html']
-    if result.teacher is not None or result.temperatures:
-        commands.append(f'ctkd-det export {folder} --out student')
+    if result.distilled:
+        path = f'PYTHONPATH={shlex.quote(str(result.modules))} ' if result.modules else ''
+        commands.append(f'{path}ctkd-det export {folder} --out student')
     return commands
 
 

@@ -1,5 +1,6 @@
 """What the screen shows of a training, and how it ends."""
 import json
+import os
 import re
 import subprocess
 import sys
@@ -137,9 +138,15 @@ def test_a_loss_beside_the_config_trains(distilled, tmp_path):
     (tmp_path / 'elsewhere').mkdir()
     status, printed = command('train', '../my_config.py', cwd=tmp_path / 'elsewhere')
     assert status == 0 and 'losses           loss_mine (SquaredLogitLoss, temp' in printed, printed
-    status, printed = command('export', 'work_dirs/my_config', '--out', 'out',
-                              cwd=tmp_path / 'elsewhere')
+    assert f'PYTHONPATH={tmp_path} ctkd-det export ' in printed
+    export = ['export', 'work_dirs/my_config', '--out', 'out']
+    status, printed = command(*export, cwd=tmp_path / 'elsewhere')
+    assert status == 1 and "No module named 'my_losses'. A module is found" in printed
+    status, printed = command(*export, cwd=tmp_path / 'elsewhere',
+                              PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path)]))
     assert status == 0, printed
+    # which the student does without
+    assert 'my_losses' not in (tmp_path / 'elsewhere' / 'out' / 'my_config.py').read_text()
     status, printed = command('test', '../my_config.py', 'work_dirs/my_config/epoch_1.pth',
                               cwd=tmp_path / 'elsewhere')
     assert status == 0 and 'bbox_mAP' in printed, printed
