@@ -31,8 +31,9 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, ImportError):
         missing = _missing_module(error)
         if missing:
-            return (f'it needs the module {missing}, which is neither beside the config nor '
-                    f'installed; if it is a package: pip install {missing.partition(".")[0]}')
+            return (f'it needs the module {missing}, which is neither beside the config, nor in a '
+                    'folder that PYTHONPATH=FOLDER names, nor installed; if it is a package: '
+                    f'pip install {missing.partition(".")[0]}')
         return f'{text}. A module is found beside the config, or where it is installed'
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
 
