@@ -158,3 +158,28 @@ def test_tabs_change_the_metric_and_the_method(browser, page):
     assert not browser.find_element('css selector', '#curve-1').is_displayed()
     browser.find_elements('css selector', '#knowledge .tabs button')[1].click()
     wait(browser, "return document.querySelector('#knowledge-2 .main-svg') !== null")
+
+
+def test_a_click_enlarges_a_picture_and_escape_closes_it(browser, page):
+    open_page(browser, page)
+    picture = browser.find_elements('css selector', '.zoom')[1]
+    small = picture.size['width']
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
+    picture.click()
+    wide = wait(browser, "return document.querySelector('#enlarged[open] svg')"
+                '?.getBoundingClientRect().width')
+    assert wide > 2 * small and wide <= WIDE[0]
+    # the image itself is there, and its names are those of the large size
+    assert browser.execute_script(
+        "return document.querySelector('#enlarged use').getBoundingClientRect().width") > 2 * small
+    browser.switch_to.active_element.send_keys('\ue00c')
+    wait(browser, "return !document.getElementById('enlarged').open")
+
+
+def test_the_table_can_be_saved(browser, page):
+    open_page(browser, page)
+    link = browser.find_element('css selector', '#results a[download]')
+    text = browser.execute_script(
+        'return decodeURIComponent(arguments[0].href.split(",").slice(1).join(","))', link)
+    header, *rows = text.splitlines()
+    assert header.startswith('method,config,role,seeds,gain') and len(rows) == 4
