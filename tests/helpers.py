@@ -16,6 +16,17 @@ CONFIGS = ROOT / 'configs'
 CLASSES = ShapesConfig(1).classes
 
 GLOBAL = dict(type='KDLoss', temperature=dict(type='GlobalTemperature'))
+# every loss between features, small beside the detector's own
+FEATURES = dict(
+    loss_fitnet=dict(type='FitNetLoss', loss_weight=0.1),
+    loss_at=dict(type='ATLoss', loss_weight=10.0), loss_sp=dict(type='SPLoss', loss_weight=10.0),
+    loss_pkt=dict(type='PKTLoss', loss_weight=100.0),
+    loss_vid=dict(type='VIDLoss', loss_weight=0.1), loss_pkd=dict(type='PKDLoss', loss_weight=0.1),
+    loss_cwd=dict(type='CWDLoss', loss_weight=0.1),
+    loss_reviewkd=dict(type='ReviewKDLoss', mid_channels=8, loss_weight=0.1),
+    loss_mgd=dict(type='MGDLoss', loss_weight=1e-6), loss_fgd=dict(type='FGDLoss'),
+    loss_srrl=dict(type='SRRLLoss', loss_weight=0.01),
+    loss_crd=dict(type='CRDLoss', embed_channels=8, queue_size=8, loss_weight=0.01))
 
 
 def make_shapes(out_dir: Path, num_images: int = 8) -> Path:

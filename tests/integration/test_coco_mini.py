@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ctkd_det.visualization.scalars import read_scalars
-from helpers import CONFIGS, ROOT
+from helpers import CONFIGS, FEATURES, ROOT, run
 
 # the recipe's networks, thin and at 160 pixels: the file formats are what is tested
 THIN = {'backbone.base_channels': 8, 'backbone.init_cfg': None, 'backbone.frozen_stages': -1,
@@ -90,3 +90,18 @@ def test_train_save_resume_evaluate(config, coco_mini, tmp_path):
     total = 2 * len(annotations['images'])
     assert steps == list(range(1, total + 1))
     assert lambdas == pytest.approx([math.sin(math.pi * i / (2 * total))**2 for i in steps])
+
+
+def test_every_loss_between_features_trains_and_evaluates(config, tmp_path):
+    """In one run: wide images of unequal size, crowds, images without boxes."""
+    cfg = Config.fromfile(config)
+    cfg.model.distill_losses = FEATURES
+    cfg.train_dataloader.update(batch_size=2)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.indices = 8
+    cfg.merge_from_dict(dict(custom_hooks=[], train_cfg=dict(max_epochs=1)))
+    runner = run(cfg, tmp_path / 'features')
+    for name in FEATURES:
+        values = runner.message_hub.get_scalar(f'train/{name}').data[0]
+        assert len(values) == 4 and all(map(math.isfinite, values)), name
+    assert runner.message_hub.get_scalar('val/coco/bbox_mAP') is not None

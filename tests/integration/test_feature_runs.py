@@ -5,18 +5,9 @@ from mmengine.hooks import Hook
 
 import families
 from ctkd_det_cli.export.student import export_student
+from helpers import FEATURES as METHODS
 from helpers import GLOBAL, build, distill, make_shapes, make_teacher, run, student_config
 
-METHODS = dict(
-    loss_fitnet=dict(type='FitNetLoss', loss_weight=0.1),
-    loss_at=dict(type='ATLoss', loss_weight=10.0), loss_sp=dict(type='SPLoss', loss_weight=10.0),
-    loss_pkt=dict(type='PKTLoss', loss_weight=100.0),
-    loss_vid=dict(type='VIDLoss', loss_weight=0.1), loss_pkd=dict(type='PKDLoss', loss_weight=0.1),
-    loss_cwd=dict(type='CWDLoss', loss_weight=0.1),
-    loss_reviewkd=dict(type='ReviewKDLoss', mid_channels=8, loss_weight=0.1),
-    loss_mgd=dict(type='MGDLoss', loss_weight=1e-6), loss_fgd=dict(type='FGDLoss'),
-    loss_srrl=dict(type='SRRLLoss', loss_weight=0.01),
-    loss_crd=dict(type='CRDLoss', embed_channels=8, queue_size=8, loss_weight=0.01))
 IMAGES = 4  # two iterations an epoch
 
 

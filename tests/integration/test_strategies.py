@@ -18,7 +18,9 @@ def config(teacher, tmp_path_factory):
     """Two epochs of two iterations on each of two ranks."""
     folder = tmp_path_factory.mktemp('strategies')
     cfg = distill(student_config(make_shapes(folder / 'data', 8)), teacher,
-                  dict(loss_ctkd=dict(GLOBAL, foreground_weight=0.5, loss_weight=0.1)))
+                  dict(loss_ctkd=dict(GLOBAL, foreground_weight=0.5, loss_weight=0.1),
+                       loss_mgd=dict(type='MGDLoss', loss_weight=1e-6),
+                       loss_srrl=dict(type='SRRLLoss', loss_weight=0.01)))
     cfg.custom_hooks = [dict(type='CurriculumHook', end=2, patience=2)]
     cfg.optim_wrapper.clip_grad = None  # mmengine clips each rank's shard by its own norm
     cfg.default_hooks.checkpoint.max_keep_ckpts = 5

@@ -5,7 +5,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..distill_loss import at_least_float32
+from ..distill_loss import at_least_float32, at_least_zero
 from .adapters import need_widths
 from .base import FeatureLoss
 
@@ -53,12 +53,11 @@ class FGDLoss(FeatureLoss):
         super().__init__(*args, **kwargs)
         for student, teacher in self.widths:
             need_widths(student, teacher)
-        if not temperature > 0 or not min(alpha, beta, gamma, lambda_) >= 0:
-            raise ValueError(
-                'FGDLoss: temperature must be > 0, and alpha, beta, gamma and lambda_ >= 0; got '
-                f'{temperature} and {(alpha, beta, gamma, lambda_)}')
-        self.tau, self.alpha, self.beta = temperature, alpha, beta
-        self.gamma, self.lambda_ = gamma, lambda_
+        if not temperature > 0:
+            raise ValueError(f'FGDLoss: temperature must be > 0, got {temperature}')
+        self.tau = temperature
+        self.alpha, self.beta = at_least_zero('alpha', alpha), at_least_zero('beta', beta)
+        self.gamma, self.lambda_ = at_least_zero('gamma', gamma), at_least_zero('lambda_', lambda_)
         self.student_contexts, self.teacher_contexts = (
             nn.ModuleList(_Context(width) for _, width in self.widths) for _ in range(2))
 

@@ -4,6 +4,7 @@ from typing import Any, Callable, Optional
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..distill_loss import at_least_zero
 from .adapters import SafeBatchNorm1d, need_widths
 from .base import FeatureLoss
 from .reductions import mean_over_rois
@@ -34,9 +35,7 @@ class SRRLLoss(FeatureLoss):
 
     def __init__(self, *args: Any, alpha: float = 1.0, beta: float = 1.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not (alpha >= 0 and beta >= 0):
-            raise ValueError(f'SRRLLoss: alpha and beta must be >= 0, got {alpha} and {beta}')
-        self.alpha, self.beta = alpha, beta
+        self.alpha, self.beta = at_least_zero('alpha', alpha), at_least_zero('beta', beta)
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
         """A linear map without bias, batch normalisation and ReLU."""
