@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
+from ..building import check_arguments
 from ..levels import LevelMatch
 from ..taps import Logits, NeckTap
 from ..teachers import FrozenTeacher, inherit_weights
@@ -73,6 +74,7 @@ class DistilledDetector:
                  teacher_compile: Union[bool, ConfigType] = False,
                  teacher_options: Optional[dict] = None,
                  **kwargs) -> None:
+        check_arguments(type(self), kwargs, 'model')
         super().__init__(*args, **kwargs)
         if not eval_teacher:
             raise ValueError('eval_teacher=False is not supported: batch statistics of the '

@@ -6,6 +6,7 @@ from mmdet.utils import ConfigType
 from torch import nn
 
 from ...configs import registered_class
+from ..building import build_part, nearest
 from ..heads import classifiers, has_sigmoids
 from ..losses import LogitLoss
 
@@ -45,17 +46,18 @@ def build_losses(configs: Dict[str, ConfigType],
     for name, cfg in configs.items():
         if sources[name] != 'logits':
             given = {key: value for key, value in cfg.items() if value is not None}
-            losses[name] = MODELS.build({**settings(name, sources[name], cfg), **given})
+            losses[name] = build_part({**settings(name, sources[name], cfg), **given}, name)
         elif not isinstance(cfg.get('temperature'), str):
-            losses[name] = MODELS.build(cfg)
+            losses[name] = build_part(cfg, name)
     owners = sorted(name for name, loss in losses.items() if hasattr(loss, 'temperature'))
     for name, cfg in configs.items():
         if name in losses:
             continue
         if cfg['temperature'] not in owners:
             raise ValueError(f'{name}: temperature={cfg["temperature"]!r} must name a loss that '
-                             f'has a temperature of its own, one of {owners}')
-        losses[name] = MODELS.build({**cfg, 'temperature': 1.0})
+                             f'has a temperature of its own, one of {owners}'
+                             f'{nearest(cfg["temperature"], owners)}')
+        losses[name] = build_part({**cfg, 'temperature': 1.0}, name)
         losses[name].share_temperature(losses[cfg['temperature']])
     return nn.ModuleDict({name: losses[name] for name in configs})
 

@@ -6,9 +6,9 @@ Symbols: N sampled RoIs, C classes, s and t the logits of student and teacher
 from typing import Dict, Optional, Union
 
 import torch
-from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ...building import build_part
 from ...temperatures import FixedTemperature
 from ..distill_loss import DistillLoss, at_least_float32, at_least_zero
 from ..weights import TINY, balance_foreground, mean_over_ranks, weighted_mean
@@ -143,7 +143,7 @@ def build_temperature(temperature: Union[float, dict, nn.Module]) -> nn.Module:
     if isinstance(temperature, nn.Module):
         return temperature
     if isinstance(temperature, dict):
-        return MODELS.build(temperature)
+        return build_part(temperature, 'temperature')
     return FixedTemperature(temperature)
 
 
