@@ -1,0 +1,96 @@
+"""What the commands do so that no training is lost or stands still."""
+import math
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+
+from cli.conftest import invoke
+from ctkd_det.hooks.finite_loss_hook import NotFiniteError
+from ctkd_det_cli.distill.methods import safe_hooks
+from ctkd_det_cli.doctor.probes import check_config
+from ctkd_det_cli.export.plain_config import plain_config
+from helpers import CONFIGS, distill, run, student_config
+
+SAFE, FINITE = 'ctkd_det.hooks.SafeCheckpointHook', 'ctkd_det.hooks.FiniteLossHook'
+
+
+def distilled(folder, tmp_path, student):
+    out = tmp_path / 'out.py'
+    result = invoke('distill', student, '--teacher', folder / 'teacher' / 'teacher.py',
+                    '--teacher-ckpt', folder / 'teacher' / 'teacher.pth', '--data',
+                    folder / 'shapes', '--out', out, '--dry-run')
+    assert result.exit_code == 0, result.output
+    return Config.fromfile(out)
+
+
+def test_adam_gets_a_multiplier_of_its_own(folder, tmp_path):
+    """8 images in batches of 2, 5 epochs: 20 steps of 1e-3; 2 ln 2 / 0.02 = 69."""
+    cfg = student_config(max_epochs=5)
+    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', max_keep_ckpts=7)
+    expected = dict(SGD=0.05, AdamW=70.0)
+    assert float(f'{2 * math.log(2) / 0.02:.1g}') == expected['AdamW']
+    for kind, lr_mult in expected.items():
+        cfg.optim_wrapper.optimizer = dict(type=kind, lr=1e-3, weight_decay=1e-4)
+        cfg.dump(tmp_path / f'{kind}.py')
+        found = distilled(folder, tmp_path / kind, tmp_path / f'{kind}.py')
+        keys = found.optim_wrapper.paramwise_cfg.custom_keys
+        assert keys.temperature == dict(lr_mult=lr_mult, decay_mult=0.0)
+        assert found.default_hooks.checkpoint == dict(type=SAFE, max_keep_ckpts=7)
+        assert found.default_hooks.finite.type == FINITE
+
+
+@pytest.mark.parametrize('own, expected', [
+    (None, {'finite'}), (dict(type='MyCheckpointHook'), {'finite'}),
+    (dict(type='CheckpointHook'), {'checkpoint', 'finite'}),
+    (dict(type='mmengine.hooks.CheckpointHook'), {'checkpoint', 'finite'})])
+def test_a_checkpoint_hook_of_the_users_own_stays(own, expected):
+    assert safe_hooks(dict(default_hooks=dict(checkpoint=own))).keys() == expected
+    assert safe_hooks(dict()).keys() == {'checkpoint', 'finite'}
+
+
+def test_an_exported_config_needs_nothing_of_ours(tmp_path):
+    cfg = Config.fromfile(CONFIGS / 'shapes' / 'ctkd.py')
+    cfg.default_hooks.checkpoint.overwrite = True
+    cfg.dump(tmp_path / 'ctkd.py')
+    plain = plain_config(tmp_path / 'ctkd.py')
+    checkpoint = dict(plain.default_hooks.checkpoint)
+    checkpoint.pop('_scope_', None)
+    assert checkpoint == dict(type='CheckpointHook', interval=1, max_keep_ckpts=1)
+    assert 'finite' not in plain.default_hooks and 'ctkd_det' not in plain.pretty_text
+
+
+def test_doctor_recommends_it(tmp_path):
+    cfg = Config.fromfile(CONFIGS / 'shapes' / 'ctkd.py')
+    cfg.dump(tmp_path / 'a.py')
+    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=1)
+    cfg.dump(tmp_path / 'b.py')
+    rows = [next(row for row in check_config(tmp_path / name, 1) if row.what == 'checkpoints')
+            for name in ('a.py', 'b.py')]
+    assert [row.state for row in rows] == ['ok', 'warn']
+    assert 'CheckpointHook' in rows[1].found and SAFE in rows[1].mend
+
+
+class Spoil(Hook):
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        runner.model.neck.fpn_convs[0].conv.weight.data[0, 0, 0, 0] = math.inf
+
+
+def test_replay_shows_where_it_began(folder, tmp_path):
+    cfg = distill(student_config(folder / 'shapes', max_epochs=1),
+                  dict(teacher_config=str(folder / 'teacher' / 'teacher.py'),
+                       teacher_ckpt=str(folder / 'teacher' / 'teacher.pth')))
+    with pytest.raises(NotFiniteError, match='ctkd-det replay'):
+        run(cfg, tmp_path / 'work', hooks=(Spoil(), ))
+    file = tmp_path / 'work' / 'not_finite_iter_1.pth'
+    result = invoke('replay', file)
+    assert result.exit_code == 0
+    assert result.output.startswith('Iteration 1, epoch 1\n') and 'loss_ctkd: nan' in result.output
+    assert "Not finite: the student's weights neck.fpn_convs.0.conv.weight (1 of" in result.output
+    torch.save(dict(state_dict={}), tmp_path / 'other.pth')
+    result = invoke('replay', tmp_path / 'other.pth')
+    assert result.exit_code == 1 and 'not_finite_iter_N.pth' in result.output
+    result = invoke('replay', file, '--config', CONFIGS / 'shapes' / 'student.py')
+    assert result.exit_code == 1 and 'is not of the detector of' in result.output
