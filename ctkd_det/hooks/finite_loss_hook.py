@@ -80,13 +80,16 @@ class FiniteLossHook(Hook):
         name = f'not_finite_iter_{runner.iter + 1}'
         file = Path(runner.work_dir) / (
             f'{name}.pth' if get_world_size() == 1 else f'{name}_rank_{get_rank()}.pth')
-        save_step(file, self.model, self._batch, iteration=runner.iter, epoch=runner.epoch,
-                  max_epochs=runner.max_epochs, losses=losses,
-                  random_states=as_saved(self._random), config=_config_beside(runner))
+        try:
+            save_step(file, self.model, self._batch, iteration=runner.iter, epoch=runner.epoch,
+                      max_epochs=runner.max_epochs, losses=losses,
+                      random_states=as_saved(self._random), config=_config_beside(runner))
+            saved = f'The batch is in {file}; to see it fail: ctkd-det replay {file}'
+        except (OSError, RuntimeError) as error:  # torch's writer raises both
+            saved = f'The batch could not be written to {file} ({error})'
         raise NotFiniteError(
             f'iteration {runner.iter + 1} (epoch {runner.epoch + 1}): {words}. '
-            f'{self._first(runner)} The weights are those before this step. The batch is in '
-            f'{file}; to see it fail: ctkd-det replay {file}')
+            f'{self._first(runner)} The weights are those before this step. {saved}')
 
     def _first(self, runner: Runner) -> str:
         if get_world_size() > 1:  # the losses' means over ranks need all of them
