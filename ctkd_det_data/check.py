@@ -1,7 +1,7 @@
 """The consistency pass over one annotation file and its images."""
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import List, Optional, Set, Tuple
+from typing import List, Mapping, Optional, Set, Tuple
 
 from . import boxes, joins, numbers, objects, pictures, rows
 from .findings import FAIL, OK, Finding
@@ -20,6 +20,7 @@ class Part:
             out of the training.
         classes: Names by label as a config states them; None: those of the file.
         masks: Whether masks are learnt; None: not known.
+        settings: The config of the data set that reads the file.
         usable: After :func:`check`: the number of boxes that are learnt from
             or evaluated on.
         total: The number of boxes in the file.
@@ -32,6 +33,7 @@ class Part:
     min_size: int = 32
     classes: Optional[Tuple[str, ...]] = None
     masks: Optional[bool] = None
+    settings: Mapping = field(default_factory=dict)
     usable: int = field(default=0, init=False)
     total: int = field(default=0, init=False)
     gone: Set[int] = field(default_factory=set, init=False)

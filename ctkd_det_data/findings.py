@@ -32,7 +32,7 @@ class Finding:
         return WARN if self.read_as and self.level == FAIL else self.level
 
     def __str__(self) -> str:
-        return f'{self.file}: {self.what}' + (f'. {_sentence(self.mend)}' if self.mend else '')
+        return f'{self.file}: {self.what}' + (f'. To mend it: {self.mend}' if self.mend else '')
 
 
 class DataError(ValueError):
@@ -44,7 +44,7 @@ class DataError(ValueError):
     """
 
     def __init__(self, message: str, mend: str = '') -> None:
-        super().__init__(message + (f'. {_sentence(mend)}' if mend else ''))
+        super().__init__(message + (f'. To mend it: {mend}' if mend else ''))
         self.message, self.mend = message, mend
 
 
@@ -87,7 +87,3 @@ def row(key: str, index: int, entry: Optional[dict] = None) -> str:
     """'annotations[3] (id 7)': where an entry stands in the file."""
     known = isinstance(entry, dict) and 'id' in entry
     return f'{key}[{index}]' + (f' (id {entry["id"]!r})' if known else '')
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -1,9 +1,10 @@
 from .channels_last_hook import ChannelsLastHook
+from .check_data_hook import CheckDataHook
 from .curriculum_hook import CurriculumHook
 from .finite_loss_hook import FiniteLossHook
 from .prediction_comparison_hook import PredictionComparisonHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .temperature_monitor_hook import TemperatureMonitorHook
 
-__all__ = ['ChannelsLastHook', 'CurriculumHook', 'FiniteLossHook', 'PredictionComparisonHook',
-           'SafeCheckpointHook', 'TemperatureMonitorHook']
+__all__ = ['ChannelsLastHook', 'CheckDataHook', 'CurriculumHook', 'FiniteLossHook',
+           'PredictionComparisonHook', 'SafeCheckpointHook', 'TemperatureMonitorHook']

@@ -1,0 +1,60 @@
+"""Looks at the data before the first step."""
+from typing import List, Optional
+
+from mmdet.registry import HOOKS
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.hooks import Hook
+
+from ctkd_det_data import DataError
+from ..datasets.configured import check_data
+
+
+@HOOKS.register_module()
+class CheckDataHook(Hook):
+    """Stops a training whose data would teach nothing, or something wrong.
+
+    Looks at the annotation files and images of the config's training and
+    validation sets, as ``ctkd-det doctor --data`` does: ids, categories,
+    class names, boxes, sizes, files. What costs objects or distorts a number
+    is a warning of the log; what is wrong for certain is one error. Before a
+    test, it looks at the test set and only warns.
+
+    ``ctkd-det train`` does the same before the data sets are built, which a
+    hook cannot: without an ``area``, for example, MMDetection stops there.
+
+    Args:
+        strict (bool): Whether what is wrong for certain stops the training;
+            else it is a warning, too. Defaults to True.
+    """
+    # before the other hooks' preparations
+    priority = 'VERY_HIGH'
+
+    def __init__(self, strict: bool = True) -> None:
+        self.strict = strict
+
+    def before_train(self, runner) -> None:
+        """Look at the training and the validation set.
+
+        Raises:
+            DataError: on every rank, if something is wrong for certain and
+                ``strict`` is True.
+        """
+        self._look(runner, ('train', 'val'), self.strict)
+
+    def before_test(self, runner) -> None:
+        """Look at the test set, and warn."""
+        self._look(runner, ('test', ), strict=False)
+
+    def _look(self, runner, parts: tuple, strict: bool) -> None:
+        message: List[Optional[tuple]] = [None]
+        if is_main_process():
+            try:
+                for finding in check_data(runner.cfg, parts, strict):
+                    runner.logger.warning(str(finding))
+            except DataError as error:
+                message = [(error.message, error.mend)]
+        broadcast_object_list(message)
+        if message[0] and strict:
+            raise DataError(*message[0])
+        if message[0]:
+            runner.logger.warning(str(DataError(*message[0])))
