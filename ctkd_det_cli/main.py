@@ -3,6 +3,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
+from .convert import data
 from .distill import distill
 from .doctor import doctor
 from .export import export
@@ -32,5 +33,6 @@ def cli() -> None:
     """
 
 
-for command in (demo, distill, train, test, report, plot, export, doctor, benchmark, replay):
+for command in (demo, distill, train, test, report, plot, export, doctor, data, benchmark,
+                replay):
     cli.add_command(command)

@@ -10,7 +10,7 @@ from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from ctkd_det.hooks import CurriculumHook
+from ctkd_det.hooks import CheckDataHook, CurriculumHook
 from helpers import CONFIGS
 
 FILES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob('*.py'))
@@ -72,6 +72,7 @@ def test_builds(name, weights_of):
     hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks', [])]
     driven = bool(learned) or 'scheduled' in stem
     assert any(isinstance(hook, CurriculumHook) for hook in hooks) == driven
+    assert any(isinstance(hook, CheckDataHook) for hook in hooks)
 
 
 def test_the_temperatures_multiplier_is_for_temperatures_only():

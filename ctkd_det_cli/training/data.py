@@ -1,6 +1,10 @@
-"""Whether the data of a training are there, told from its config."""
-import os.path
+"""Whether the data of a training are there and fit to be learnt from, told from its config."""
+import os
 from typing import Any, Iterator, Optional
+
+import click
+
+from ctkd_det_data import DataError
 
 PARTS = dict(train='training', val='validation')
 
@@ -16,6 +20,29 @@ def missing_data(cfg: Any) -> Optional[str]:
                 return (f'the {name} data are not there: {os.path.abspath(file)} does not exist. '
                         'To distil on a data set of your own: ctkd-det distill ... --data FOLDER')
     return None
+
+
+def look_at_data(cfg: Any) -> None:
+    """Do what ``CheckDataHook`` does, but before the data sets are built, which may fail.
+
+    Every config is looked at, also one without that hook. One that has it
+    with ``strict=False`` is only warned. Of several processes the first one
+    looks.
+
+    Raises:
+        click.ClickException: if nothing, or something wrong, would be learnt.
+    """
+    if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) != '0':
+        return
+    from ctkd_det.datasets.configured import check_data
+    hooks = [hook for hook in cfg.get('custom_hooks') or ()
+             if getattr(hook.get('type'), '__name__', hook.get('type')) == 'CheckDataHook']
+    try:
+        findings = check_data(cfg, strict=all(hook.get('strict', True) for hook in hooks))
+    except DataError as error:
+        raise click.ClickException(str(error)) from error
+    for finding in findings:
+        click.echo(f'Warning: {finding}', err=True)
 
 
 def _ann_files(dataset: Any) -> Iterator[str]:

@@ -16,7 +16,7 @@ from ..mistakes import sentence
 from ..options import merge
 from ..reading import read_config
 from . import Training
-from .data import missing_data
+from .data import look_at_data, missing_data
 from .progress import ProgressHook, Screen
 from .result import Result, ending, stopped
 
@@ -84,6 +84,7 @@ def configured(training: Training) -> Config:
     missing_file = missing_data(cfg)
     if missing_file:
         raise click.ClickException(f'{training.config}: {missing_file}')
+    look_at_data(cfg)
     if training.amp:
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     if training.auto_scale_lr:

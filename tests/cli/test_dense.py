@@ -89,7 +89,8 @@ def test_a_dumped_config_has_mmdets_base_class(shapes, tmp_path):
     cfg = Config.fromfile(tmp_path / 'x.py')
     loss, = cfg.model.distill_losses.values()
     assert loss == dict(type='BinaryKDLoss', temperature=1.0, foreground_weight=0.5)
-    assert 'custom_hooks' not in cfg and 'custom_keys' not in str(cfg.optim_wrapper)
+    assert [hook.type for hook in cfg.custom_hooks] == ['CheckDataHook']
+    assert 'custom_keys' not in str(cfg.optim_wrapper)
     cfg.dump(tmp_path / 'dumped.py')
     init_default_scope('mmdet')
     torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), tmp_path / 'epoch_1.pth')

@@ -52,7 +52,7 @@ def test_two_methods_with_losses_of_one_name():
     method = read_method('ctkd+ctkd_class', 5)
     assert list(method.losses) == ['loss_ctkd', 'loss_ctkd_class']
     assert method.losses['loss_ctkd_class']['temperature']['num_classes'] == 5
-    assert method.hooks == [dict(type='CurriculumHook')]
+    assert method.hooks == [dict(type='CurriculumHook'), dict(type='CheckDataHook')]
 
 
 def test_what_was_distilled(distilled):
@@ -60,7 +60,8 @@ def test_what_was_distilled(distilled):
     text = (distilled / 'distilled.py').read_text()
     assert 'randomness' not in text  # --cfg-options are of the training
     cfg = Config.fromfile(distilled / 'distilled.py')
-    assert cfg.custom_hooks == [dict(type='EMAHook', momentum=0.3), dict(type='CurriculumHook')]
+    assert cfg.custom_hooks == [dict(type='EMAHook', momentum=0.3), dict(type='CurriculumHook'),
+                                dict(type='CheckDataHook')]
     assert cfg.train_dataloader.dataset.data_root == str(distilled / 'shapes') + '/'
     assert cfg.train_dataloader.dataset.metainfo.classes == CLASSES
     assert cfg.test_dataloader.dataset.ann_file == 'val.json'
@@ -92,9 +93,9 @@ def test_an_edited_config_is_kept(folder, tmp_path):
     assert refused.exit_code == 1 and 'ctkd-det train' in refused.output
     assert '# better' in (tmp_path / 'mine.py').read_text()
     assert distill(*line, '--force').exit_code == 0 and (tmp_path / 'mine.py').read_text() == made
-    # KD learns no temperature: no hook but the student's own, no learning rates
+    # KD learns no temperature: no curriculum, no learning rates
     cfg = Config.fromfile(tmp_path / 'mine.py')
-    assert [h.type for h in cfg.custom_hooks] == ['EMAHook']
+    assert [h.type for h in cfg.custom_hooks] == ['EMAHook', 'CheckDataHook']
     assert 'paramwise_cfg' not in cfg.optim_wrapper
 
 

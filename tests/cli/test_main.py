@@ -28,7 +28,7 @@ def test_every_help_has_examples(name):
 
 def test_all_commands_are_there():
     assert set(cli.commands) == {'demo', 'distill', 'train', 'test', 'report', 'plot', 'export',
-                                 'doctor', 'benchmark', 'replay'}
+                                 'doctor', 'data', 'benchmark', 'replay'}
 
 
 def test_methods_are_completed(tmp_path):

@@ -53,7 +53,7 @@ def test_files_are_those_of_mmdets_tool(distilled):
     """The dumped config trains without this command."""
     dumped = Config.fromfile(distilled / 'work' / 'distilled.py')
     assert 'runner_type' not in dumped and dumped.train_dataloader.batch_size == 4
-    assert [h.type for h in dumped.custom_hooks] == ['EMAHook', 'CurriculumHook']
+    assert [h.type for h in dumped.custom_hooks] == ['EMAHook', 'CurriculumHook', 'CheckDataHook']
 
 
 @pytest.fixture(scope='module')

@@ -4,12 +4,12 @@ import logging
 import shutil
 
 import pytest
+from data.sets import ODD, good, write_set
 from mmengine.config import Config
 
 from ctkd_det.datasets import configured
 from ctkd_det.datasets.configured import check_data
 from ctkd_det_data import DataError
-from data.sets import ODD, good, write_set
 from helpers import CLASSES, make_shapes, run, student_config
 
 NAMES = ('apple', 'pear')
@@ -155,5 +155,6 @@ def test_our_own_data_are_fit(tmp_path):
     findings = check_data(cfg)
     assert all('classes have no box here' in f.what for f in findings), said(cfg)
     shutil.rmtree(root / 'train')
+    configured._FIT.clear()
     with pytest.raises(DataError, match='8 of 8 images are not in'):
         check_data(cfg)

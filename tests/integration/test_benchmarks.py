@@ -225,7 +225,8 @@ def test_every_method_is_a_shipped_fragment(method):
     added = additions(method, num_classes=8)
     (loss, ) = added['distill_losses'].values()
     learned = isinstance(loss['temperature'], dict)
-    assert bool(added['custom_hooks']) == learned
+    hooks = [hook['type'] for hook in added['custom_hooks']]
+    assert ('CurriculumHook' in hooks) == learned and 'CheckDataHook' in hooks
     if method.startswith('kd_tau'):
         assert loss['temperature'] == float(method.split('_')[1].removeprefix('tau'))
     assert not learned or loss['temperature'].get('num_classes', 8) == 8
@@ -234,7 +235,7 @@ def test_every_method_is_a_shipped_fragment(method):
 def test_a_method_may_change_the_curriculum_and_how_theta_is_optimised():
     def change(method):
         added = additions(method, num_classes=8)
-        (hook, ) = added['custom_hooks']
+        hook, _ = added['custom_hooks']
         return hook, added['temperature_paramwise']['custom_keys']['temperature']
     hook, theta = change('ctkd')
     assert change('ctkd_lambda4') == (dict(hook, lambda_max=4.0), theta)

@@ -67,7 +67,8 @@ def additions(method: str, num_classes: int) -> Dict[str, Any]:
     fragment, of_loss, of_temperature = METHODS[method]
     cfg = copy.deepcopy(Config.fromfile(FRAGMENTS / f'{fragment}.py').to_dict())
     for hook in cfg.get('custom_hooks', []):
-        hook.update(CURRICULA.get(method, {}))
+        if hook['type'] == 'CurriculumHook':
+            hook.update(CURRICULA.get(method, {}))
     if 'type' in of_temperature:
         cfg['custom_imports']['imports'].append('formulations')
     for loss in cfg['distill_losses'].values():

@@ -6,7 +6,7 @@ distill_losses = dict(
         temperature=dict(type='GlobalTemperature'),
         foreground_weight=0.5))
 # lambda grows over the whole training
-custom_hooks = [dict(type='CurriculumHook')]
+custom_hooks = [dict(type='CurriculumHook'), dict(type='CheckDataHook')]
 # The key occurs in the names of the temperatures' parameters alone: the adapters of feature
 # losses learn as fast as the student. Weight decay would pull theta to 0, that is tau to the
 # middle of its range; at the detector's own learning rate tau would be at its upper bound within

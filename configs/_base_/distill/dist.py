@@ -1,5 +1,6 @@
 """DIST at temperature 1."""
 custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
+custom_hooks = [dict(type='CheckDataHook')]
 distill_losses = dict(
     loss_dist=dict(
         type='DISTLoss',

@@ -4,6 +4,7 @@ The weights are for 800 x 1333 images: the losses are sums over positions. Singl
 take alpha=1e-3, beta=5e-4, gamma=5e-4 and lambda_=5e-6.
 """
 custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
+custom_hooks = [dict(type='CheckDataHook')]
 distill_losses = dict(
     loss_fgd=dict(
         type='FGDLoss',

@@ -4,4 +4,4 @@ distill_losses = dict(
     loss_kd=dict(
         temperature=dict(
             _delete_=True, type='ScheduledTemperature', start=1.0, end=2.0, curve='cosine')))
-custom_hooks = [dict(type='CurriculumHook')]
+custom_hooks = [dict(type='CurriculumHook'), dict(type='CheckDataHook')]

@@ -3,4 +3,5 @@
 Single-stage ones take 10.
 """
 custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
+custom_hooks = [dict(type='CheckDataHook')]
 distill_losses = dict(loss_pkd=dict(type='PKDLoss', loss_weight=6.0))

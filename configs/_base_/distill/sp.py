@@ -4,4 +4,5 @@ The paper has 3000 for 64 samples, and the value falls with their number: for th
 two images it is 16 times as much, rounded.
 """
 custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
+custom_hooks = [dict(type='CheckDataHook')]
 distill_losses = dict(loss_sp=dict(type='SPLoss', loss_weight=5e4))

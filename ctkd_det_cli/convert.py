@@ -1,0 +1,37 @@
+"""``ctkd-det data``: other layouts of data sets become COCO's."""
+from pathlib import Path
+from typing import Optional
+
+import click
+
+from ctkd_det_data import DataError
+
+
+@click.command('data')
+@click.argument('source', type=click.Path(path_type=Path))
+@click.argument('out', type=click.Path(path_type=Path))
+@click.option('--kind', type=click.Choice(['voc', 'yolo', 'labelme', 'coco']),
+              help='of the source  [default: what the folder has]')
+@click.option('--val-share', type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              default=0.2, show_default=True,
+              help='part of the images for validation, where the source does not say which')
+def data(source: Path, out: Path, kind: Optional[str], val_share: float) -> None:
+    """Turn a data set into COCO's format.
+
+    SOURCE is a folder with Pascal VOC's XML files, YOLO's text files,
+    labelme's JSON files, or one COCO file that is not split. OUT becomes
+    train.json, val.json and images/ (hard links where possible).
+
+    \b
+    ctkd-det data my/voc my/coco
+    ctkd-det doctor --data my/coco
+    """
+    from ctkd_det_data.convert import convert
+    try:
+        found, numbers, notes = convert(source, out, kind, val_share)
+    except DataError as error:
+        raise click.ClickException(str(error)) from error
+    for note in notes:
+        click.echo(f'Note: {note}', err=True)
+    click.echo(f'{out}: {numbers["train"]} images for training, {numbers["val"]} for validation, '
+               f'from {found}. Next: ctkd-det doctor --data {out}')

@@ -1,0 +1,59 @@
+"""Which reader a folder needs."""
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+from ..findings import DataError
+from ..reading import read_json
+from .others import read_coco, read_labelme
+from .records import write
+from .voc import read_voc
+from .yolo import read_yolo
+
+KINDS = dict(voc=read_voc, yolo=read_yolo, labelme=read_labelme, coco=read_coco)
+
+
+def convert(source: Path, out: Path, kind: Optional[str] = None,
+            val_share: float = 0.2) -> Tuple[str, Dict[str, int], List[str]]:
+    """Write a data set of another layout as COCO's.
+
+    Args:
+        source (Path): Its folder.
+        out (Path): A new folder.
+        kind (str, optional): One of :data:`KINDS`. Defaults to None, which
+            looks what the folder has.
+        val_share (float): See :func:`ctkd_det_data.convert.records.write`.
+            Defaults to 0.2.
+
+    Returns:
+        tuple: The kind, the number of images of each part, and notes.
+
+    Raises:
+        DataError: if the folder cannot be read; nothing is written then.
+    """
+    source = source.expanduser().resolve()
+    if not source.is_dir():
+        raise DataError(f'there is no folder {source}')
+    kind = kind or _kind(source)
+    records, classes, notes = KINDS[kind](source)
+    if not records:
+        raise DataError(f'{source} has no annotated images of the layout {kind}')
+    return kind, write(records, source, out.expanduser(), classes, val_share), notes
+
+
+def _kind(root: Path) -> str:
+    if next(root.rglob('*.xml'), None):
+        return 'voc'
+    jsons = sorted(root.rglob('*.json'))
+    for file in jsons[:5]:
+        try:
+            content = read_json(file)[0]
+        except DataError:
+            continue
+        if isinstance(content, dict) and 'shapes' in content:
+            return 'labelme'
+        if isinstance(content, dict) and 'images' in content:
+            return 'coco'
+    if next(root.rglob('*.txt'), None):
+        return 'yolo'
+    raise DataError(f'{root} has neither XML files (VOC), nor text files (YOLO), nor JSON files of '
+                    'labelme or COCO', 'ctkd-det doctor --data shows what it has')

@@ -1,0 +1,84 @@
+"""labelme's files, and a single file of COCO's format."""
+from pathlib import Path
+from typing import List, Optional, Tuple
+
+from ..check import Part, check
+from ..findings import FAIL, DataError
+from ..layouts import image_folder
+from ..numbers import as_number
+from ..reading import read, read_json
+from .records import Object, Record, box_around, find_images, real_size
+
+
+def read_labelme(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]:
+    """Read a folder with a JSON file of labelme for each image.
+
+    Rectangles and polygons are read; what else is drawn is counted in a note.
+    """
+    images, records, other = find_images(root), [], 0
+    for file in sorted(root.rglob('*.json')):
+        content = read_json(file)[0]
+        if not isinstance(content, dict) or 'shapes' not in content:
+            continue
+        named = str(content.get('imagePath') or '').replace('\\', '/')
+        image = images.get(Path(named).stem) or images.get(file.stem)
+        if image is None:
+            raise DataError(f'{file}: its image {named!r} is not below {root}', 'put it there')
+        size = real_size(image)
+        stated = (content.get('imageWidth') or size[0], content.get('imageHeight') or size[1])
+        if tuple(stated) != size:
+            raise DataError(f'{file}: the image is {size[0]} x {size[1]}, stated is {stated[0]} x '
+                            f'{stated[1]}', 'resize the image, or draw the shapes again')
+        objects = []
+        for shape in content['shapes']:
+            points = [[as_number(v) for v in point] for point in shape.get('points', [])]
+            if len(points) < 2 or shape.get('shape_type', 'polygon') not in (
+                    'rectangle', 'polygon') or None in sum(points, []):
+                other += 1
+                continue
+            polygon = [v for point in points for v in point] if len(points) > 2 else []
+            objects.append(Object(str(shape['label']), box_around(points),
+                                  [polygon] if polygon else []))
+        records.append(Record(image, size, objects))
+    return records, None, ([f'{other} shapes are neither rectangles nor polygons and were left '
+                            'out'] if other else [])
+
+
+def read_coco(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]:
+    """Read the one file of COCO's format below a folder, and put right what can be.
+
+    Raises:
+        DataError: if there are several, or it cannot be read right.
+    """
+    files = [f for f in sorted(root.rglob('*.json')) if _is_coco(f)]
+    if len(files) != 1:
+        raise DataError(f'{root} has {len(files)} files of COCO\'s format: '
+                        f'{", ".join(f.name for f in files[:5])}', 'give a folder with one')
+    content, findings = read(files[0])
+    folder = image_folder(root, 'train', files[0], [str(e['file_name']) for e in content['images']])
+    part = Part(files[0], folder, content, evaluated=True, min_size=0)
+    found = [*findings, *check(part)]
+    wrong = [str(f) for f in found if f.level_when_cleaned == FAIL]
+    if wrong:
+        raise DataError('\n'.join(wrong))
+    names = {entry['id']: entry['name'] for entry in content['categories']}
+    records = {entry['id']: Record(folder / entry['file_name'], (entry['width'], entry['height']),
+                                   []) for entry in content['images']}
+    for box in content['annotations']:
+        if box['image_id'] in records and box['category_id'] in names:
+            mask = box.get('segmentation')
+            records[box['image_id']].objects.append(Object(
+                names[box['category_id']], box['bbox'], mask if isinstance(mask, list) else [],
+                bool(box['iscrowd'])))
+    from ..rows import class_names
+    used = {box['category_id'] for box in content['annotations']}
+    return (list(records.values()), list(class_names(content['categories'], used)),
+            [str(f) for f in found])
+
+
+def _is_coco(file: Path) -> bool:
+    try:
+        content = read_json(file)[0]
+    except DataError:
+        return False
+    return isinstance(content, dict) and {'images', 'annotations', 'categories'} <= content.keys()

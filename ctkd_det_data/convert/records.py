@@ -1,0 +1,148 @@
+"""Images with named boxes, and how they become files of COCO's format."""
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from ..findings import DataError
+from ..pictures import size_of
+
+IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+
+
+@dataclass
+class Object:
+    """One object.
+
+    Attributes:
+        name: Its class.
+        box: x, y, width and height in pixels of the image.
+        polygons: Its mask as lists x, y, x, y ...
+        ignored: Whether nothing is to be learnt from it.
+    """
+    name: str
+    box: List[float]
+    polygons: List[List[float]] = field(default_factory=list)
+    ignored: bool = False
+
+
+@dataclass
+class Record:
+    """One image.
+
+    Attributes:
+        file: Where it is.
+        size: Its width and height.
+        objects: What is in it.
+        part: 'train' or 'val'; None: it is drawn by its name.
+    """
+    file: Path
+    size: Tuple[int, int]
+    objects: List[Object]
+    part: Optional[str] = None
+
+
+def real_size(file: Path) -> Tuple[int, int]:
+    """Width and height as MMDetection reads an image.
+
+    Raises:
+        DataError: if it is none.
+    """
+    size = size_of(file)
+    if not size:
+        raise DataError(f'{file} cannot be opened as an image', 'replace or delete it')
+    return size.seen
+
+
+def write(records: Sequence[Record], root: Path, out: Path, classes: Optional[Sequence[str]],
+          val_share: float) -> Dict[str, int]:
+    """Write ``out/train.json``, ``out/val.json`` and ``out/images``.
+
+    Args:
+        records (Sequence[Record]): The images.
+        root (Path): The folder that the names of images are relative to.
+        out (Path): An empty folder, or none yet.
+        classes (Sequence[str], optional): Names in the order of the labels;
+            None for the names that occur, sorted.
+        val_share (float): Part of the images that is for validation, where
+            the source does not say which. An image stays in its part when
+            others come or go.
+
+    Returns:
+        dict: Number of images in 'train' and 'val'.
+
+    Raises:
+        DataError: if ``out`` is not empty, or a part would be.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise DataError(f'{out} is not empty', 'give a new folder')
+    names = list(classes or sorted({o.name for r in records for o in r.objects}))
+    if not names:
+        raise DataError(f'{root}: no object is annotated')
+    parts: Dict[str, List[Record]] = dict(train=[], val=[])
+    for record in records:
+        parts[record.part or _drawn(record.file.relative_to(root), val_share)].append(record)
+    for part, chosen in parts.items():
+        if not chosen:
+            raise DataError(f'{root}: no image of {len(records)} would be in {part}',
+                            'choose another --val-share')
+    for part, chosen in parts.items():
+        for record in chosen:
+            _put(record.file, out / 'images' / record.file.relative_to(root))
+        (out / f'{part}.json').write_text(json.dumps(_coco(chosen, names, root)),
+                                          encoding='utf-8')
+    return {part: len(chosen) for part, chosen in parts.items()}
+
+
+def _drawn(name: Path, share: float) -> str:
+    number = int(hashlib.md5(name.as_posix().encode(), usedforsecurity=False).hexdigest()[:8], 16)
+    return 'val' if number < share * 16 ** 8 else 'train'
+
+
+def _put(source: Path, target: Path) -> None:
+    """A hard link where that is possible, else a copy."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _coco(records: Sequence[Record], names: Sequence[str], root: Path) -> dict:
+    label = {name: index + 1 for index, name in enumerate(names)}
+    images, annotations = [], []
+    for record in records:
+        images.append(dict(id=len(images) + 1, width=record.size[0], height=record.size[1],
+                           file_name=record.file.relative_to(root).as_posix()))
+        for o in record.objects:
+            annotations.append(dict(
+                id=len(annotations) + 1, image_id=len(images), category_id=label[o.name],
+                bbox=[round(v, 3) for v in o.box], area=round(o.box[2] * o.box[3], 3),
+                iscrowd=int(o.ignored), **(dict(segmentation=o.polygons) if o.polygons else {})))
+    return dict(images=images, annotations=annotations, categories=[
+        dict(id=index, name=name) for name, index in label.items()])
+
+
+def box_around(points: Sequence[Sequence[float]]) -> List[float]:
+    """x, y, width and height around points (x, y)."""
+    xs, ys = zip(*points, strict=True)
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+
+
+def find_images(root: Path) -> Dict[str, Path]:
+    """Images below a folder by their name without suffix.
+
+    Raises:
+        DataError: if two have one name.
+    """
+    found: Dict[str, Path] = {}
+    for file in sorted(root.rglob('*')):
+        if file.suffix.lower() in IMAGES and file.is_file():
+            if file.stem in found:
+                raise DataError(f'{found[file.stem]} and {file} have one name, so it is not clear '
+                                'whose annotations are whose', 'give each image its own name')
+            found[file.stem] = file
+    return found

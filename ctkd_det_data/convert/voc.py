@@ -1,0 +1,90 @@
+"""Pascal VOC: an XML file for each image."""
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+from ..findings import DataError
+from .records import Object, Record, find_images, real_size
+
+
+def read_voc(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]:
+    """Read all XML files below a folder.
+
+    Boxes are scaled where all images are larger or smaller than stated in
+    the same ratio of width and height: copies of public sets with resized
+    images, but old annotations, are common. ``difficult`` objects are
+    ignored. VOC's own files count pixels from 1, other tools' from 0.
+
+    Returns:
+        tuple: Images; None, since the format has no list of classes; notes.
+
+    Raises:
+        DataError: if an image is missing, or has another shape than stated.
+    """
+    images, parts = find_images(root), _parts(root)
+    records, scaled, first = [], 0, ''
+    for file in sorted(root.rglob('*.xml')):
+        try:
+            tree = ET.parse(file).getroot()
+        except ET.ParseError as error:
+            raise DataError(f'{file} is no XML ({error})', 'export it again') from error
+        if tree.tag != 'annotation':
+            continue
+        image = images.get(Path((tree.findtext('filename') or '').replace('\\', '/')).stem) \
+            or images.get(file.stem)
+        if image is None:
+            raise DataError(f'{file}: there is no image {tree.findtext("filename")!r} nor '
+                            f'{file.stem!r} below {root}', 'put it there, or delete the XML file')
+        size = real_size(image)
+        ratio = _ratio(file, tree, size)
+        if ratio != 1:
+            scaled, first = scaled + 1, first or f'{image.name} is {size[0]} x {size[1]}'
+        records.append(Record(image, size, [
+            _object(file, element, ratio, 'VOC20' in (tree.findtext('source/database') or ''))
+            for element in tree.iter('object')], parts.get(image.stem)))
+    notes = [f'{scaled} of {len(records)} images have another size than their XML file says '
+             f'(the first: {first}): their boxes were scaled'] if scaled else []
+    return records, None, notes
+
+
+def _ratio(file: Path, tree: ET.Element, size: Tuple[int, int]) -> float:
+    stated = [_number(file, tree, f'size/{key}', 0) for key in ('width', 'height')]
+    if min(stated) <= 0:
+        return 1
+    ratios = [real / other for real, other in zip(size, stated, strict=True)]
+    if max(ratios) / min(ratios) > 1.02:
+        raise DataError(f'{file}: the image is {size[0]} x {size[1]}, stated is {stated[0]:g} x '
+                        f'{stated[1]:g}, which is another shape', 'correct the file or the image')
+    return 1 if max(abs(r - s) for r, s in zip(size, stated, strict=True)) <= 1 else ratios[0]
+
+
+def _object(file: Path, element: ET.Element, ratio: float, from_one: bool) -> Object:
+    left, top, right, bottom = (_number(file, element, f'bndbox/{key}')
+                                for key in ('xmin', 'ymin', 'xmax', 'ymax'))
+    if from_one:
+        left, top = left - 1, top - 1
+    name = (element.findtext('name') or '').strip()
+    if not name:
+        raise DataError(f'{file}: an object has no name', 'write one')
+    return Object(name, [ratio * v for v in (left, top, right - left, bottom - top)],
+                  ignored=(element.findtext('difficult') or '0').strip() == '1')
+
+
+def _number(file: Path, element: ET.Element, key: str, default: Optional[float] = None) -> float:
+    text = element.findtext(key)
+    if text is None and default is not None:
+        return default
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        raise DataError(f'{file}: {key} is {text!r}, not a number', 'correct it') from None
+
+
+def _parts(root: Path) -> Dict[str, str]:
+    """Part of each image by ``ImageSets/Main/train.txt`` and ``val.txt`` (or ``test.txt``)."""
+    found: Dict[str, str] = {}
+    for name, part in (('test', 'val'), ('val', 'val'), ('train', 'train')):
+        for file in root.rglob(f'ImageSets/Main/{name}.txt'):
+            lines = file.read_text(encoding='utf-8').split('\n')
+            found.update((line.split()[0], part) for line in lines if line.strip())
+    return found if {'train', 'val'} <= set(found.values()) else {}

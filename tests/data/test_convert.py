@@ -1,0 +1,145 @@
+"""Small sets in other layouts become COCO's, with the boxes where they were."""
+import json
+
+import pytest
+from cli.conftest import invoke
+from PIL import Image
+
+from ctkd_det_data import DataError, find_coco
+from ctkd_det_data.convert import convert
+
+XML = """<annotation><filename>{name}.jpg</filename><source><database>{database}</database></source>
+<size><width>{width}</width><height>{height}</height></size>
+<object><name>pear</name><bndbox><xmin>4</xmin><ymin>6</ymin><xmax>24</xmax><ymax>36</ymax></bndbox>
+</object><object><name>apple</name><difficult>1</difficult><bndbox><xmin>1</xmin><ymin>1</ymin>
+<xmax>11</xmax><ymax>11</ymax></bndbox></object></annotation>"""
+
+
+def image(path, size=(64, 48)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.effect_noise(size, 50).convert('RGB').save(path)
+
+
+def text(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def voc(root, size=(64, 48), stated=(64, 48), database='mine'):
+    for name in 'abcd':
+        image(root / 'JPEGImages' / f'{name}.jpg', size)
+        text(root / 'Annotations' / f'{name}.xml', XML.format(
+            name=name, width=stated[0], height=stated[1], database=database))
+    text(root / 'ImageSets' / 'Main' / 'train.txt', 'a\nb\nc\n')
+    text(root / 'ImageSets' / 'Main' / 'val.txt', 'd\n')
+    return root
+
+
+def boxes(out, part='val'):
+    content = json.loads((out / f'{part}.json').read_text())
+    names = {c['id']: c['name'] for c in content['categories']}
+    return [(names[b['category_id']], b['bbox'], b['iscrowd']) for b in content['annotations']]
+
+
+def test_voc(tmp_path):
+    kind, numbers, notes = convert(voc(tmp_path / 'voc'), tmp_path / 'out')
+    assert (kind, numbers, notes) == ('voc', dict(train=3, val=1), [])
+    assert boxes(tmp_path / 'out') == [('pear', [4, 6, 20, 30], 0), ('apple', [1, 1, 10, 10], 1)]
+    data = find_coco(tmp_path / 'out')
+    assert data.classes == ('apple', 'pear') and not data.failures
+    assert (data.train.usable, data.train.total) == (3, 6)
+
+
+def test_vocs_own_pixels_count_from_one(tmp_path):
+    convert(voc(tmp_path / 'voc', database='The VOC2007 Database'), tmp_path / 'out')
+    assert boxes(tmp_path / 'out')[0] == ('pear', [3, 5, 21, 31], 0)
+
+
+def test_images_that_were_enlarged(tmp_path):
+    """NEU-DET: boxes for 200 pixels, images of 416; unscaled, all would be in the upper left."""
+    _, _, notes = convert(voc(tmp_path / 'voc', size=(128, 96)), tmp_path / 'out')
+    assert notes == ['4 of 4 images have another size than their XML file says (the first: a.jpg '
+                     'is 128 x 96): their boxes were scaled']
+    assert boxes(tmp_path / 'out')[0] == ('pear', [8, 12, 40, 60], 0)
+
+
+def test_images_of_another_shape_are_refused(tmp_path):
+    with pytest.raises(DataError, match='a.xml: the image is 48 x 64, stated is 64 x 48'):
+        convert(voc(tmp_path / 'voc', size=(48, 64)), tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+YOLO = dict(
+    ultralytics=('images/{part}/{name}.png', 'labels/{part}/{name}.txt', 'train', 'val'),
+    roboflow=('{part}/images/{name}.png', '{part}/labels/{name}.txt', 'train', 'valid'))
+
+
+@pytest.mark.parametrize('layout', YOLO)
+def test_yolo(layout, tmp_path):
+    picture, label, *parts = YOLO[layout]
+    text(tmp_path / 'yolo' / 'data.yaml', 'names: {0: apple, 1: pear}')
+    for part in (*parts, 'test'):
+        image(tmp_path / 'yolo' / picture.format(part=part, name=f'{part}1'))
+        text(tmp_path / 'yolo' / label.format(part=part, name=f'{part}1'),
+             '1 0.5 0.5 0.25 0.5\n0 0 0 0.5 0 0.5 0.5\n')
+    image(tmp_path / 'yolo' / picture.format(part='train', name='empty'))
+    kind, numbers, notes = convert(tmp_path / 'yolo', tmp_path / 'out')
+    assert (kind, numbers) == ('yolo', dict(train=2, val=1))
+    assert '1 of 4 images have no text file' in notes[0]
+    assert boxes(tmp_path / 'out') == [('pear', [24, 12, 16, 24], 0), ('apple', [0, 0, 32, 24], 0)]
+    assert find_coco(tmp_path / 'out').classes == ('apple', 'pear')
+
+
+@pytest.mark.parametrize('line', ['7 .5 .5 .1 .1', '0 30 20 10 10', '0 .5 .5', 'apple .5 .5 1 1'])
+def test_yolos_errors_name_the_line(line, tmp_path):
+    text(tmp_path / 'classes.txt', 'apple\npear\n')
+    image(tmp_path / 'a.png')
+    text(tmp_path / 'a.txt', f'0 .5 .5 .1 .1\n{line}\n')
+    with pytest.raises(DataError, match=r'a.txt, line 2'):
+        convert(tmp_path, tmp_path / 'out', 'yolo')
+
+
+def test_labelme(tmp_path):
+    for name in 'abcdefgh':
+        image(tmp_path / 'in' / f'{name}.png')
+        text(tmp_path / 'in' / f'{name}.json', dict(
+            imagePath=f'..\\x\\{name}.png', imageWidth=64, imageHeight=48, shapes=[
+                dict(label='apple', shape_type='rectangle', points=[[24, 30], [4, 10]]),
+                dict(label='pear', shape_type='polygon', points=[[1, 1], [9, 1], [9, 21]]),
+                dict(label='pear', shape_type='line', points=[[1, 1], [9, 1]])]))
+    kind, numbers, notes = convert(tmp_path / 'in', tmp_path / 'out', val_share=0.5)
+    assert kind == 'labelme' and sum(numbers.values()) == 8 and '8 shapes' in notes[0]
+    assert boxes(tmp_path / 'out')[:2] == [
+        ('apple', [4, 10, 20, 20], 0), ('pear', [1, 1, 8, 20], 0)]
+    assert not find_coco(tmp_path / 'out').findings
+
+
+def test_one_coco_file_is_split_and_cleaned(tmp_path):
+    """Label Studio: ids from 0, Windows paths; an image stays in its part when others come."""
+    content = dict(
+        images=[dict(id=i, file_name=f'images\\{i}.png', width=64, height=48) for i in range(12)],
+        annotations=[dict(id=i, image_id=i, category_id=0, bbox=[i, 4, 10, 10]) for i in range(12)],
+        categories=[dict(id=0, name='apple')])
+    text(tmp_path / 'in' / 'result.json', content)
+    for i in range(12):
+        image(tmp_path / 'in' / 'images' / f'{i}.png')
+    result = invoke('data', tmp_path / 'in', tmp_path / 'out', '--val-share', '0.4')
+    assert result.exit_code == 0 and 'Next: ctkd-det doctor' in result.output
+    data = find_coco(tmp_path / 'out')
+    assert not data.findings and data.train.total + data.val.total == 12
+    content['images'].pop(0), content['annotations'].pop(0)
+    text(tmp_path / 'in' / 'result.json', content)
+    invoke('data', tmp_path / 'in', tmp_path / 'other', '--val-share', '0.4')
+
+    def names(out):
+        return {e['file_name'] for e in json.loads((out / 'val.json').read_text())['images']}
+
+    assert names(tmp_path / 'other') == names(tmp_path / 'out') - {'images/0.png', '0.png'}
+    refused = invoke('data', tmp_path / 'in', tmp_path / 'out')
+    assert refused.exit_code == 1 and 'is not empty' in refused.output
+
+
+def test_nothing_to_convert(tmp_path):
+    for folder, said in ((tmp_path / 'nowhere', 'there is no folder'), (tmp_path, 'has neither')):
+        result = invoke('data', folder, tmp_path / 'out')
+        assert result.exit_code == 1 and said in result.output
