@@ -1,4 +1,4 @@
-"""What the optimizer does to learned temperatures, made visible."""
+"""What the optimizer does to what distillation losses learn, made visible."""
 import math
 from typing import Dict, Iterator, Tuple
 
@@ -10,6 +10,7 @@ from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from ..log_names import THETA_GRAD, log_name, short_name
+from ..models.losses import FeatureLoss
 from ..models.temperatures import LearnedTemperature
 
 
@@ -64,3 +65,18 @@ def warn_of_decay(runner: Runner) -> None:
                 f'The temperature of loss_{name} has weight decay, which pulls it to the middle '
                 "of its range. Switch it off: optim_wrapper=dict(paramwise_cfg=dict(custom_keys="
                 'dict(temperature=dict(decay_mult=0))))')
+
+
+def warn_of_slow_adapters(runner: Runner) -> None:
+    """Warn if a multiplier that is meant for temperatures slows a loss between features."""
+    optimizer = runner.optim_wrapper.optimizer
+    rates = {id(p): group.get('initial_lr', group['lr'])
+             for group in optimizer.param_groups for p in group['params']}
+    usual = optimizer.defaults['lr']
+    for name, module in runner.model.named_modules():
+        slow = [p for p in module.parameters() if rates.get(id(p), usual) < usual]
+        if isinstance(module, FeatureLoss) and slow:
+            runner.logger.warning(
+                f'What {name.split(".")[-1]} learns has a smaller learning rate than the student. '
+                'If that multiplier is meant for temperatures, give it the key of theirs: '
+                'custom_keys=dict(temperature=...) instead of dict(distill_losses=...)')

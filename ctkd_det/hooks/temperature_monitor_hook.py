@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from .adaptive_steps import warn_of_short_steps
 from .temperature_guard import TemperatureGuard
-from .temperature_log import log_gradients, warn_of_decay
+from .temperature_log import log_gradients, warn_of_decay, warn_of_slow_adapters
 
 
 @HOOKS.register_module()
@@ -16,7 +16,8 @@ class TemperatureMonitorHook(Hook):
     """Logs the gradients of learned temperatures, and warns of those that do nothing.
 
     The gradient is logged as it reaches the optimizer (``ctkd.theta_grad``).
-    Warned of is a temperature that has weight decay, that an optimizer of
+    Warned of is a temperature that has weight decay or whose multiplier also
+    slows the adapters of a loss between features, that an optimizer of
     Adam's kind cannot move in this training (:func:`warn_of_short_steps`), that
     sticks at a bound or does not move (:class:`TemperatureGuard`).
 
@@ -39,6 +40,7 @@ class TemperatureMonitorHook(Hook):
         """Begin to watch."""
         self._guard = TemperatureGuard(runner, self.patience)
         warn_of_decay(runner)
+        warn_of_slow_adapters(runner)
         warn_of_short_steps(runner)
         log_gradients(runner)
 

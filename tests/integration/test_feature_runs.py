@@ -90,6 +90,20 @@ def test_the_exported_student_is_plain(trained, tmp_path, averaged):
     plain.load_state_dict(weights, strict=True)
 
 
+def test_a_multiplier_for_temperatures_that_slows_adapters_is_reported(config, tmp_path):
+    """The key of configs of version 0.1; the parameters' names contain it as well."""
+    losses = dict(loss_ctkd=GLOBAL, loss_pkd=METHODS['loss_pkd'])
+    for key, expected in (('distill_losses', 1), ('temperature', 0)):
+        cfg = config(losses=losses)
+        cfg.train_dataloader.batch_size = IMAGES
+        cfg.default_hooks.checkpoint = None
+        cfg.custom_hooks = [dict(type='CurriculumHook')]
+        cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={key: dict(lr_mult=0.05, decay_mult=0)})
+        run(cfg, tmp_path / key)
+        log = ''.join(path.read_text() for path in (tmp_path / key).glob('*/*.log'))
+        assert log.count('What loss_pkd learns has a smaller learning rate') == expected
+
+
 @pytest.mark.parametrize('name', METHODS)
 def test_each_method_alone(config, tmp_path, name):
     """One iteration and an evaluation, on its own: nothing leans on another loss's presence."""
