@@ -1,15 +1,18 @@
-"""The names of logged temperatures: built and taken apart here, and nowhere else.
+"""The names of logged temperatures and levels: built and taken apart here, and nowhere else.
 
 The loss ``loss_ctkd`` logs ``ctkd.tau_mean``, ``ctkd.tau_min``, ``ctkd.tau_max``, for each group
-of RoIs its own ``ctkd.tau_<group>``, and ``ctkd.lambda`` and ``ctkd.theta_grad``. No name contains
-``loss``, because mmengine adds whatever does to the total loss.
+of RoIs its own ``ctkd.tau_<group>``, and ``ctkd.lambda`` and ``ctkd.theta_grad``. The feature loss
+``loss_pkd`` logs the value of each level as ``pkd.level0``. No name contains ``loss``, because
+mmengine adds whatever does to the total loss.
 """
-from typing import Dict, Iterable, NamedTuple, Optional
+import re
+from typing import Dict, Iterable, NamedTuple, Optional, Tuple
 
 LAMBDA = 'lambda'
 THETA_GRAD = 'theta_grad'
 STATISTICS = ('mean', 'min', 'max')
 _LOSS, _TAU = 'loss_', 'tau_'
+_LEVEL = re.compile(r'(.+)\.(level\d+)')
 
 
 def short_name(loss: str) -> str:
@@ -56,6 +59,12 @@ def parse_tau(name: str) -> Optional[LoggedTau]:
     if not dot or not value.startswith(_TAU):
         return None
     return LoggedTau(loss, value.removeprefix(_TAU))
+
+
+def parse_level(name: str) -> Optional[Tuple[str, str]]:
+    """``('pkd', 'level0')`` for ``pkd.level0``; None if it is something else."""
+    found = _LEVEL.fullmatch(name)
+    return (found[1], found[2]) if found else None
 
 
 def parse_taus(names: Iterable[str]) -> Dict[str, LoggedTau]:

@@ -6,6 +6,7 @@ import pytest
 from ctkd_det.log_names import (
     LoggedTau,
     log_name,
+    parse_level,
     parse_tau,
     parse_taus,
     short_name,
@@ -37,6 +38,11 @@ def test_groups_tell_more_than_their_mean():
                                        'group.tau_foreground', 'group.tau_class_3']
     assert list(telling_taus(NAMES)) == ['kd.tau_mean', 'group.tau_foreground', 'group.tau_class_3']
     assert not LoggedTau('kd', 'max').is_group and LoggedTau('kd', 'background').is_group
+
+
+def test_levels():
+    assert parse_level('pkd.level0') == ('pkd', 'level0')
+    assert parse_level('level0') is parse_level('pkd.levels') is parse_level('pkd.tau_mean') is None
 
 
 def strings(tree):

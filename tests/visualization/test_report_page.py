@@ -9,6 +9,7 @@ from html import unescape
 
 import click
 import pytest
+from click.testing import CliRunner
 from mmdet.visualization import DetLocalVisualizer
 
 import helpers
@@ -182,6 +183,15 @@ def test_the_page_on_it_has_a_row_for_each_option():
             for p in report.params if isinstance(p, click.Option)]
     documented = [line for line in text.splitlines() if line.startswith('| `--')]
     assert documented == rows
+
+
+def test_without_plotly_it_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, 'ctkd_det.visualization.report')
+    monkeypatch.setitem(sys.modules, 'plotly', None)
+    result = CliRunner().invoke(report, [str(tmp_path)])
+    assert result.exit_code == 1
+    assert "Error: the report needs plotly, which is not installed: pip install " \
+        "'ctkd_det[report]'" in result.output
 
 
 def test_the_command(runs, page, tmp_path):

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from ctkd_det.visualization.report import cost
+from ctkd_det.visualization.report.figures import loss_figures
 from ctkd_det.visualization.report.results import results
 from ctkd_det.visualization.report.study import read_study
 from ctkd_det.visualization.report.table_csv import table_csv
@@ -64,6 +65,18 @@ def test_minutes_are_those_of_the_iterations(tmp_path):
     rows, notes = cost.costs(study, num_images=0)
     assert [row['minutes'] for row in rows] == pytest.approx([(10 * 3 + 30 * 1) / 60])
     assert rows[0]['size'] is None and notes == []
+
+
+def test_levels_of_a_feature_loss_share_a_plot(tmp_path):
+    model = distilled()
+    model['distill_losses'] = dict(loss_pkd=dict(type='PKDLoss'))
+    records = [{'loss_pkd': .5, 'pkd.level0': .1, 'pkd.level1': .3, 'step': step}
+               for step in (10, 20)]
+    figures = loss_figures(read_study([write_run(tmp_path / 'pkd', 'pkd', model,
+                                                 records=records)]))
+    assert list(figures) == ['loss', 'loss_pkd', 'loss_cls', 'pkd, each level']
+    assert [trace['name'] for trace in figures['pkd, each level']['data']] == [
+        'pkd: level0', 'pkd: level1']
 
 
 def test_the_table_as_csv(tmp_path):

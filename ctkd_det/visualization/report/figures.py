@@ -10,7 +10,7 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 import plotly.graph_objects as go
 
-from ...log_names import LAMBDA, LoggedTau, telling_taus
+from ...log_names import LAMBDA, LoggedTau, parse_level, telling_taus
 from ...work_dir import Series
 from .methods import Method
 from .runs import TrainedRun
@@ -86,7 +86,10 @@ def _bound_lines(method: Method, key: str, run: TrainedRun, losses: Set[str]) ->
 
 
 def loss_figures(study: Study) -> Figures:
-    """Every loss against iterations; the total first, then the distillation losses."""
+    """Every loss against iterations; the total first, then the distillation losses.
+
+    At the end, the levels of losses between features.
+    """
     names = {name for _, _, run in _runs(study) for name in run.scalars
              if name.split('.')[-1].startswith('loss') and '/' not in name}
     distillation = {name for _, _, run in _runs(study) if run.distilled
@@ -96,7 +99,20 @@ def loss_figures(study: Study) -> Figures:
         traces = [_line(method, key, run, run.scalars[name], 'lines', '.4g')
                   for key, method, run in _runs(study) if name in run.scalars]
         figures[name] = _figure(traces, x='iteration', y='', height=260)
-    return figures
+    return {**figures, **_level_figures(study)}
+
+
+def _level_figures(study: Study) -> Figures:
+    """The values of a feature loss's levels, before its weight, in one plot."""
+    traces: Dict[str, List[go.Scatter]] = {}
+    for key, method, run in _runs(study):
+        for name, level in ((name, parse_level(name)) for name in run.scalars):
+            if level:
+                line = _line(method, key, run, run.scalars[name], 'lines', '.4g', level[1])
+                line.line.width = 1
+                traces.setdefault(f'{level[0]}, each level', []).append(line)
+    return {title: _figure(lines, x='iteration', y='', height=260)
+            for title, lines in traces.items()}
 
 
 def per_class_figure(rows: Dict[str, Dict[str, Tuple[float, float, float]]],
