@@ -15,7 +15,10 @@ from ctkd_det_data import DataError
 @click.option('--val-share', type=click.FloatRange(0, 1, min_open=True, max_open=True),
               default=0.2, show_default=True,
               help='part of the images for validation, where the source does not say which')
-def data(source: Path, out: Path, kind: Optional[str], val_share: float) -> None:
+@click.option('--longest-side', type=click.IntRange(min=32), metavar='PIXELS',
+              help='shrink larger images, with their boxes')
+def data(source: Path, out: Path, kind: Optional[str], val_share: float,
+         longest_side: Optional[int]) -> None:
     """Turn a data set into COCO's format.
 
     SOURCE is a folder with Pascal VOC's XML files, YOLO's text files,
@@ -28,7 +31,7 @@ def data(source: Path, out: Path, kind: Optional[str], val_share: float) -> None
     """
     from ctkd_det_data.convert import convert
     try:
-        found, numbers, notes = convert(source, out, kind, val_share)
+        found, numbers, notes = convert(source, out, kind, val_share, longest_side)
     except DataError as error:
         raise click.ClickException(str(error)) from error
     for note in notes:

@@ -13,7 +13,8 @@ KINDS = dict(voc=read_voc, yolo=read_yolo, labelme=read_labelme, coco=read_coco)
 
 
 def convert(source: Path, out: Path, kind: Optional[str] = None,
-            val_share: float = 0.2) -> Tuple[str, Dict[str, int], List[str]]:
+            val_share: float = 0.2, longest_side: Optional[int] = None
+            ) -> Tuple[str, Dict[str, int], List[str]]:
     """Write a data set of another layout as COCO's.
 
     Args:
@@ -23,6 +24,7 @@ def convert(source: Path, out: Path, kind: Optional[str] = None,
             looks what the folder has.
         val_share (float): See :func:`ctkd_det_data.convert.records.write`.
             Defaults to 0.2.
+        longest_side (int, optional): See there. Defaults to None.
 
     Returns:
         tuple: The kind, the number of images of each part, and notes.
@@ -37,7 +39,8 @@ def convert(source: Path, out: Path, kind: Optional[str] = None,
     records, classes, notes = KINDS[kind](source)
     if not records:
         raise DataError(f'{source} has no annotated images of the layout {kind}')
-    return kind, write(records, source, out.expanduser(), classes, val_share), notes
+    numbers = write(records, source, out.expanduser(), classes, val_share, longest_side)
+    return kind, numbers, notes
 
 
 def _kind(root: Path) -> str:

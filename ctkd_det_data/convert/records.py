@@ -58,7 +58,7 @@ def real_size(file: Path) -> Tuple[int, int]:
 
 
 def write(records: Sequence[Record], root: Path, out: Path, classes: Optional[Sequence[str]],
-          val_share: float) -> Dict[str, int]:
+          val_share: float, longest_side: Optional[int] = None) -> Dict[str, int]:
     """Write ``out/train.json``, ``out/val.json`` and ``out/images``.
 
     Args:
@@ -70,6 +70,8 @@ def write(records: Sequence[Record], root: Path, out: Path, classes: Optional[Se
         val_share (float): Part of the images that is for validation, where
             the source does not say which. An image stays in its part when
             others come or go.
+        longest_side (int, optional): Larger images are shrunk to this many
+            pixels, with their boxes. Defaults to None, as they are.
 
     Returns:
         dict: Number of images in 'train' and 'val'.
@@ -91,7 +93,12 @@ def write(records: Sequence[Record], root: Path, out: Path, classes: Optional[Se
                             'choose another --val-share')
     for part, chosen in parts.items():
         for record in chosen:
-            _put(record.file, out / 'images' / record.file.relative_to(root))
+            target = out / 'images' / record.file.relative_to(root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if longest_side and max(record.size) > longest_side:
+                _shrink(record, longest_side, target)
+            else:
+                _put(record.file, target)
         (out / f'{part}.json').write_text(json.dumps(_coco(chosen, names, root)),
                                           encoding='utf-8')
     return {part: len(chosen) for part, chosen in parts.items()}
@@ -104,11 +111,23 @@ def _drawn(name: Path, share: float) -> str:
 
 def _put(source: Path, target: Path) -> None:
     """A hard link where that is possible, else a copy."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source.resolve(), target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def _shrink(record: Record, longest_side: int, target: Path) -> None:
+    from PIL import Image, ImageOps
+    factor = longest_side / max(record.size)
+    record.size = tuple(max(round(v * factor), 1) for v in record.size)
+    with Image.open(record.file) as image:
+        upright = ImageOps.exif_transpose(image)
+        upright.resize(record.size, Image.Resampling.LANCZOS).save(
+            target, **(dict(quality=92) if image.format == 'JPEG' else {}))
+    for o in record.objects:
+        o.box = [v * factor for v in o.box]
+        o.polygons = [[v * factor for v in polygon] for polygon in o.polygons]
 
 
 def _coco(records: Sequence[Record], names: Sequence[str], root: Path) -> dict:

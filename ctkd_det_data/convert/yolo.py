@@ -100,6 +100,7 @@ def _names(root: Path) -> List[str]:
         if names:
             return list(map(str, names))
     for file in sorted([*root.rglob('classes.txt'), *root.rglob('obj.names')]):
-        return file.read_text(encoding='utf-8-sig').split('\n')[:-1] or [file.read_text()]
+        lines = file.read_text(encoding='utf-8-sig').splitlines()
+        return [line.strip() for line in lines if line.strip()]
     raise DataError(f'{root}: the names of the classes are in no data.yaml, classes.txt or '
                     'obj.names', 'write data.yaml with names: [...]')
