@@ -66,6 +66,15 @@ class RestOfTraining:
         self.left -= 1
         return next(self.batches)
 
+    def skip_iter(self, number: int) -> None:
+        """Pass over batches, for onedl-mmengine's loop.
+
+        Each is loaded: its own way forgets the iterator, and a new one draws
+        from the random state that is restored here.
+        """
+        for _ in range(number):
+            next(self)
+
 
 def batches_of_this_epoch(runner: Runner) -> int:
     """How many batches of the present epoch were trained on before."""
