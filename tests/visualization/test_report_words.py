@@ -79,6 +79,14 @@ def test_levels_of_a_feature_loss_share_a_plot(tmp_path):
         'pkd: level0', 'pkd: level1']
 
 
+def test_a_single_value_is_seen(tmp_path):
+    records = [{'loss_kd': .5, 'step': 10}]
+    figures = loss_figures(read_study([write_run(tmp_path / 'kd', 'kd', distilled(),
+                                                 records=records)]))
+    assert figures['loss_kd']['data'][0]['mode'] == 'lines+markers'
+    assert figures['loss']['data'][0]['mode'] == 'lines'
+
+
 def test_the_table_as_csv(tmp_path):
     study = read_study([write_run(tmp_path / 'kd', '=kd', distilled(), (.1, .4)),
                         write_run(tmp_path / 'student', 'student', STUDENT, (.1, .3))])

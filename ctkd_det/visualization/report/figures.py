@@ -199,6 +199,8 @@ def _spoken(tau: LoggedTau, several: bool) -> str:
 def _line(method: Method, key: str, run: TrainedRun, series: Series, mode: str, digits: str,
           suffix: str = '', axis: str = 'y') -> go.Scatter:
     steps, values = _thin(series)
+    if len(steps) == 1:  # a line through one point cannot be seen
+        mode = 'lines+markers'
     name = escape(f'{run.name}: {suffix}' if suffix else run.name)
     return go.Scatter(
         x=steps, y=[float(f'{v:.5g}') for v in values], mode=mode, name=name, meta=key,
