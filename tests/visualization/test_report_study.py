@@ -54,6 +54,14 @@ def test_values_gains_and_spreads(tmp_path):
     assert rows['ctkd']['note'] == 'epoch 2 of 3' and kd['note'] == ''
 
 
+def test_a_teacher_that_saw_a_part_is_marked_and_gives_no_distance(tmp_path):
+    teacher = TeacherMetrics(dict(mAP=60.0), 'the first 5 of 9 validation images', complete=False)
+    rows = {r['name']: r for r in results(read_study(three_methods(tmp_path)), teacher)}
+    assert rows['teacher']['cells'][0]['mean'] == 60 and rows['kd']['behind'] is None
+    assert rows['teacher']['note'] == 'on the first 5 of 9 validation images'
+    assert not any('teacher' in sentence for sentence in headline(list(rows.values())))
+
+
 def test_headline_says_it_and_warns(tmp_path):
     rows = results(read_study(three_methods(tmp_path)), None)
     assert headline(rows) == [
