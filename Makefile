@@ -30,7 +30,7 @@ clean:
 
 # Complete only when the last line has run, so an interrupted set-up starts again.
 $(READY): requirements/constraints.txt requirements/runtime.txt requirements/report.txt requirements/mminstall.txt \
-		requirements/tests.txt requirements/docs.txt setup.py
+		requirements/tests.txt requirements/docs.txt setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'Python 3.10 or newer is needed: make PYTHON=python3.12 ...'; exit 1; }
 	@echo 'Setting up $(VENV): about 5 GB and some minutes, once.'

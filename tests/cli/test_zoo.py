@@ -3,7 +3,7 @@ import click
 import pytest
 
 from ctkd_det_cli.distill.zoo import find_config, weights_url
-from helpers import CONFIGS
+from helpers import CONFIGS, ROOT
 
 R50 = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
 
@@ -18,7 +18,10 @@ def test_names_of_a_config(name):
 
 def test_our_students_go_by_path():
     source = find_config('faster-rcnn_r18_fpn_1x_coco')
-    assert source.reference == str(CONFIGS / 'students' / 'faster-rcnn_r18_fpn_1x_coco.py')
+    # by name where the package is installed, editable or not; a bare checkout has its path alone
+    name = 'students/faster-rcnn_r18_fpn_1x_coco.py'
+    installed = (ROOT / 'ctkd_det' / '.mim').is_dir()
+    assert source.reference == (f'ctkd_det::{name}' if installed else str(CONFIGS / name))
     assert source.config.model.backbone.depth == 18
 
 
