@@ -9,7 +9,7 @@ import click
 from ..options import Command, merge
 from ..places import load_package
 from ..training import Training, training_options
-from ..training.data import missing_data
+from ..training.data import look_at_data, missing_data
 from .methods import ALONE, check_names, fragments
 
 if TYPE_CHECKING:
@@ -169,6 +169,8 @@ def _check_training(recipe: 'Recipe', cfg_options: Sequence[str], dry_run: bool)
     missing = None if dry_run or recipe.data else missing_data(cfg)
     if missing:
         raise click.ClickException(f'{recipe.student.path}: {missing}')
+    if not dry_run and not recipe.data:
+        look_at_data(cfg)
 
 
 def _train(trainings: Sequence[Training]) -> None:
