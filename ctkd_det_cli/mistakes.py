@@ -35,6 +35,8 @@ def sentence(error: BaseException) -> str:
                     'folder that PYTHONPATH=FOLDER names, nor installed; if it is a package: '
                     f'pip install {missing.partition(".")[0]}')
         return f'{text}. A module is found beside the config, or where it is installed'
+    if text and type(error).__module__.partition('.')[0] == 'ctkd_det':
+        return text  # a sentence already
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
 
 

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from ctkd_det.configs import imported_modules
 from ctkd_det.log_names import LoggedTau, short_name
 from ctkd_det.models.distilled_config import is_distilled
-from ctkd_det.work_dir import WorkDir
+from ctkd_det.work_dir import WorkDir, WorkDirError
 from ..reading import modules_beside
 from . import Training
 
@@ -54,6 +54,19 @@ def metric_of(runner: Runner) -> Optional[Metric]:
     return Metric(key, [float(value) for value in scalars[key].data[0]])
 
 
+def _joined(metric: Optional[Metric], run: WorkDir) -> Optional[Metric]:
+    """The metric with what the work directory's curves know of earlier parts of the training.
+
+    A checkpoint does not hold the validation that follows it.
+    """
+    try:
+        curves = run.scalars()
+    except WorkDirError:  # no curves are written, or by another backend
+        return metric
+    key = metric.key if metric else MAP
+    return Metric(key, curves[key][1]) if key in curves else metric
+
+
 def tau_names(runner: Runner) -> Dict[str, str]:
     """Under which name the mean temperature of a loss is logged, for those that can move."""
     return {short_name(loss): LoggedTau(short_name(loss), 'mean').name
@@ -90,7 +103,7 @@ class Result:
     def of(cls, runner: Runner, training: Training, minutes: float) -> 'Result':
         """Collect it from the runner."""
         from .teacher import teachers_metric
-        metric = metric_of(runner)
+        metric = _joined(metric_of(runner), WorkDir(Path(runner.work_dir)))
         scalars = runner.message_hub.log_scalars
         taus = {loss: [float(tau) for tau in scalars[f'train/{name}'].data[0]]
                 for loss, name in tau_names(runner).items() if f'train/{name}' in scalars}

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -150,6 +151,20 @@ def test_a_loss_beside_the_config_trains(distilled, tmp_path):
     status, printed = command('test', '../my_config.py', 'work_dirs/my_config/epoch_1.pth',
                               cwd=tmp_path / 'elsewhere')
     assert status == 0 and 'bbox_mAP' in printed, printed
+
+
+def test_a_finished_training_again(distilled, tmp_path):
+    """Without --resume it is refused; with it, the end is that of the first time."""
+    work = shutil.copytree(distilled / 'work', tmp_path / 'work')
+    line = ['train', distilled / 'distilled.py', '--work-dir', work, '--cfg-options',
+            'train_dataloader.batch_size=4']
+    refused = invoke(*line)
+    assert refused.exit_code == 1 and '--resume' in refused.output
+    resumed = invoke(*line, '--resume')
+    assert resumed.exit_code == 0 and re.search(r'resumed at +iteration 2', resumed.output)
+    end = r'  mAP .* at the end, .* at best'
+    assert re.findall(end, resumed.output) == re.findall(
+        end, (distilled / 'printed.txt').read_text()) != []
 
 
 def test_a_failing_training_names_what_is_wrong(folder, tmp_path):
