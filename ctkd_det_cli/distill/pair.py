@@ -13,6 +13,7 @@ from ctkd_det.models.detectors import distilled_class
 from ctkd_det.models.distilled_config import plain_parent
 from ctkd_det.models.heads import classifiers
 from ctkd_det.models.teachers import TeacherError, check_pair
+from ctkd_det.models.teachers.normalisation import normalisation, pipeline_of
 from ..mistakes import sentence
 from .zoo import Source
 
@@ -59,8 +60,12 @@ def build_student(student: Source, changes: dict, classifies: bool = True) -> nn
     try:
         if classifies:
             classifiers(built)
+        normalisation(built.data_preprocessor, pipeline_of(student.config),
+                      f'the student {student.path}')
     except TypeError as error:
         raise click.ClickException(f'the student {student.path}: {error}. {SUPPORTED}') from error
+    except TeacherError as error:
+        raise click.ClickException(str(error)) from error
     return built
 
 
@@ -83,6 +88,7 @@ def check_teacher(student: nn.Module, student_path: Path, teacher: Source, *,
     try:
         check_pair(student, model, student_name=f'the student {student_path}', teacher_name=name,
                    class_mapping=class_mapping, **options)
+        normalisation(model.data_preprocessor, pipeline_of(teacher.config), name)
     except (TeacherError, TypeError, ValueError) as error:
         raise click.ClickException(_ARGUMENT.sub(_as_option, str(error))) from error
 

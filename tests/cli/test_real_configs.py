@@ -145,7 +145,8 @@ def test_weights_for_other_classes(tmp_path, teacher):
     ("model = dict(backbone=dict(type='mmpretrain.ConvNeXt'))", 'package mmpretrain.*pip install'),
     ("model = dict(backbone=dict(type='ResNett'))", "type='ResNett'.*perhaps ResNet"),
     ("model = dict(backbone=dict(depht=50))", "ResNet has no argument 'depht'; perhaps depth"),
-    ("custom_imports = dict(imports=['my_own.thing'])", "needs the module my_own")])
+    ("custom_imports = dict(imports=['my_own.thing'])", "needs the module my_own"),
+    ('model = dict(data_preprocessor=None)', 'does not say how its images are normalised')])
 def test_what_cannot_be_built(change, message, teacher, tmp_path):
     (tmp_path / 's.py').write_text(
         f'_base_ = {str(CONFIGS / "shapes" / "student.py")!r}\n{change}\n')

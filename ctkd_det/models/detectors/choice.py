@@ -28,7 +28,7 @@ def distilled_class(plain: type) -> Type[DistilledDetector]:
 
 
 def _overridden(plain: type, base: type) -> List[str]:
-    """Names of the methods of ``base`` that ``plain`` replaces, constructors aside."""
-    return [name for name in dir(base) if not name.startswith('__')
+    """Names of the public methods of ``base`` that ``plain`` replaces, constructors aside."""
+    return [name for name in dir(base) if not name.startswith('_')
             and getattr(plain, name, None) is not getattr(base, name) and callable(
                 getattr(base, name))]
