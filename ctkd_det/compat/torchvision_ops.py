@@ -178,6 +178,8 @@ def _dcn_gradients(grad: Tensor, input: Tensor, weight: Tensor, offset: Tensor, 
 
 def _with_kernels(input: Tensor, weight: Tensor, offset: Tensor, mask, bias) -> Tuple[Tensor, ...]:
     """With tensors in place of a mask and bias that are not there, in a type that has kernels."""
+    # torchvision would read memory at an offset that is no number: it lies outside of the image
+    offset = offset.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
     mask = input.new_zeros((len(input), 1)) if mask is None else mask
     bias = input.new_zeros(len(weight)) if bias is None else bias
     tensors = (input, weight, offset, mask, bias)

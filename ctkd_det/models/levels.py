@@ -102,18 +102,30 @@ class LevelMatch:
 
 @torch.no_grad()
 def neck_levels(detector: nn.Module) -> NeckLevels:
-    """Look at what a detector makes of one small image.
+    """Look at what a detector makes of one small, black image.
+
+    Black, because the weights of a student need not be initialised yet, and a
+    deformable convolution that meets what is not finite can end the process.
+    The neck sees noise in place of the backbone's maps: what it merely
+    subsamples is found by its values.
 
     Raises:
         TeacherError: if it makes something else than maps of it.
     """
-    weight = next(detector.parameters())
-    image = torch.rand(1, 3, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
+    image = next(detector.parameters()).new_zeros((1, 3, _SIDE, _SIDE))
+    noise = torch.Generator().manual_seed(0)
     with _evaluating(detector):
-        maps = detector.extract_feat(image.to(weight))
+        maps = detector.backbone(image)
+        # a neck that runs a backbone of its own gets the image, too: no noise for that one
+        noisy = detector.with_neck and all(x.shape != image.shape for x in maps)
+        if noisy:
+            maps = [torch.randn(x.shape, generator=noise, device='cpu').to(x) for x in maps]
+        if detector.with_neck:
+            maps = detector.neck(tuple(maps))
     if not all(isinstance(x, Tensor) and x.dim() == 4 for x in maps):
         raise TeacherError(f'the features of a {type(detector).__name__} are no maps (B, C, H, W)')
-    own = [i == 0 or not torch.equal(x, maps[i - 1][..., ::2, ::2]) for i, x in enumerate(maps)]
+    own = [i == 0 or not noisy or not torch.equal(x, maps[i - 1][..., ::2, ::2])
+           for i, x in enumerate(maps)]
     return NeckLevels(tuple(x.size(1) for x in maps), tuple(_SIDE / x.size(2) for x in maps),
                       tuple(own))
 

@@ -84,3 +84,14 @@ def test_a_backbone_with_deformable_convolutions_learns(dcn):
     sum(out.sum() for out in backbone(torch.randn(2, 3, 64, 64))).backward()
     conv = backbone.layer2[0].conv2
     assert conv.weight.grad.isfinite().all() and conv.conv_offset.weight.grad.abs().sum() > 0
+
+
+def test_an_offset_that_is_no_number_reads_nothing():
+    """A network whose weights are not initialised, or a training that diverged: no crash."""
+    from mmcv.ops import deform_conv2d as mmcv_dcn
+    x, offset, _, weight, _ = inputs()
+    broken = torch.full_like(offset, torch.nan).requires_grad_()
+    out = mmcv_dcn(x, broken, weight, 2, 1, 1)
+    assert torch.equal(out, torch.zeros_like(out))
+    out.sum().backward()
+    assert torch.equal(x.grad, torch.zeros_like(x))

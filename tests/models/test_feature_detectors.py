@@ -11,7 +11,7 @@ from mmengine.model import ExponentialMovingAverage
 import families
 from ctkd_det.models.levels import neck_levels
 from ctkd_det.models.teachers import TeacherError
-from helpers import GLOBAL, batch, build, distill, make_teacher, student_config
+from helpers import FEATURES, GLOBAL, batch, build, distill, make_teacher, student_config
 
 NECK = dict(
     loss_fitnet=dict(type='FitNetLoss'), loss_at=dict(type='ATLoss', loss_weight=100.),
@@ -98,6 +98,16 @@ def test_a_step_with_every_loss(wide_teacher):
     for key, value in plain.parse_losses(plain(**data, mode='loss'))[1].items():
         if key != 'loss':
             assert torch.equal(value, log[key]), key
+
+
+@pytest.mark.parametrize('name', FEATURES)
+def test_each_method_alone(wide_teacher, name):
+    """Nothing leans on another loss's presence."""
+    model = distilled(wide_teacher, {name: FEATURES[name]})
+    losses = model(**batch(model), mode='loss')
+    model.parse_losses(losses)[0].backward()
+    assert losses[name] != 0
+    assert all(p.grad is not None for p in model.distill_losses.parameters())
 
 
 def test_one_pass_of_the_teacher_serves_all(teacher):
