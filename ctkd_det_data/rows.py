@@ -131,6 +131,6 @@ def _ids(entries: List[dict]) -> str:
 
 def class_names(entries: List[dict], used: set) -> tuple:
     """Names by label, without Roboflow's first entry: it names the group, and no box has it."""
-    groups = {entry.get('supercategory') for entry in entries}
+    groups = {str(entry.get('supercategory')) for entry in entries}
     return tuple(entry['name'] for entry in entries
                  if entry['id'] in used or entry['name'] not in groups or not _is_group(entry))

@@ -125,6 +125,7 @@ ODD = dict(
     good=(lambda content: None, 'ok', ''),
     # joined wrongly
     group_named_like_a_class=(_groups('apple'), 'mended', "'apple' is listed 2 times"),
+    a_list_as_supercategory=(rows('categories', supercategory=['fruit']), 'ok', ''),
     group_of_another_name=(_groups('fruit'), 'ok', ''),
     categories_from_0=(rows('categories', id=lambda c: c['id'] - 1), 'refused',
                        'category 2 is in 2 of 4 boxes, but not in the list'),
