@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
+from ...literal_config import parse_literals
 from ..building import check_arguments
 from ..levels import LevelMatch
 from ..taps import Logits, NeckTap
@@ -242,7 +243,7 @@ class DistilledDetector:
             self.teacher.check_classes(hub.get_info('dataset_meta', {}).get('classes'))
             text = hub.get_info('cfg', '')
             if 'Normalize' in text:  # few do that in the pipeline; reading takes a while
-                self.teacher.check_data(Config.fromstring(text, '.py'), self)
+                self.teacher.check_data(Config(parse_literals(text)), self)
             self._data_checked = True
 
 
