@@ -55,7 +55,11 @@ LOADERS = dict(process=dict(), workers=dict(workers=2),
                persistent=dict(workers=2, persistent=True))
 
 
-@pytest.mark.parametrize('loader', LOADERS)
+# workers of a loop that is left take seconds to end
+long = pytest.mark.skipif('CTKD_DET_LONG' not in os.environ, reason='long: set CTKD_DET_LONG=1')
+
+
+@pytest.mark.parametrize('loader', ['process', pytest.param('workers', marks=long), 'persistent'])
 @pytest.mark.parametrize('how', ['killed', 'SIGTERM'])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, loader, how):
     """5 iterations an epoch: SIGTERM comes after 12, it ends after 13; a kill goes back to 10."""
@@ -69,7 +73,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, loader, how):
     assert names == {f'epoch_{i}.pth{end}' for i in range(1, 5) for end in ('', '.sha256')}
 
 
-@pytest.mark.parametrize('loader', LOADERS)
+@pytest.mark.parametrize('loader', ['process', pytest.param('workers', marks=long),
+                                    pytest.param('persistent', marks=long)])
 def test_an_iteration_based_run_equals_an_uninterrupted_one(tmp_path, loader):
     options = dict(LOADERS[loader], by_epoch=False)
     whole = train(tmp_path / 'whole', **options)
