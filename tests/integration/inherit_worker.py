@@ -3,7 +3,7 @@
     python inherit_worker.py DATA NAME ...
 
 Runs in a folder outside the checkout with an installed package. DATA is a folder with
-``train.json`` and ``train/`` whose categories are COCO's.
+``train/``, ``train.json``, whose categories are COCO's, and ``shapes.json``, with its own.
 """
 import functools
 import sys
@@ -62,6 +62,8 @@ def small(cfg: Config, data: str) -> None:
     loader = cfg.train_dataloader
     loader.update(batch_size=2, num_workers=0, persistent_workers=False)
     loader.dataset.update(data_root=data, ann_file='train.json', data_prefix=dict(img='train/'))
+    if 'metainfo' in loader.dataset:  # the embedded example's classes
+        loader.dataset.ann_file = 'shapes.json'
     for transform in loader.dataset.pipeline:
         if transform['type'] == 'Resize':
             transform['scale'] = (128, 128)

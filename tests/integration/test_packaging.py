@@ -82,6 +82,7 @@ def editable(source, tmp_path_factory):
 def coco(tmp_path_factory):
     """Two images with boxes and masks of COCO's classes."""
     folder = make_shapes(tmp_path_factory.mktemp('coco'), num_images=2)
+    shutil.copy(folder / 'train.json', folder / 'shapes.json')
     content = json.loads((folder / 'train.json').read_text())
     for category, name in zip(content['categories'], CocoDataset.METAINFO['classes'],
                               strict=False):
