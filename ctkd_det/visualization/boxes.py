@@ -47,10 +47,13 @@ def render(figure: Figure) -> np.ndarray:
 def detections(sample, score_thr: float, names: Sequence[str]) -> List[Box]:
     """Boxes of a predicted ``DetDataSample`` with at least ``score_thr``.
 
-    ``names`` are the classes of the detector that predicted.
+    ``names`` are the classes of the detector that predicted; a class beyond
+    them (of a teacher of features, whose names need not be known) is a number.
     """
     found = sample.pred_instances[sample.pred_instances.scores >= score_thr]
-    return list(zip(found.bboxes.tolist(), (names[label] for label in found.labels.tolist()),
+    return list(zip(found.bboxes.tolist(),
+                    (names[label] if label < len(names) else f'class {label}'
+                     for label in found.labels.tolist()),
                     found.scores.tolist(), strict=True))
 
 

@@ -2,6 +2,7 @@
 import json
 
 import pytest
+import torch
 from PIL import Image
 
 from ctkd_det.visualization.temperature import _names, plot_temperatures
@@ -36,3 +37,14 @@ def test_a_run_without_temperature_is_refused(tmp_path):
     write(tmp_path, '20260101_000000', [dict(step=1, loss=0.5)])
     with pytest.raises(ValueError, match='has logged a temperature'):
         plot_temperatures([tmp_path], tmp_path / 'x.png')
+
+
+def test_a_class_without_a_name_is_a_number():
+    from mmdet.structures import DetDataSample
+    from mmengine.structures import InstanceData
+
+    from ctkd_det.visualization.boxes import detections
+    sample = DetDataSample(pred_instances=InstanceData(
+        bboxes=torch.zeros(3, 4), labels=torch.tensor([1, 7, 0]),
+        scores=torch.tensor([.9, .8, .1])))
+    assert [name for _, name, _ in detections(sample, 0.5, ('a', 'b'))] == ['b', 'class 7']
