@@ -20,18 +20,21 @@ from .losses import (
                            VIDLoss,
 )
 from .temperatures import (
+                           DTKDTemperature,
                            FixedTemperature,
                            GlobalTemperature,
                            GradientReversal,
                            GroupTemperature,
                            InstanceTemperature,
+                           MultiLevelTemperature,
                            ScheduledTemperature,
 )
 
 __all__ = [
-    'ATLoss', 'BinaryKDLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'FGDLoss',
-    'FeatureLoss', 'FitNetLoss', 'FixedTemperature', 'GlobalTemperature', 'GradientReversal',
-    'GroupTemperature', 'InstanceTemperature', 'KDLoss', 'KnowledgeDistillationDenseDetector',
-    'KnowledgeDistillationTwoStageDetector', 'LogitLoss', 'MGDLoss', 'PKDLoss', 'PKTLoss',
-    'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'ScheduledTemperature', 'VIDLoss'
+    'ATLoss', 'BinaryKDLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'DTKDTemperature',
+    'FGDLoss', 'FeatureLoss', 'FitNetLoss', 'FixedTemperature', 'GlobalTemperature',
+    'GradientReversal', 'GroupTemperature', 'InstanceTemperature', 'KDLoss',
+    'KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector', 'LogitLoss',
+    'MGDLoss', 'MultiLevelTemperature', 'PKDLoss', 'PKTLoss', 'ReviewKDLoss', 'SPLoss', 'SRRLLoss',
+    'ScheduledTemperature', 'VIDLoss'
 ]

@@ -1,17 +1,20 @@
 """What every distillation loss between classification logits has in common.
 
 Symbols: N sampled RoIs, C classes, s and t the logits of student and teacher
-(N, C+1) with the background last, tau the temperature, (1,) or (N, 1).
+(N, C+1) with the background last, tau the temperature, (1,) or (N, 1), tau_s and
+tau_t where student and teacher have one each.
 """
-from typing import Dict, Optional, Union
+from typing import Dict, List, Optional, Union
 
 import torch
 from torch import Tensor, nn
 
 from ...building import build_part
-from ...temperatures import FixedTemperature
+from ...temperatures import FixedTemperature, MultiLevelTemperature
+from ...temperatures.base import Tau, levels_of, tensors_of
 from ..distill_loss import DistillLoss, at_least_float32, at_least_zero
 from ..weights import TINY, balance_foreground, mean_over_ranks, weighted_mean
+from .softening import SIDES, power_of, softening, uncertainty
 
 
 class LogitLoss(DistillLoss):
@@ -20,10 +23,12 @@ class LogitLoss(DistillLoss):
     Subclasses implement :meth:`divergence`, the loss of each RoI.
 
     Args:
-        temperature (float | dict | nn.Module): A number for a fixed tau, or
-            the config of a registered temperature; a learnable one makes the
-            loss CTKD. In a detector's ``distill_losses`` also the name of
-            another loss, whose temperature is then shared.
+        temperature (float | list[float] | dict | nn.Module): A number for a
+            fixed tau; several, over which the loss is averaged, see
+            :class:`MultiLevelTemperature`; or the config of a registered
+            temperature; a learnable one makes the loss CTKD. In a detector's
+            ``distill_losses`` also the name of another loss, whose
+            temperature is then shared.
         loss_weight (float): Factor of the whole loss, at least 0. With 0 the
             loss is inactive: it costs nothing. Defaults to 1.
         foreground_weight (float, optional): Share, from 0 to 1, that the
@@ -33,43 +38,67 @@ class LogitLoss(DistillLoss):
         standardize (bool): Whether each RoI's logits are brought to mean 0
             and deviation 1 first: "Logit Standardization in Knowledge
             Distillation" (CVPR 2024), eq. 10. Defaults to False.
-        tau_power (float): Each RoI's loss is multiplied by tau to this power,
-            at least 0. The usual 2 is meant to keep the student's gradient as
+        tau_power (float, optional): Each RoI's loss is multiplied by tau to
+            this power, at least 0; by ``(tau_s * tau_t) ** (tau_power / 2)``
+            where student and teacher have one each, which is DTKD's product
+            at 2. The usual 2 is meant to keep the student's gradient as
             large at any tau, which holds once all of the softmax is soft; on
             a detector's RoIs that gradient grows several times from a tau of
             1 to 4 (docs/evidence.md), so take 1 to fine-tune at a tau well above 1.
             Where the temperature is learned, the power also says where the
             adversary stops: at the tau at which a tau that is 1 % larger
-            makes the bare divergence ``tau_power`` % smaller. Defaults to 2.
+            makes the bare divergence ``tau_power`` % smaller. Defaults to
+            None: 2, and 0 where only one side is softened.
         relative_adversary (bool): Whether a learned temperature climbs the
             loss's logarithm instead of the loss, so that its speed does not
             depend on how large the loss is. Defaults to False.
+        soften (str): Whose logits are divided by tau: 'both', the 'teacher'
+            alone or the 'student' alone. With 'teacher' and :class:`KDLoss`
+            it is TTM, "Knowledge Distillation Based on Transformed Teacher
+            Matching" (ICLR 2024): dividing the logits by tau is its power
+            transform of the probabilities, with an exponent of 1 / tau.
+            Defaults to 'both'.
+        uncertainty_weight (bool): Whether each RoI's loss is multiplied by
+            ``U = sum_c p_c ** (1 / tau)``, p the teacher's probabilities at
+            temperature 1: for a tau above 1 it is at least 1, and large where
+            the teacher is not certain. With ``soften='teacher'`` it is WTTM,
+            of the same paper. No gradient flows through U. Defaults to False.
         window (dict, optional): When the loss is active, the arguments of
             :class:`Window`. Defaults to None, always.
 
     Raises:
-        ValueError: if a weight or power is out of its range.
+        ValueError: if a weight or power is out of its range, ``soften`` is
+            unknown, or temperature or ``uncertainty_weight`` have no meaning
+            for the loss.
     """
     needs = ('labels', 'weight', 'avg_factor')
     # whether the logits are those of a head with use_sigmoid=True
     for_sigmoids = False
 
     def __init__(self,
-                 temperature: Union[float, dict, nn.Module],
+                 temperature: Union[float, List[float], dict, nn.Module],
                  loss_weight: float = 1.0,
                  foreground_weight: Optional[float] = None,
                  standardize: bool = False,
-                 tau_power: float = 2.0,
+                 tau_power: Optional[float] = None,
                  relative_adversary: bool = False,
+                 soften: str = 'both',
+                 uncertainty_weight: bool = False,
                  window: Optional[dict] = None) -> None:
         super().__init__(loss_weight, window)
         if foreground_weight is not None and not 0 <= foreground_weight <= 1:
             raise ValueError(f'foreground_weight must be from 0 to 1, got {foreground_weight}')
+        if soften not in SIDES:
+            raise ValueError(f"soften must be 'both', 'teacher' or 'student', got {soften!r}")
         self.temperature = build_temperature(temperature)
         self.foreground_weight = foreground_weight
         self.standardize = standardize
+        if tau_power is None:
+            tau_power = 2.0 if soften == 'both' else 0.0
         self.tau_power = at_least_zero('tau_power', tau_power)
         self.relative_adversary = relative_adversary
+        self.soften, self.uncertainty_weight = soften, uncertainty_weight
+        self._check_meaning()
         # scalars for the log, from the latest forward
         self.statistics: Dict[str, Tensor] = {}
 
@@ -112,7 +141,8 @@ class LogitLoss(DistillLoss):
                 s, t = _standardize(s), _standardize(t)
             tau = self.temperature(s, t, labels)
             self.statistics = self.temperature.statistics(tau)
-            loss = self.divergence(s, t, labels, tau) * tau.reshape(-1)**self.tau_power
+            levels = levels_of(tau)
+            loss = sum(self._of_each_roi(s, t, labels, level) for level in levels) / len(levels)
             weight = torch.ones_like(loss) if weight is None else weight.to(loss)
             if self.foreground_weight is not None:
                 # shares of a mean: single-stage heads' avg_factor counts objects only
@@ -123,14 +153,41 @@ class LogitLoss(DistillLoss):
                 foreground = labels != self.background(s)
                 weight = balance_foreground(weight, foreground, self.foreground_weight)
             loss = self.factor * weighted_mean(loss, weight, avg_factor)
-            if self.relative_adversary and tau.requires_grad:
+            learned = [x for x in tensors_of(tau) if x.requires_grad]
+            if self.relative_adversary and learned:
                 size = mean_over_ranks(loss).clamp(min=TINY)
-                tau.register_hook(lambda gradient: gradient / size)
+                for x in learned:
+                    x.register_hook(lambda gradient: gradient / size)
             return loss
 
-    def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:
-        """Divergence of each RoI, shape (N,), from logits in full precision."""
+    def divergence(self, s: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        """Divergence of each RoI, (N,), from softened logits in full precision.
+
+        Args:
+            s (Tensor): (N, C+1), the student's logits, divided by their tau.
+            t (Tensor): (N, C+1), the teacher's, divided by theirs.
+            labels (Tensor): (N,).
+        """
         raise NotImplementedError
+
+    def _of_each_roi(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tau) -> Tensor:
+        """The loss of each RoI at one level of temperature, (N,)."""
+        tau_s, tau_t = softening(tau, self.soften)
+        loss = self.divergence(s / tau_s, t / tau_t, labels) * power_of(
+            tau_s, tau_t, self.tau_power)
+        return loss * uncertainty(t, tau_t) if self.uncertainty_weight else loss
+
+    def _check_meaning(self) -> None:
+        kind = type(self).__name__
+        if self.for_sigmoids and not self.temperature.for_sigmoids:
+            raise ValueError(f'{type(self.temperature).__name__} is for classifiers that end in a '
+                             f'softmax, {kind} for sigmoids: give it another temperature')
+        if self.uncertainty_weight and self.for_sigmoids:
+            raise ValueError('uncertainty_weight is for classifiers that end in a softmax, '
+                             f'{kind} for sigmoids: leave it out')
+        if self.uncertainty_weight and self.soften == 'student':
+            raise ValueError("uncertainty_weight needs a softened teacher: soften='teacher' (WTTM) "
+                             "or 'both'")
 
     @staticmethod
     def background(s: Tensor) -> int:
@@ -138,12 +195,17 @@ class LogitLoss(DistillLoss):
         return s.size(1) - 1
 
 
-def build_temperature(temperature: Union[float, dict, nn.Module]) -> nn.Module:
-    """A number becomes a :class:`FixedTemperature`, a dict is built, a module stays."""
+def build_temperature(temperature: Union[float, List[float], dict, nn.Module]) -> nn.Module:
+    """A number becomes a :class:`FixedTemperature`, a dict is built, a module stays.
+
+    A list of numbers becomes a :class:`MultiLevelTemperature`.
+    """
     if isinstance(temperature, nn.Module):
         return temperature
     if isinstance(temperature, dict):
         return build_part(temperature, 'temperature')
+    if isinstance(temperature, (list, tuple)):
+        return MultiLevelTemperature(temperature)
     return FixedTemperature(temperature)
 
 

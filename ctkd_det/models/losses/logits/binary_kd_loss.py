@@ -32,9 +32,8 @@ class BinaryKDLoss(LogitLoss):
         """Label of the background: one after the last logit's index."""
         return s.size(1)
 
-    def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:
+    def divergence(self, s: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """Sum of the KL divergences of C Bernoulli distributions, (N,)."""
-        s, t = s / tau, t / tau
         kl = sum(F.kl_div(F.logsigmoid(sign * s), F.logsigmoid(sign * t), reduction='none',
                           log_target=True) for sign in (1, -1))
         return kl.sum(1)

@@ -46,9 +46,9 @@ class DISTLoss(LogitLoss):
         super().__init__(temperature, **kwargs)
         self.beta, self.gamma = at_least_zero('beta', beta), at_least_zero('gamma', gamma)
 
-    def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:
+    def divergence(self, s: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """One minus the correlation within each RoI, plus the batch's of each class, (N,)."""
-        log_p_s, log_p_t = (s / tau).log_softmax(1), (t / tau).log_softmax(1)
+        log_p_s, log_p_t = s.log_softmax(1), t.log_softmax(1)
         loss = self.beta * _decorrelation(log_p_s, log_p_t)
         if len(s) > 1:
             loss = loss + self.gamma * _decorrelation(log_p_s.t(), log_p_t.t()).mean()

@@ -46,10 +46,10 @@ class DKDLoss(LogitLoss):
         super().__init__(temperature, **kwargs)
         self.alpha, self.beta = at_least_zero('alpha', alpha), at_least_zero('beta', beta)
 
-    def divergence(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tensor) -> Tensor:
+    def divergence(self, s: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """Target class and the others, weighted, (N,)."""
         target = F.one_hot(labels, s.size(1)).bool()
-        (b_s, others_s), (b_t, others_t) = (_decouple(z / tau, target) for z in (s, t))
+        (b_s, others_s), (b_t, others_t) = (_decouple(z, target) for z in (s, t))
         tckd = F.kl_div(b_s, b_t, reduction='none', log_target=True).sum(1)
         nckd = F.kl_div(others_s, others_t, reduction='none', log_target=True).sum(1)
         return self.alpha * tckd + self.beta * nckd
