@@ -33,7 +33,8 @@ class SourcedLoss(FeatureLoss):
 class FitNetLoss(SourcedLoss):
     r"""FitNet: squared difference of the features.
 
-    .. math:: L = \sum_l \mathrm{mean}(r_l(s_l) - t_l)^2
+    .. math::
+        L = \sum_l \mathrm{mean}(r_l(s_l) - t_l)^2
 
     mean(all) over images, channels and positions; a sum over the levels. r is
     a linear map where the widths differ. Source: "FitNets: Hints for Thin Deep

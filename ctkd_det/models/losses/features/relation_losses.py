@@ -24,7 +24,8 @@ class RelationLoss(FeatureLoss):
 class SPLoss(RelationLoss):
     r"""SP: the student keeps which RoIs the teacher finds similar.
 
-    .. math:: G = Q Q^T, \quad L = \frac{1}{N^2} \| \hat G_t - \hat G_s \|_F^2
+    .. math::
+        G = Q Q^T, \quad L = \frac{1}{N^2} \| \hat G_t - \hat G_s \|_F^2
 
     where the rows of :math:`\hat G` have length 1, and Q is (N, D). The value
     is at most 4 / N, so a weight belongs to a number of samples: the published
