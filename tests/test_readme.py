@@ -1,4 +1,4 @@
-"""The config that the README shows is one that works."""
+"""The diff that the README shows makes a config that works."""
 import re
 
 from mmdet.registry import MODELS
@@ -10,9 +10,13 @@ from ctkd_det.models import KDLoss
 from helpers import ROOT
 
 
-def test_the_ten_line_config(tmp_path):
-    code = re.search(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.S).group(1)
-    (tmp_path / 'config.py').write_text(code)
+def test_the_lines_that_distil(tmp_path):
+    diff = re.search(r'```diff\n(.*?)```', (ROOT / 'README.md').read_text(), re.S).group(1)
+    assert {line[:2] for line in diff.splitlines()} == {'  ', '+ '}
+    plain, distilled = ('\n'.join(line[2:] for line in diff.splitlines() if line[:2] in kept)
+                        for kept in (['  '], ['  ', '+ ']))
+    assert plain == "_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'"
+    (tmp_path / 'config.py').write_text(distilled)
     cfg = Config.fromfile(tmp_path / 'config.py')
     init_default_scope('mmdet')
     loss = MODELS.build(cfg.model.distill_losses.loss_ctkd)

@@ -25,7 +25,8 @@ def on_page_markdown(markdown, page, config, files):
     """docs/ is the root of the site: what is beside it in the repository is below it there."""
     if page.file.src_uri.startswith('configs/'):
         return markdown
-    return re.sub(r'\]\(\.\./', '](', markdown)
+    up = '../' * page.file.src_uri.count('/')  # to the root of the site
+    return markdown.replace(f']({up}../', f']({up}')
 
 
 def on_page_content(html, page, config, files):

@@ -44,7 +44,7 @@ class LogitLoss(DistillLoss):
             at 2. The usual 2 is meant to keep the student's gradient as
             large at any tau, which holds once all of the softmax is soft; on
             a detector's RoIs that gradient grows several times from a tau of
-            1 to 4 (docs/evidence.md), so take 1 to fine-tune at a tau well above 1.
+            1 to 4 (docs/evidence/size-or-time.md), so take 1 to fine-tune at a tau well above 1.
             Where the temperature is learned, the power also says where the
             adversary stops: at the tau at which a tau that is 1 % larger
             makes the bare divergence ``tau_power`` % smaller. Defaults to
