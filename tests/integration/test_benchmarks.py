@@ -267,3 +267,21 @@ def test_the_range_is_in_units_of_the_teachers_logits():
     for theta, share in ((-40.0, 0.125), (40.0, 1.0)):
         temperature.theta.data.fill_(theta)
         assert temperature(rows[:0], rows[:0], labels).item() == pytest.approx(5.0 * share)
+
+
+@pytest.mark.parametrize('bench', ['deeppcb', 'neu_det'])
+def test_real_benches_build(bench):
+    """Both detectors of a pair of real images, and a second one of each from the same settings."""
+    student, *teachers = student_config(bench), teacher_config(bench), teacher_config(bench)
+    assert teachers[0].model == teachers[1].model
+    teacher = teachers[0]
+    assert teacher.model.backbone.pop('init_cfg')['type'] == 'Pretrained'
+    detectors = [MODELS.build(cfg.model) for cfg in (student, teacher)]
+    sizes = [sum(p.numel() for p in detector.parameters()) for detector in detectors]
+    assert sizes[1] > 10 * sizes[0]
+    for cfg, detector in zip((student, teacher), detectors, strict=True):
+        classes = cfg.train_dataloader.dataset.metainfo.classes
+        assert detector.roi_head.bbox_head.num_classes == len(classes) == 6
+        strides = [stride[0] for stride in detector.rpn_head.prior_generator.strides]
+        assert strides == detector.roi_head.bbox_roi_extractor.featmap_strides
+        assert cfg.train_dataloader.dataset.data_prefix.img == 'images/'

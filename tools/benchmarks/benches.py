@@ -1,14 +1,17 @@
 """The benches: which student learns from which teacher on which images, and how runs begin.
 
-Each config is that of ``configs/shapes`` with the changes stated here. Data are made by
-tools/dataset_converters/make_shapes_coco.py, see recipe_search.py.
+Each config is that of ``configs/shapes`` with the changes stated here. How their data are made,
+see recipe_search.py.
 """
+import copy
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from mmengine.config import Config
 from recipes import FRAGMENTS
 
 SHAPES = FRAGMENTS.parents[1] / 'shapes'
+# keys of mmdet's MobileNetV2; which file that is, docs/dataset.md says
+IMAGENET = 'data/mobilenet_v2_imagenet_mmdet.pth'
 
 
 class Pair(NamedTuple):
@@ -19,11 +22,13 @@ class Pair(NamedTuple):
         classes: Of these images; None: those of the embedded example.
         student: What its model has that ``student.py``'s has not.
         teacher: What its model has that ``teacher.py``'s has not; None: the shipped teacher.
+        settings: What else both configs have: data loaders, learning rate.
     """
     data_root: str
     classes: Optional[Tuple[str, ...]] = None
     student: Optional[dict] = None
     teacher: Optional[dict] = None
+    settings: Optional[dict] = None
 
 
 class Bench(NamedTuple):
@@ -44,15 +49,50 @@ class Bench(NamedTuple):
     warm_up: int = 0
 
 
-def _width(backbone: int, neck: int, fc: int, **of_backbone: int) -> dict:
-    """A Faster R-CNN of these channels for the second pair's five classes."""
+def _width(backbone: int, neck: int, fc: int, num_classes: int = 5, **of_backbone: int) -> dict:
+    """A Faster R-CNN of these channels."""
     return dict(
         backbone=dict(base_channels=backbone, **of_backbone),
         neck=dict(in_channels=[backbone, 2 * backbone, 4 * backbone], out_channels=neck),
         rpn_head=dict(in_channels=neck, feat_channels=neck),
         roi_head=dict(
             bbox_roi_extractor=dict(out_channels=neck),
-            bbox_head=dict(in_channels=neck, fc_out_channels=fc, num_classes=5)))
+            bbox_head=dict(in_channels=neck, fc_out_channels=fc, num_classes=num_classes)))
+
+
+def _mobilenet(indices: Tuple[int, ...], channels: Tuple[int, ...], num_classes: int) -> dict:
+    """MobileNetV2 with ImageNet weights under the embedded example's heads, 256 wide."""
+    return dict(
+        backbone=dict(
+            _delete_=True, type='MobileNetV2', out_indices=indices, frozen_stages=-1,
+            norm_eval=False, init_cfg=dict(type='Pretrained', checkpoint=IMAGENET)),
+        neck=dict(in_channels=list(channels), num_outs=len(channels)),
+        roi_head=dict(bbox_head=dict(num_classes=num_classes, fc_out_channels=256)))
+
+
+def _four_levels(model: dict) -> dict:
+    """The model with levels of strides 4 to 32, for objects of a third of the image."""
+    strides = [4, 8, 16, 32]
+    model.setdefault('rpn_head', {})['anchor_generator'] = dict(
+        scales=[4], ratios=[0.5, 1.0, 2.0], strides=strides)
+    model['roi_head'].setdefault('bbox_roi_extractor', {}).update(
+        featmap_strides=strides, finest_scale=28)
+    return model
+
+
+def _real(train_pipeline: Optional[list] = None) -> dict:
+    """Images beside their annotations, eight in a batch."""
+    loader = dict(batch_size=8, dataset=dict(data_prefix=dict(img='images/')))
+    train = copy.deepcopy(loader)
+    if train_pipeline:
+        train['dataset']['pipeline'] = train_pipeline
+    return dict(train_dataloader=train, val_dataloader=loader, test_dataloader=loader,
+                optim_wrapper=dict(optimizer=dict(lr=0.02)))
+
+
+_DEEP_STUDENT = _width(8, 16, 64, num_classes=6, num_stages=4, strides=(1, 2, 2, 2),
+                       dilations=(1, 1, 1, 1), out_indices=(0, 1, 2, 3))
+_DEEP_STUDENT['neck'].update(in_channels=[8, 16, 32, 64], num_outs=4)
 
 
 PAIRS: Dict[str, Pair] = {
@@ -61,6 +101,25 @@ PAIRS: Dict[str, Pair] = {
     'shapes_b': Pair(
         'data/shapes_bench_b/', ('triangle', 'square', 'pentagon', 'hexagon', 'circle'),
         student=_width(10, 20, 48), teacher=_width(24, 32, 128, depth=34)),
+    # defects of printed circuit boards, some 17 of 320 pixels wide: trained on quarters of images
+    'deeppcb': Pair(
+        'data/deeppcb/', ('open', 'short', 'mousebite', 'spur', 'copper', 'pin-hole'),
+        student=_width(8, 16, 64, num_classes=6),
+        teacher=_mobilenet((1, 2, 4), (24, 32, 96), num_classes=6),
+        settings=_real([
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='RandomCrop', crop_size=(160, 160)),
+            dict(type='RandomFlip', prob=[0.25, 0.25, 0.25],
+                 direction=['horizontal', 'vertical', 'diagonal']),
+            dict(type='PackDetInputs')])),
+    # defects of rolled steel, some 68 of 200 pixels wide
+    'neu_det': Pair(
+        'data/neu_det/', ('crazing', 'patches', 'inclusion', 'pitted_surface',
+                          'rolled-in_scale', 'scratches'),
+        student=_four_levels(_DEEP_STUDENT),
+        teacher=_four_levels(_mobilenet((1, 2, 4, 6), (24, 32, 96, 320), num_classes=6)),
+        settings=_real()),
 }
 BENCHES: Dict[str, Bench] = {
     'shapes': Bench(epochs=3, val_interval=3),
@@ -72,6 +131,8 @@ BENCHES: Dict[str, Bench] = {
     'shapes_b': Bench(epochs=3, val_interval=3, pair='shapes_b'),
     'shapes_b_warm': Bench(
         epochs=8, val_interval=2, pair='shapes_b', start='shared backbone', warm_up=200),
+    'deeppcb': Bench(epochs=24, val_interval=6, pair='deeppcb', start='scratch', warm_up=200),
+    'neu_det': Bench(epochs=16, val_interval=4, pair='neu_det', start='scratch', warm_up=200),
 }
 TRUNK_EPOCHS = 12
 
@@ -119,8 +180,10 @@ def _on_data(name: str, pair: Pair, model: Optional[dict]) -> Config:
         dataset['metainfo'] = dict(classes=pair.classes)
     evaluator = dict(type='FasterCocoMetric', ann_file=f'{pair.data_root}val.json')
     cfg.merge_from_dict(dict(
-        dataset, model=model or {}, train_dataloader=dict(dataset=dataset),
+        dataset, train_dataloader=dict(dataset=dataset),
         val_dataloader=dict(dataset=dataset), test_dataloader=dict(dataset=dataset),
         val_evaluator=evaluator, test_evaluator=evaluator))
+    # mmengine takes `_delete_` out of what it merges
+    cfg.merge_from_dict(copy.deepcopy(dict(pair.settings or {}, model=model or {})))
     cfg.custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
     return cfg
