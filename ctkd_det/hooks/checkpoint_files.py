@@ -29,7 +29,7 @@ def commit(partial: Path, path: Path) -> None:
         os.replace(partial, path)
         return
     _sync(partial)
-    checksum = _sha256(partial)
+    checksum = sha256(partial)
     _beside(path).unlink(missing_ok=True)
     os.replace(partial, path)
     _sync(path.parent)
@@ -65,7 +65,7 @@ def fault(path: Path) -> Optional[str]:
         return None
     try:
         words = _beside(path).read_text(encoding='utf-8').split() if _beside(path).is_file() else []
-        if words and len(words[0]) == 64 and words[0] != _sha256(path):
+        if words and len(words[0]) == 64 and words[0] != sha256(path):
             return find_fault(path) or f'is not the file that {_beside(path).name} is of'
         return find_fault(path)
     except OSError as error:
@@ -166,7 +166,8 @@ def _beside(path: Path) -> Path:
     return path.with_name(path.name + CHECKSUM)
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The checksum of a file, 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open('rb') as file:
         while block := file.read(1 << 20):

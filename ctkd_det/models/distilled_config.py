@@ -6,6 +6,10 @@ from mmdet.registry import MODELS
 
 from ..configs import registered_class
 
+# what the names of the weights begin with that the losses learn
+LOSSES = 'distill_losses.'
+# the teacher_config of a student that learns from its own snapshots
+SNAPSHOT = 'snapshot'
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 

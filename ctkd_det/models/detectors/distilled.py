@@ -1,4 +1,5 @@
 """What distilled detectors of every kind have in common."""
+import copy
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Tuple, Type, Union
@@ -13,11 +14,13 @@ from torch import Tensor, nn
 
 from ...literal_config import parse_literals
 from ..building import check_arguments
+from ..distilled_config import SNAPSHOT, plain_parent
 from ..levels import LevelMatch
+from ..losses import DistillLoss
 from ..taps import Logits, NeckTap
 from ..teachers import FrozenTeacher, inherit_weights
 from .log_values import log_values
-from .loss_configs import build_losses, check_classifier, check_names, sources_of
+from .loss_configs import build_losses, check_classifier, check_names, check_snapshot, sources_of
 
 
 class DistilledDetector:
@@ -37,8 +40,11 @@ class DistilledDetector:
     Args:
         *args, **kwargs: Those of the plain detector.
         teacher_config (str | Path | dict): Config of the teacher: a path, an
-            ``mmdet::`` name, or the config itself.
-        teacher_ckpt (str): Its checkpoint, loaded strictly.
+            ``mmdet::`` name, or the config itself. 'snapshot' is the student
+            as it was at the end of a cycle of its learning rate, as
+            :class:`SnapshotHook` gives it; before that no loss is active.
+        teacher_ckpt (str, optional): Its checkpoint, loaded strictly. Only a
+            snapshot has none. Defaults to None.
         distill_losses (dict[str, dict]): Configs of the losses by name; a
             name is its key in the log and starts with ``loss_``.
         class_mapping (str, optional): 'by_name' if the teacher knows the
@@ -67,8 +73,8 @@ class DistilledDetector:
     def __init__(self,
                  *args,
                  teacher_config: Union[str, Path, ConfigType],
-                 teacher_ckpt: str,
                  distill_losses: Dict[str, ConfigType],
+                 teacher_ckpt: Optional[str] = None,
                  class_mapping: Optional[str] = None,
                  inherit: Union[str, Sequence[str]] = (),
                  eval_teacher: bool = True,
@@ -76,6 +82,9 @@ class DistilledDetector:
                  teacher_options: Optional[dict] = None,
                  **kwargs) -> None:
         check_arguments(type(self), kwargs, 'model')
+        if teacher_config == SNAPSHOT:
+            check_snapshot(teacher_ckpt, inherit, class_mapping)
+        plain = copy.deepcopy((args, kwargs))  # detectors complete what they are given
         super().__init__(*args, **kwargs)
         if not eval_teacher:
             raise ValueError('eval_teacher=False is not supported: batch statistics of the '
@@ -90,6 +99,8 @@ class DistilledDetector:
         # The student's initial weights must not depend on what is distilled.
         with torch.random.fork_rng(devices=[]):
             self.inherit = [inherit] if isinstance(inherit, str) else list(inherit)
+            if teacher_config == SNAPSHOT:
+                teacher_config = plain_parent(type(self))(*plain[0], **plain[1])
             # any detector can show its maps
             teacher_class = self.teacher_class if self._classifies else FrozenTeacher
             self.teacher = teacher_class(
@@ -189,7 +200,7 @@ class DistilledDetector:
         for name, loss in self.distill_losses.items():
             stages = 1 if loss.source == 'neck' else len(records)
             keys = [f's{i}.{name}' for i in range(stages)] if stages > 1 else [name]
-            if not loss.active:
+            if not self._is_active(loss):
                 results.update({key: _zero(loss, batch_inputs) for key in keys})
                 continue
             weights = [1.0] if loss.source == 'neck' else self.stage_weights
@@ -205,7 +216,8 @@ class DistilledDetector:
     def _both_sides(self, batch_inputs: Tensor, batch_data_samples: SampleList,
                     maps: List[Tensor], records: List[Logits]) -> Dict[str, List[dict]]:
         """What the active losses compare: for each source, and each stage, both sides and more."""
-        active = {loss.source for loss in self.distill_losses.values() if loss.active}
+        active = {loss.source for loss in self.distill_losses.values()
+                  if self._is_active(loss)}
         sides, feats = {}, None
         if 'neck' in active:
             feats = self.teacher.features(batch_inputs, batch_data_samples)
@@ -229,6 +241,9 @@ class DistilledDetector:
                 for i, record in enumerate(records)]
         return sides
 
+    def _is_active(self, loss: DistillLoss) -> bool:
+        return loss.active and self.teacher.ready
+
     def _follow_the_runner(self) -> None:
         """In a Runner's training: move the losses' windows, and check the data once."""
         hub = MessageHub.get_current_instance()
@@ -240,6 +255,9 @@ class DistilledDetector:
                                  'iteration-based one; give its window in iterations')
             loss.window.move_to(hub.get_info('iter'), hub.get_info('epoch'))
         if not self._data_checked:
+            if self.teacher.is_snapshot and self.teacher.snapshots is None:
+                raise ValueError(f'teacher_config={SNAPSHOT!r}: nothing takes the snapshots; add '
+                                 "dict(type='SnapshotHook', cycle=...) to custom_hooks")
             self.teacher.check_classes(hub.get_info('dataset_meta', {}).get('classes'))
             text = hub.get_info('cfg', '')
             if 'Normalize' in text:  # few do that in the pipeline; reading takes a while

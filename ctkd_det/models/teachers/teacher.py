@@ -1,7 +1,7 @@
 """The frozen teacher: held, checked, shown the student's images."""
 import copy
 from pathlib import Path
-from typing import Callable, Collection, Optional, Sequence, Union
+from typing import Callable, Collection, Mapping, Optional, Sequence, Union
 
 import torch
 from mmdet.registry import MODELS
@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ...configs import detector_config, read_config
-from ..distilled_config import is_distilled
+from ..distilled_config import LOSSES, is_distilled
 from ..heads import classifiers, has_sigmoids, num_classes
 from .checkpoint import TeacherError, load_strictly
 from .classes import ClassMapping, classes_of_config
@@ -27,9 +27,12 @@ class FrozenTeacher:
     it. Copies of the student (EMA) share it.
 
     Args:
-        config (str | Path | dict): The teacher's config: a path, an
-            ``mmdet::`` name, or the config itself.
-        checkpoint (str): Its weights, loaded strictly.
+        config (str | Path | dict | BaseModel): The teacher's config: a path,
+            an ``mmdet::`` name, or the config itself. Or a detector that is
+            built as the student is: it is given the student's own weights,
+            see :meth:`take_snapshot`, and teaches nothing before.
+        checkpoint (str, optional): Its weights, loaded strictly; None for a
+            snapshot of the student.
         student (BaseModel): The detector that will learn from it.
         inherit (Sequence[str]): Names of the parts of it that the student
             starts with. Defaults to none.
@@ -48,28 +51,34 @@ class FrozenTeacher:
         ValueError: if ``teacher_scale`` is out of range.
     """
 
-    def __init__(self, config: Union[str, Path, dict], checkpoint: str, student: BaseModel,
-                 inherit: Sequence[str] = (), compile: Union[bool, dict] = False,
+    def __init__(self, config: Union[str, Path, dict, BaseModel], checkpoint: Optional[str],
+                 student: BaseModel, inherit: Sequence[str] = (), compile: Union[bool, dict] = False,
                  teacher_scale: float = 1.0, sources: Collection[str] = ('neck', ),
                  **pair_options) -> None:
-        if not checkpoint:
+        self.is_snapshot = isinstance(config, BaseModel)
+        # how many snapshots it was given; None: nobody takes any
+        self.snapshots: Optional[int] = None
+        if not self.is_snapshot and not checkpoint:
             raise TeacherError('teacher_ckpt is missing: a teacher without trained weights '
                                'would teach noise')
-        config = _read(config)
-        self.model = MODELS.build(detector_config(config))
+        config = config if self.is_snapshot else _read(config)
+        self.model = config if self.is_snapshot else MODELS.build(detector_config(config))
         if any(p.is_meta for p in self.model.parameters()):
             raise TeacherError('the detector is built without memory for its weights '
                                '(skip_init_weights=True?), so the teacher cannot load its own')
-        self.name = f'teacher {checkpoint}'
-        self.classes = (load_strictly(self.model, checkpoint)
-                        or classes_of_config(config, num_classes(self.model)))
+        self.name, self.classes = "the student's snapshot", None
+        if not self.is_snapshot:
+            self.name = f'teacher {checkpoint}'
+            self.classes = (load_strictly(self.model, checkpoint)
+                            or classes_of_config(config, num_classes(self.model)))
         check_pair(student, self.model, teacher_name=self.name, teacher_classes=self.classes,
                    inherit=inherit, sources=sources, **pair_options)
         self.model.requires_grad_(False).eval()
         self.follows, self.answers_checked = True, False
         self.convert = InputConverter(
             normalisation(student.data_preprocessor, (), 'the student'),
-            normalisation(self.model.data_preprocessor, pipeline_of(config), self.name))
+            normalisation(self.model.data_preprocessor,
+                          () if self.is_snapshot else pipeline_of(config), self.name))
         self.scale = InputScale(teacher_scale, self.model.data_preprocessor)
         self.extract_feat = self.model.extract_feat
         if compile is not False:
@@ -85,6 +94,25 @@ class FrozenTeacher:
         """Follow the student's ``to``, ``cuda``, ``half`` ..."""
         if self.follows:
             self.model._apply(fn)
+
+    @property
+    def ready(self) -> bool:
+        """bool: Whether it has something to teach: a snapshot must have been taken first."""
+        return not self.is_snapshot or bool(self.snapshots)
+
+    def take_snapshot(self, weights: Mapping[str, Tensor]) -> None:
+        """Be what the student is now.
+
+        Args:
+            weights (dict[str, Tensor]): A ``state_dict`` of the student; what
+                its losses learn is left out. The values are copied.
+
+        Raises:
+            RuntimeError: if they are not the weights of such a detector.
+        """
+        self.model.load_state_dict(
+            {key: value for key, value in weights.items() if not key.startswith(LOSSES)})
+        self.snapshots = (self.snapshots or 0) + 1
 
     @torch.no_grad()
     def features(self, images: Tensor, batch_data_samples: Sequence) -> Sequence[Tensor]:
@@ -121,6 +149,8 @@ class FrozenTeacher:
         Raises:
             TeacherError: see :func:`normalisation`.
         """
+        if self.is_snapshot:  # which sees what the student sees
+            return
         self.convert = InputConverter(
             normalisation(student.data_preprocessor, pipeline_of(student_config), 'the student'),
             self.convert.teacher)
