@@ -18,7 +18,8 @@ from ctkd_det.log_names import LoggedTau
 from ctkd_det.runs import Run, RunFailed, console, evaluate, train
 from ctkd_det.visualization.comparison import compare_detectors
 from ctkd_det.visualization.temperature import plot_temperatures
-from ctkd_det_cli.distill.methods import ALONE, check_names
+from ctkd_det_cli.distill.changes import Changes
+from ctkd_det_cli.distill.methods import ALONE, check_names, teaches_itself
 from ctkd_det_cli.distill.recipe import Recipe
 from ctkd_det_cli.distill.zoo import find_config
 
@@ -111,14 +112,16 @@ def find_teacher(args: argparse.Namespace, data: Path) -> Path:
 
 def make_runs(args: argparse.Namespace, folder: Path, data: Path, teacher: Path) -> Dict[str, Run]:
     epochs = 2 if args.quick else 8
-    options = [f'train_cfg.max_epochs={epochs}', f'param_scheduler.1.end={epochs}',
-               f'randomness.seed={args.seed}', *data_options(data)]
+    common = [f'randomness.seed={args.seed}', *data_options(data)]
+    options = [f'train_cfg.max_epochs={epochs}', f'param_scheduler.1.end={epochs}', *common]
     distilled = [*options, f'model.teacher_ckpt={teacher}']
     runs = {'student': Run(title('student'), CONFIGS / 'student.py', folder / 'student', epochs,
                            options)}
     for name in args.methods:
-        runs[name] = Run(title(name), config_of(name, folder), folder / name.replace('+', '-'),
-                         epochs, distilled)
+        # the config of a student that teaches itself has a schedule of this length
+        runs[name] = Run(title(name), config_of(name, folder, epochs),
+                         folder / name.replace('+', '-'), epochs,
+                         common if teaches_itself(name) else distilled)
     return runs
 
 
@@ -126,13 +129,16 @@ def title(name: str) -> str:
     return TITLES.get(name) or ' + '.join(part.upper() for part in name.split('+'))
 
 
-def config_of(method: str, folder: Path) -> Path:
+def config_of(method: str, folder: Path, epochs: int) -> Path:
     """The shipped config of a method, or the one that ``ctkd-det distill`` writes for it."""
     shipped = CONFIGS / f'{method}.py'
     if shipped.exists() and method in TITLES:
         return shipped
-    recipe = Recipe(*(find_config(str(CONFIGS / f'{role}.py')) for role in ('student', 'teacher')),
-                    teacher_ckpt=str(CONFIGS / 'teacher.pth'), method=method)
+    student, teacher = (find_config(str(CONFIGS / f'{role}.py')) for role in ('student', 'teacher'))
+    if teaches_itself(method):
+        recipe = Recipe(student, None, '', method, changes=Changes(epochs=epochs))
+    else:
+        recipe = Recipe(student, teacher, str(CONFIGS / 'teacher.pth'), method)
     path = folder / 'configs' / f'{method.replace("+", "-")}.py'
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(recipe.text(), encoding='utf-8')

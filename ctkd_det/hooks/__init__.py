@@ -4,7 +4,9 @@ from .curriculum_hook import CurriculumHook
 from .finite_loss_hook import FiniteLossHook
 from .prediction_comparison_hook import PredictionComparisonHook
 from .safe_checkpoint_hook import SafeCheckpointHook
+from .snapshot_hook import SnapshotHook
 from .temperature_monitor_hook import TemperatureMonitorHook
 
 __all__ = ['ChannelsLastHook', 'CheckDataHook', 'CurriculumHook', 'FiniteLossHook',
-           'PredictionComparisonHook', 'SafeCheckpointHook', 'TemperatureMonitorHook']
+           'PredictionComparisonHook', 'SafeCheckpointHook', 'SnapshotHook',
+           'TemperatureMonitorHook']

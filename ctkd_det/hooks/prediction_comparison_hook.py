@@ -52,6 +52,7 @@ class PredictionComparisonHook(Hook):
         self.interval, self.num_images = interval, num_images
         self.score_thr, self.by_epoch = score_thr, by_epoch
         self._teachers: Dict[int, List[Box]] = {}
+        self._snapshots: Optional[int] = None
 
     def before_train(self, runner: Runner) -> None:
         """Say at once if there are no images to show."""
@@ -96,7 +97,9 @@ class PredictionComparisonHook(Hook):
         data = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
         images, samples = data['inputs'], data['data_samples']
         columns = {}
-        if isinstance(model, DistilledDetector):
+        if isinstance(model, DistilledDetector) and model.teacher.ready:
+            if self._snapshots != model.teacher.snapshots:  # it is another teacher now
+                self._snapshots, self._teachers = model.teacher.snapshots, {}
             if index not in self._teachers:
                 found = model.teacher.predict(images, samples)
                 self._teachers[index] = detections(found[0], self.score_thr,

@@ -11,7 +11,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from ..models.detectors import DistilledDetector
+from ..models.detectors.distilled import DistilledDetector
 from .checkpoint_files import PARTIAL, SavingError, commit, sha256
 
 # what a checkpoint calls it, and the file in the work directory
@@ -82,8 +82,8 @@ class SnapshotHook(Hook):
             runner.logger.info(f'SnapshotHook: the teacher is {path}')
         elif self._step(runner) >= self.cycle:
             runner.logger.warning(
-                'SnapshotHook: the training is resumed after the end of a cycle, but its checkpoint '
-                'names no snapshot: no distillation loss is active before the next one ends')
+                'SnapshotHook: a cycle had ended when this training was interrupted, but its '
+                'checkpoint names no snapshot: no loss is active before the next one ends')
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:

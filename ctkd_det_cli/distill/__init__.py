@@ -10,7 +10,7 @@ from ..options import Command, merge
 from ..places import load_package
 from ..training import Training, training_options
 from ..training.data import look_at_data, missing_data
-from .methods import ALONE, check_names, fragments
+from .methods import ALONE, check_names, fragments, teaches_itself
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -45,8 +45,8 @@ class TeacherStage(click.ParamType):
 @click.option('--method', default='ctkd', show_default=True, shell_complete=_complete_method,
               help='ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, dkd, dist ...; features: '
               'pkd, fgd, mgd, reviewkd, cwd ..., from any teacher; several with +, as in ctkd+pkd; '
-              'for single-stage students ctkd, kd, and those of the neck; none: the student '
-              'learns without a teacher')
+              'for single-stage students ctkd, kd, and those of the neck; snapshot: '
+              'the student teaches itself; none: it learns without a teacher')
 @click.option('--with-baseline', is_flag=True,
               help='train the student without a teacher first, and compare')
 @click.option('--data', type=click.Path(path_type=Path),
@@ -91,7 +91,7 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
     """
     recipe, out = _recipe(student, out, options)
     _check_training(recipe, options['cfg_options'], dry_run)
-    if with_baseline and recipe.teacher is None:
+    if with_baseline and recipe.method == ALONE:
         raise click.UsageError('--with-baseline: with --method none the student is the baseline')
     recipes = [(out, work_dir, recipe)]
     if with_baseline:
@@ -127,12 +127,15 @@ def _recipe(student: str, out: Optional[Path],
     learning = {name: value for name, value in take(
         'class_mapping', 'inherit', 'teacher_stage').items() if value not in (None, ())}
     alone = given['method'] == ALONE
-    unused = [name for name in (*TEACHERS, *learning) if alone and (
+    by_itself = teaches_itself(given['method'])
+    others = ('class_mapping', 'inherit') if by_itself else tuple(learning)
+    unused = [name for name in (*TEACHERS, *others) if (alone or by_itself) and (
         given.get(name) or name in learning)]
     if unused:
-        raise click.UsageError(f'--method {ALONE} has no teacher, so --'
-                               f'{unused[0].replace("_", "-")} says nothing')
-    if not alone and not given['teacher']:
+        raise click.UsageError(f'--method {given["method"]} has no '
+                               + ('other teacher than the student' if by_itself else 'teacher')
+                               + f', so --{unused[0].replace("_", "-")} says nothing')
+    if not alone and not by_itself and not given['teacher']:
         raise click.UsageError('from whom does the student learn? --teacher CONFIG; to train it '
                                f'without a teacher: --method {ALONE}')
     # what takes no time is looked at before torch is imported
@@ -142,8 +145,10 @@ def _recipe(student: str, out: Optional[Path],
     check_names(given['method'])
     data = find_data(given['data'])
     pupil = find_config(student)
-    teacher = None if alone else find_config(given['teacher'])
-    weights = '' if alone else find_weights(given['teacher_ckpt'], teacher)
+    teacher, weights = None, ''
+    if given['teacher']:
+        teacher = find_config(given['teacher'])
+        weights = find_weights(given['teacher_ckpt'], teacher)
     load_package()
     from .changes import Changes
     from .recipe import Recipe

@@ -9,8 +9,11 @@ import click
 from ..places import shipped
 
 ALONE = 'none'  # the student without a teacher
+# methods in which the student teaches itself
+SELF_TAUGHT = ('snapshot', 'snapshot_kd', 'snapshot_sigmoid')
 # for softmax classifiers, and for those that end in sigmoids
-SHORT = dict(ctkd=('ctkd_global', 'ctkd_sigmoid'), kd=('kd_fixed', 'kd_sigmoid'))
+SHORT = dict(ctkd=('ctkd_global', 'ctkd_sigmoid'), kd=('kd_fixed', 'kd_sigmoid'),
+             snapshot=('snapshot_kd', 'snapshot_sigmoid'))
 
 
 @dataclass
@@ -19,6 +22,8 @@ class Method:
     losses: Dict[str, dict] = field(default_factory=dict)
     hooks: List[dict] = field(default_factory=list)
     optim_wrapper: Dict[str, Any] = field(default_factory=dict)
+    # arguments of the detector, where the method has a teacher of its own
+    model: Dict[str, Any] = field(default_factory=dict)
 
 
 def fragments(sigmoids: bool = False) -> Dict[str, Path]:
@@ -26,6 +31,11 @@ def fragments(sigmoids: bool = False) -> Dict[str, Path]:
     folder = shipped('ctkd_det', 'configs') / '_base_' / 'distill'
     files = {path.stem: path for path in sorted(folder.glob('*.py'))}
     return {**{short: files[names[sigmoids]] for short, names in SHORT.items()}, **files}
+
+
+def teaches_itself(name: str) -> bool:
+    """Whether a method, or one of several joined with ``+``, needs no other teacher."""
+    return any(part in SELF_TAUGHT for part in name.split('+'))
 
 
 def safe_hooks(base: dict) -> Dict[str, dict]:
@@ -82,6 +92,8 @@ def read_method(name: str, num_classes: int, sigmoids: bool = False) -> Method:
             if key in fragment:
                 method.optim_wrapper.setdefault('paramwise_cfg', {}).setdefault(
                     'custom_keys', {}).update(fragment[key]['custom_keys'])
+        if 'teacher_config' in fragment:
+            method.model['teacher_config'] = fragment['teacher_config']
         if 'clip_grad' in fragment:
             method.optim_wrapper['clip_grad'] = fragment['clip_grad']
     return method

@@ -13,6 +13,7 @@ from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
 from ctkd_det_data import CocoFolder
 from .changes import Changes, merged
+from .cycles import check_cycles, with_cycles
 from .methods import ALONE, read_method, safe_hooks, sources
 from .pair import build_student, check_teacher, distilled_type
 from .source_code import assignment
@@ -27,7 +28,7 @@ class Recipe:
 
     Attributes:
         student: A plain config.
-        teacher: Another; None if the student learns alone.
+        teacher: Another; None if the student learns alone, or from itself.
         teacher_ckpt: The teacher's weights, an absolute path or a URL.
         method: As in 'ctkd' or 'ctkd+dkd'; 'none' for the student alone.
         data: A data set instead of the student's own.
@@ -46,10 +47,10 @@ class Recipe:
     @property
     def name(self) -> str:
         """str: Says what it is, for the file and the work directory."""
-        if self.teacher is None:
+        if self.method == ALONE:
             return f'{self.student.path.stem}_alone'
-        parts = (self.student.path.stem, self.method.replace('+', '-'), self.teacher.path.stem)
-        return '_'.join(parts)
+        parts = [self.student.path.stem, self.method.replace('+', '-')]
+        return '_'.join([*parts, self.teacher.path.stem] if self.teacher else parts)
 
     @property
     def num_classes(self) -> int:
@@ -70,6 +71,8 @@ class Recipe:
         if self.teacher is not None:
             check_teacher(self.built, self.student.path, self.teacher, sources=self.sources,
                           **self.options)
+        elif self.method != ALONE:
+            check_cycles(self.student.config, self.changes.epochs)
 
     @cached_property
     def sources(self) -> Set[str]:
@@ -104,18 +107,24 @@ class Recipe:
         """The config file, to be read, kept and edited."""
         base = self.student.config
         blocks = dict(_base_=self.student.base)
-        if self.teacher is not None:
+        if self.method != ALONE:
             blocks.update(self._distillation(base))
         blocks['default_hooks'] = safe_hooks(base)
         if self.head_changes:
             blocks = merged(blocks, dict(model=self.head_changes))
         blocks = merged(blocks, self.changes.blocks(base))
+        blocks = with_cycles(blocks, base)
         if self.data:
             blocks = merged(blocks, data_for(base, self.data))
         blocks = with_speed(blocks, base, self.data and len(self.data.train.content['images']))
         # what others refer to by its name stands before them
         order = sorted(blocks, key=lambda key: key.endswith('_dataloader'))
         return ''.join(assignment(key, blocks[key]) for key in order)
+
+    @property
+    def _teacher(self) -> Dict[str, str]:
+        return {} if self.teacher is None else dict(
+            teacher_config=self.teacher.reference, teacher_ckpt=self.teacher_ckpt)
 
     def _distillation(self, base: Config) -> Dict[str, Any]:
         sigmoids = self.sources != {'neck'} and has_sigmoids(classifiers(self.built)[0])
@@ -125,8 +134,8 @@ class Recipe:
                                 allow_failed_imports=False),
             model=dict(
                 type=distilled_type(self.student).__name__,
-                teacher_config=self.teacher.reference, teacher_ckpt=self.teacher_ckpt,
-                distill_losses=method.losses, **self.options))
+                **method.model, **self._teacher, distill_losses=method.losses,
+                **self.options))
         if method.hooks:  # a list of the base would be replaced, not continued
             blocks['custom_hooks'] = [*base.get('custom_hooks', []), *method.hooks]
         if method.optim_wrapper:

@@ -76,6 +76,9 @@ def check_config(path: Path, timeout: float) -> Iterator[Row]:
         return
     yield Row(f'config {path}', OK, model.type)
     yield _check_checkpoints(cfg)
+    if model.get('teacher_config') == 'snapshot':
+        yield Row('teacher', OK, "the student's own snapshots")
+        return
     if not model.get('teacher_ckpt'):
         yield Row('teacher_ckpt', WARN, 'this config has no teacher')
         return

@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional
 from mmengine.dist import get_world_size
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from ctkd_det.models.distilled_config import LOSSES, SNAPSHOT
 from . import Training
 from .advice import batch_advice, warm_up_advice
 
@@ -16,7 +17,7 @@ def opening(runner: Runner, training: Training, log: Path) -> str:
     epochs = epochs_of(runner)
     facts = {'student': _size(runner)}
     if 'teacher_config' in model:
-        facts['teacher'] = f'{_teacher(model)}, {model["teacher_ckpt"]}'
+        facts['teacher'] = ', '.join(filter(None, [_teacher(model), model.get('teacher_ckpt')]))
         facts['losses'] = ', '.join(_loss(*item) for item in model.distill_losses.items())
     facts.update({
         'training data': _data(runner.train_dataloader.dataset),
@@ -44,13 +45,15 @@ def epochs_of(runner: Runner) -> Optional[int]:
 
 def _size(runner: Runner) -> str:
     own = sum(p.numel() for name, p in runner.model.named_parameters()
-              if 'distill_losses.' not in name)
+              if LOSSES not in name)
     return f'{own / 1e6:.3g} million parameters'
 
 
 def _teacher(model: dict) -> str:
     """Its name."""
     named = model['teacher_config']
+    if named == SNAPSHOT:
+        return 'its own snapshots'
     return named['model']['type'] if isinstance(named, dict) else Path(str(named)).stem
 
 

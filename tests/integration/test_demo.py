@@ -60,8 +60,8 @@ def test_any_method_by_name(tmp_path, monkeypatch):
     for wrong in ('pdk', 'none', ','):
         with pytest.raises(argparse.ArgumentTypeError, match='pkd|alone'):
             demo.methods(wrong)
-    assert demo.config_of('kd', tmp_path) == CONFIGS / 'shapes' / 'kd.py'
-    path = demo.config_of('ctkd+pkd', tmp_path)
+    assert demo.config_of('kd', tmp_path, 8) == CONFIGS / 'shapes' / 'kd.py'
+    path = demo.config_of('ctkd+pkd', tmp_path, 8)
     assert '+' not in str(path)
     cfg = Config.fromfile(path)
     assert list(cfg.model.distill_losses) == ['loss_ctkd', 'loss_pkd']

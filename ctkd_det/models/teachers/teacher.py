@@ -52,9 +52,9 @@ class FrozenTeacher:
     """
 
     def __init__(self, config: Union[str, Path, dict, BaseModel], checkpoint: Optional[str],
-                 student: BaseModel, inherit: Sequence[str] = (), compile: Union[bool, dict] = False,
-                 teacher_scale: float = 1.0, sources: Collection[str] = ('neck', ),
-                 **pair_options) -> None:
+                 student: BaseModel, inherit: Sequence[str] = (),
+                 compile: Union[bool, dict] = False, teacher_scale: float = 1.0,
+                 sources: Collection[str] = ('neck', ), **pair_options) -> None:
         self.is_snapshot = isinstance(config, BaseModel)
         # how many snapshots it was given; None: nobody takes any
         self.snapshots: Optional[int] = None

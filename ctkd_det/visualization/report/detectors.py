@@ -18,7 +18,7 @@ from torch import nn
 from ...compat.reading import CheckpointError
 from ...configs import imported_modules, read_config
 from ...literal_config import read_literal_config
-from ...models.distilled_config import plain_model
+from ...models.distilled_config import SNAPSHOT, plain_model
 from ...models.teachers.checkpoint import classes_of_checkpoint
 from .runs import Missing, TrainedRun, first_line
 from .study import Study
@@ -140,6 +140,8 @@ def teacher_detector(study: Study) -> Detector:
         own.loader = _loader(learner.config, learner)
         own.source = study.teacher.runs[0].config.to_dict()
         return own
+    if learner.config.model.teacher_config == SNAPSHOT:
+        raise Missing('The teacher is the student itself, at the end of a cycle.')
     checkpoint = Path(study.teacher_checkpoint or learner.config.model.teacher_ckpt)
     if not checkpoint.exists():
         raise Missing(f"The teacher's checkpoint {checkpoint} is not here; --teacher says where "

@@ -1,0 +1,55 @@
+"""The learning rate of a student that teaches itself: two cycles."""
+from typing import Any, Dict, Optional, Tuple
+
+import click
+
+from ..training.advice import schedulers
+
+HOOK = 'SnapshotHook'
+# of a warm-up, which the first cycle keeps
+WARM_UPS = ('LinearLR', 'ConstantLR')
+
+
+def check_cycles(base: Any, epochs: Optional[int]) -> None:
+    """See whether ``epochs``, or the student's own, are enough for two cycles.
+
+    Raises:
+        click.ClickException: if not.
+    """
+    length = epochs or _length(base)[0]
+    if length < 2:
+        raise click.ClickException('snapshot: the second half of a training learns from the '
+                                   f'first, so {length} epoch is too short: --epochs 2 or more')
+
+
+def with_cycles(blocks: Dict[str, Any], base: Any) -> Dict[str, Any]:
+    """The overrides, with a hook that takes snapshots and a schedule that has its cycles.
+
+    Args:
+        blocks (dict): Overrides of ``base``; as they are without such a hook.
+        base (Config): The student's config.
+    """
+    hooks = blocks.get('custom_hooks', [])
+    if not any(hook['type'] == HOOK for hook in hooks):
+        return blocks
+    length, by_epoch = _length({**base, 'train_cfg': {**base['train_cfg'],
+                                                      **blocks.get('train_cfg', {})}})
+    first = length // 2
+    cycle = dict(cycle=first) if by_epoch else dict(cycle=first, by_epoch=False)
+    # a base's schedulers may carry the scope that mmengine gives them
+    warm_ups = [{key: value for key, value in scheduler.items() if key != '_scope_'}
+                for scheduler in blocks.get('param_scheduler') or schedulers(base)
+                if scheduler['type'] in WARM_UPS]
+    rate = dict(type='CosineRestartLR', periods=[first, length - first], restart_weights=[1, 1],
+                eta_min_ratio=0, begin=0, end=length, by_epoch=by_epoch)
+    if by_epoch:
+        rate['convert_to_iter_based'] = True
+    return {**blocks, 'param_scheduler': [*warm_ups, rate],
+            'custom_hooks': [dict(hook, **cycle) if hook['type'] == HOOK else hook
+                             for hook in hooks]}
+
+
+def _length(config: Any) -> Tuple[int, bool]:
+    """How long a training is, and whether in epochs."""
+    epochs = config['train_cfg'].get('max_epochs')
+    return (epochs, True) if epochs else (config['train_cfg']['max_iters'], False)
