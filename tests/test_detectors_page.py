@@ -13,6 +13,7 @@ from ctkd_det.models import (
     KnowledgeDistillationDenseDetector,
     KnowledgeDistillationTwoStageDetector,
 )
+from ctkd_det.models.detectors.distilled import DistilledDetector
 from helpers import ROOT
 
 PAGE = (ROOT / 'docs' / 'detectors.md').read_text()
@@ -33,8 +34,9 @@ def test_the_shown_configs_build(code, tmp_path):
 def test_the_shown_options_are_arguments():
     table = '\n'.join(line for line in PAGE.splitlines() if line.startswith('|'))
     shown = set(re.findall(r'`(\w+)=', table)) - {'type'}
-    two_stage, dense = (set(inspect.signature(cls.__init__).parameters) for cls in (
-        KnowledgeDistillationTwoStageDetector, KnowledgeDistillationDenseDetector))
-    ours = two_stage - {'self', 'args', 'kwargs', 'distill_losses', 'eval_teacher',
-                       'teacher_compile'}  # docs/training.md
-    assert shown == ours and dense - two_stage == set()
+    common, two_stage, dense = (set(inspect.signature(cls.__init__).parameters) for cls in (
+        DistilledDetector, KnowledgeDistillationTwoStageDetector,
+        KnowledgeDistillationDenseDetector))
+    ours = (common | two_stage) - {'self', 'args', 'kwargs', 'distill_losses', 'eval_teacher',
+                                   'teacher_options', 'teacher_compile'}  # docs/training.md
+    assert shown == ours and dense - common - two_stage == set()

@@ -4,7 +4,6 @@ import textwrap
 
 import griffe
 
-MATH_LINE = re.compile(r'^ *\.\. math:: *(\S.*(?:\n +\S.*)*)$', re.M)
 MATH_BLOCK = re.compile(r'^( *)\.\. math::\n\n?((?:\1 +\S.*\n?|\n)+)', re.M)
 
 
@@ -20,7 +19,6 @@ class RstRoles(griffe.Extension):
 def to_markdown(text):
     text = MATH_BLOCK.sub(
         lambda m: f'$$\n{textwrap.dedent(m.group(2)).strip()}\n$$\n\n', text)
-    text = MATH_LINE.sub(lambda m: f'$$\n{m.group(1)}\n$$\n', text)
     text = re.sub(r':math:`([^`]+)`', r'$\1$', text)
     text = re.sub(r':(?:class|meth|func|mod|data|attr):`~?(?:[\w.]*\.)?(\w+)`', r'`\1`', text)
     return text.replace('``', '`')
