@@ -1,9 +1,10 @@
 """The names of logged temperatures and levels: built and taken apart here, and nowhere else.
 
 The loss ``loss_ctkd`` logs ``ctkd.tau_mean``, ``ctkd.tau_min``, ``ctkd.tau_max``, for each group
-of RoIs its own ``ctkd.tau_<group>``, and ``ctkd.lambda`` and ``ctkd.theta_grad``. The feature loss
-``loss_pkd`` logs the value of each level as ``pkd.level0``. No name contains ``loss``, because
-mmengine adds whatever does to the total loss.
+of RoIs its own ``ctkd.tau_<group>``, of each side ``ctkd.tau_student`` and ``ctkd.tau_teacher``
+where they differ, and ``ctkd.lambda`` and ``ctkd.theta_grad``. The feature loss ``loss_pkd`` logs
+the value of each level as ``pkd.level0``. No name contains ``loss``, because mmengine adds whatever
+does to the total loss.
 """
 import re
 from typing import Dict, Iterable, NamedTuple, Optional, Tuple
@@ -30,9 +31,9 @@ class LoggedTau(NamedTuple):
 
     Attributes:
         loss: Short name of the loss, ``ctkd``.
-        part: One of :data:`STATISTICS`, taken over the RoIs of a batch, or the
-            name of a group of RoIs: ``foreground``, ``background``,
-            ``class_3``.
+        part: One of :data:`STATISTICS`, taken over the RoIs of a batch; or the
+            name of a group of RoIs, ``foreground``, ``background``,
+            ``class_3``; or a side, ``student`` or ``teacher``.
     """
     loss: str
     part: str
@@ -49,7 +50,7 @@ class LoggedTau(NamedTuple):
 
     @property
     def is_group(self) -> bool:
-        """bool: Whether it is a group's own temperature."""
+        """bool: Whether it is a group's or a side's own temperature."""
         return self.part not in STATISTICS
 
 

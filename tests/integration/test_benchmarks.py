@@ -223,13 +223,22 @@ def test_the_page_shows_the_results_as_they_are(bench):
 @pytest.mark.parametrize('method', METHODS)
 def test_every_method_is_a_shipped_fragment(method):
     added = additions(method, num_classes=8)
-    (loss, ) = added['distill_losses'].values()
-    learned = isinstance(loss['temperature'], dict)
+    loss, *more = added['distill_losses'].values()
+    assert bool(more) == method.startswith('dtkd')
+    learned = isinstance(loss['temperature'], dict) and not more
     hooks = [hook['type'] for hook in added['custom_hooks']]
     assert ('CurriculumHook' in hooks) == learned and 'CheckDataHook' in hooks
     if method.startswith('kd_tau'):
         assert loss['temperature'] == float(method.split('_')[1].removeprefix('tau'))
     assert not learned or loss['temperature'].get('num_classes', 8) == 8
+
+
+def test_a_method_may_change_one_of_its_losses():
+    """The paper's values of DTKD: a temperature of 4 in both, weights of 3 and 1."""
+    dtkd, kd = additions('dtkd_paper', num_classes=8)['distill_losses'].values()
+    assert (dtkd['loss_weight'], kd['loss_weight']) == (3, 1)
+    assert dtkd['temperature'] == dict(type='DTKDTemperature', temperature=4, tau_min=0.5)
+    assert kd['temperature'] == 4
 
 
 def test_a_method_may_change_the_curriculum_and_how_theta_is_optimised():

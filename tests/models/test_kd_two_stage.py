@@ -212,6 +212,30 @@ def test_every_plug_gets_gradients_with_and_without_objects(loss, objects, teach
     assert sum(p.grad.abs().sum() for p in temperature.parameters()) > 0
 
 
+@pytest.mark.parametrize('objects', [3, 0])
+def test_temperatures_without_an_adversary(objects, teacher):
+    """DTKD's two, one side softened, weighted, and several at once, in one detector."""
+    model = distilled(
+        teacher, loss_dtkd=dict(type='KDLoss', temperature=dict(type='DTKDTemperature')),
+        loss_wttm=dict(type='DKDLoss', temperature=2, soften='teacher', uncertainty_weight=True),
+        loss_multi=dict(type='DISTLoss', temperature=[1, 2, 6]),
+        loss_shared=dict(type='DISTLoss', temperature='loss_dtkd'))
+    losses = model(**batch(model, num_objects=objects), mode='loss')
+    shown = {key: value.item() for key, value in losses.items() if 'tau_' in key}
+    sides = {f'{name}.tau_{side}' for name in ('dtkd', 'shared') for side in ('student', 'teacher')}
+    statistics = {f'{name}.tau_{part}' for name in ('dtkd', 'wttm', 'multi', 'shared')
+                  for part in ('mean', 'min', 'max')}
+    assert shown.keys() == sides | statistics
+    assert shown['dtkd.tau_student'] + shown['dtkd.tau_teacher'] == pytest.approx(8)
+    assert shown['dtkd.tau_min'] < shown['dtkd.tau_student'] < shown['dtkd.tau_max']
+    assert (shown['multi.tau_min'], shown['multi.tau_mean'], shown['multi.tau_max']) == (1, 3, 6)
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    gradient = model.roi_head.bbox_head.fc_cls.weight.grad
+    assert gradient.isfinite().all() and all(losses[f'loss_{name}'] > 0 for name in (
+        'dtkd', 'wttm', 'multi', 'shared'))
+
+
 def test_sigmoid_heads(tmp_path):
     sigmoid = dict(bbox_head=dict(loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True)))
     cfg = distill(student_config(), make_teacher(tmp_path, roi_head=sigmoid),

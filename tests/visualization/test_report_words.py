@@ -5,7 +5,7 @@ import io
 import pytest
 
 from ctkd_det.visualization.report import cost
-from ctkd_det.visualization.report.figures import loss_figures
+from ctkd_det.visualization.report.figures import loss_figures, temperature_figure
 from ctkd_det.visualization.report.results import results
 from ctkd_det.visualization.report.study import read_study
 from ctkd_det.visualization.report.table_csv import table_csv
@@ -49,6 +49,18 @@ def test_seeds_and_groups(tmp_path):
     words, = temperature_words(study_of(tmp_path / 'b', LEARNED, dict(many, mean=[1.0, 1.2])))
     assert words['text'] == ('τ of 5 groups ended between 1.00 (class 0) and 1.40 (class 4), '
                              'within bounds of 0.5 and 2.')
+
+
+def test_student_and_teacher_are_told_apart(tmp_path):
+    study = study_of(tmp_path, dict(type='DTKDTemperature'), dict(
+        mean=[4.0] * 50, student=[2.0 + .04 * i for i in range(50)],
+        teacher=[6.0 - .04 * i for i in range(50)]))
+    words, = temperature_words(study)
+    assert words['text'] == ('τ for the student went from 2.00 to 3.96 and was still rising. '
+                             'τ for the teacher went from 6.00 to 4.04 and was still falling.')
+    lines = {line['name'].rpartition(': ')[2]: line['line']['dash'] for line
+             in temperature_figure(study)['data'] if 'lr' not in line['name']}
+    assert lines.keys() >= {'student', 'teacher'} and lines['student'] != lines['teacher'] == 'dot'
 
 
 def test_bounds_are_the_configs_or_the_defaults(tmp_path):

@@ -7,7 +7,8 @@ from mmengine.config import Config
 
 FRAGMENTS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'distill'
 
-# method -> fragment, changes of its loss, changes of its temperature
+# method -> fragment, changes of its loss (by name, if not the same for each), changes of its
+# temperature
 Methods = Dict[str, Tuple[str, dict, dict]]
 GRID: Methods = {
     **{f'kd_tau{tau}': ('kd_fixed', dict(temperature=float(tau)), {})
@@ -21,9 +22,24 @@ GRID: Methods = {
     'ctkd+dkd': ('ctkd_dkd', {}, {}),
     'ctkd_paper': ('ctkd_paper', {}, {}),
 }
+# temperatures without an adversary
+RIVALS: Methods = {
+    'dtkd': ('dtkd', {}, {}),
+    'dtkd_tau2': ('dtkd', dict(loss_dtkd_kd=dict(temperature=2.0)), dict(temperature=2.0)),
+    # its temperature and weights for classification
+    'dtkd_paper': ('dtkd', dict(loss_dtkd=dict(loss_weight=3.0),
+                                loss_dtkd_kd=dict(loss_weight=1.0, temperature=4.0)),
+                   dict(temperature=4.0, tau_min=0.5)),
+    'ttm': ('ttm', {}, {}),
+    'wttm': ('wttm', {}, {}),
+    'ttm_tau4': ('ttm', dict(temperature=4.0), {}),
+    'wttm_tau4': ('wttm', dict(temperature=4.0), {}),
+    'kd_multi': ('kd_multi', {}, {}),
+}
 # and what the search tried besides
 METHODS: Methods = {
     **GRID,
+    **RIVALS,
     # the adversary's learning rate as high as the detector's; as shipped a twentieth of it
     'ctkd_lr1': ('ctkd_global', {}, dict(lr_mult=1.0)),
     # its weight decay as strong as the detector's
@@ -71,14 +87,15 @@ def additions(method: str, num_classes: int) -> Dict[str, Any]:
             hook.update(CURRICULA.get(method, {}))
     if 'type' in of_temperature:
         cfg['custom_imports']['imports'].append('formulations')
-    for loss in cfg['distill_losses'].values():
-        loss.update(of_loss)
+    named = of_loss.keys() & cfg['distill_losses'].keys()
+    for name, loss in cfg['distill_losses'].items():
+        loss.update(of_loss.get(name, {}) if named else of_loss)
         if isinstance(loss['temperature'], dict):
             loss['temperature'].update(of_temperature)
-            for name in ('lr_mult', 'decay_mult'):
-                if name in loss['temperature']:
+            for key in ('lr_mult', 'decay_mult'):
+                if key in loss['temperature']:
                     keys = cfg['temperature_paramwise']['custom_keys']['temperature']
-                    keys[name] = loss['temperature'].pop(name)
+                    keys[key] = loss['temperature'].pop(key)
             if 'num_classes' in loss['temperature']:
                 loss['temperature']['num_classes'] = num_classes
     return dict(distill_losses=cfg['distill_losses'],

@@ -19,7 +19,7 @@ from .temperature_words import bounds_of
 
 # more points than this do not show in a plot of a page's width
 _POINTS = 500
-_GROUP_DASHES = dict(background='dot')
+_GROUP_DASHES = dict(background='dot', teacher='dot')
 
 Figures = Dict[str, dict]  # title -> figure as plotly.js takes it
 

@@ -123,7 +123,8 @@ def learned_tau(run: TrainedRun, labels: np.ndarray) -> np.ndarray:
     """The run's last temperature for objects of these labels, (R,).
 
     The class's own where there is one, else that of foreground RoIs, else
-    the mean over a batch. With several losses, the first one between
+    the mean over a batch (and over both sides, where student and teacher have
+    one each). With several losses, the first one between
     classification logits that logs a temperature; 1 if none does.
     """
     others = _other_losses(run)
