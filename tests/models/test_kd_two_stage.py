@@ -227,7 +227,8 @@ def test_temperatures_without_an_adversary(objects, teacher):
                   for part in ('mean', 'min', 'max')}
     assert shown.keys() == sides | statistics
     assert shown['dtkd.tau_student'] + shown['dtkd.tau_teacher'] == pytest.approx(8)
-    assert shown['dtkd.tau_min'] < shown['dtkd.tau_student'] < shown['dtkd.tau_max']
+    # the student is not trained yet: nearly flat, so at the bound
+    assert shown['dtkd.tau_min'] == 0.5 <= shown['dtkd.tau_student'] < 4 < shown['dtkd.tau_max']
     assert (shown['multi.tau_min'], shown['multi.tau_mean'], shown['multi.tau_max']) == (1, 3, 6)
     total, _ = model.parse_losses(losses)
     total.backward()
