@@ -2,7 +2,7 @@
 
 The paper has a temperature of 4 and weights of 3 and 1, for classification. Here both are in that
 ratio and add up to the weight of the other recipes, at the temperature of KD's recipe: a larger
-weight or a factor of 16 costs mAP on a detector's RoIs (docs/evidence.md).
+weight, or a factor of 16, costs mAP on a detector's RoIs (docs/evidence/size-or-time.md).
 """
 custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
 custom_hooks = [dict(type='CheckDataHook')]
