@@ -27,7 +27,18 @@ DENSE = dict(
     retinanet='retinanet/retinanet_r50_fpn_1x_coco.py',
     fcos='fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py',
     atss='atss/atss_r50_fpn_1x_coco.py',
-    gfl='gfl/gfl_r50_fpn_1x_coco.py')
+    gfl='gfl/gfl_r50_fpn_1x_coco.py',
+    rtmdet='rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
+    rtmdet_ins='rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py',
+    yolox='yolox/yolox_tiny_8xb8-300e_coco.py',
+    tood='tood/tood_r50_fpn_1x_coco.py',
+    vfnet='vfnet/vfnet_r50_fpn_1x_coco.py',
+    paa='paa/paa_r50_fpn_1x_coco.py',
+    ddod='ddod/ddod_r50_fpn_1x_coco.py',
+    yolof='yolof/yolof_r50-c5_8xb8-1x_coco.py',
+    autoassign='autoassign/autoassign_r50-caffe_fpn_1x_coco.py')
+# their norms are of the batch, or their own
+OWN_NORMS = ('retinanet', 'rtmdet', 'rtmdet_ins', 'yolox', 'yolof')
 # value by key and value in the original
 SMALLER = {
     ('depth', 50): 18, ('init_cfg', ...): None, ('in_channels', 256): 16, ('out_channels', 256): 16,
@@ -35,7 +46,10 @@ SMALLER = {
     ('fc_out_channels', 1024): 32, ('num_classes', 80): 8, ('stacked_convs', 4): 1,
     ('cls_in_channels', 256): 16, ('reg_in_channels', 256): 16, ('cls_out_channels', 1024): 32,
     ('reg_offset_out_channels', 256): 16, ('reg_cls_out_channels', 256): 16,
-    ('point_feat_channels', 64): 4, ('nms_pre', ...): 100, ('max_per_img', 2000): 40,
+    ('point_feat_channels', 64): 4, ('nms_pre', ...): 100, ('feat_channels', 96): 16,
+    ('out_channels', 96): 16, ('in_channels', 96): 16, ('stacked_convs', 2): 1,
+    ('stacked_convs', 6): 2, ('in_channels', 512): 16, ('out_channels', 512): 16,
+    ('block_mid_channels', 128): 8, ('batch_augments', ...): None, ('max_per_img', 2000): 40,
     ('max_per_img', 1000): 40, ('num_convs', 8): 1}
 
 
@@ -44,15 +58,22 @@ def tiny(family: str) -> Config:
     name = {**TWO_STAGE, **DENSE}[family]
     model = get_config(f'mmdet::{name}').model
     _shrink(model)
-    model.backbone.update(base_channels=8, frozen_stages=-1, norm_eval=True)
+    if model.backbone.type.startswith('CSP'):
+        model.backbone.update(widen_factor=0.125, deepen_factor=0.1)
+    else:
+        model.backbone.update(base_channels=8, frozen_stages=-1, norm_eval=True)
     for neck in model.neck if isinstance(model.neck, list) else [model.neck]:
         if neck.type == 'FPN':
             neck.in_channels = [8, 16, 32, 64]
+        elif neck.type.endswith('PAFPN'):
+            neck.in_channels = [32, 64, 128]
+        elif neck.type == 'DilatedEncoder':
+            neck.in_channels = 64
     if 'roi_head' in model:
         for rcnn in (model.train_cfg.rcnn if isinstance(model.train_cfg.rcnn, list) else [
                 model.train_cfg.rcnn]):
             rcnn.sampler.num = 32
-    elif family != 'retinanet':
+    elif family not in OWN_NORMS:
         model.bbox_head.norm_cfg = dict(type='GN', num_groups=4)
     if family == 'pisa':  # no score is above 1, so no nms_match, an operator of full mmcv
         model.train_cfg.rcnn.sampler.score_thr = 1.0

@@ -1,13 +1,14 @@
 """Which heads can be distilled, and where their logits come from."""
 import inspect
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Type
 
 import torch
-from mmdet.models.dense_heads import AnchorHead, ATSSHead, FCOSHead, GFLHead
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmdet.models.roi_heads.multi_instance_roi_head import MultiInstanceRoIHead
 from mmdet.models.roi_heads.trident_roi_head import TridentRoIHead
 from torch import nn
+
+from .dense_heads import READERS, DenseReader
 
 # they look standard, but one RoI has several sets of logits, or one image several branches
 _SEVERAL_ANSWERS = (MultiInstanceRoIHead, TridentRoIHead)
@@ -78,21 +79,31 @@ def roi_stages(roi_head: nn.Module) -> List[RoIStage]:
 def dense_head(detector: nn.Module) -> nn.Module:
     """The head of a single-stage detector, one that classifies fixed locations.
 
-    Supported are the heads that compute their losses as ``RetinaHead`` (any
-    ``AnchorHead``), ``FCOSHead``, ``ATSSHead`` or ``GFLHead`` do: they hand
-    the logits of every location to ``loss_cls``, level by level.
+    Supported are the heads that :func:`dense_reader` knows.
 
     Raises:
         TypeError: for any other head or detector, naming it.
     """
     head = getattr(detector, 'bbox_head', None)
-    for kind in (AnchorHead, FCOSHead, ATSSHead, GFLHead):
-        if all(getattr(type(head), name, None) is getattr(kind, name, None)
-               for name in ('loss_by_feat', 'loss_by_feat_single')):
-            return head
-    raise TypeError(f'{type(detector if head is None else head).__name__} cannot be distilled: its '
-                    'losses are not computed as those of RetinaHead, FCOSHead, ATSSHead or '
-                    'GFLHead, so its logits and weights are not known for each location')
+    dense_reader(detector if head is None else head)
+    return head
+
+
+def dense_reader(head: nn.Module) -> Type[DenseReader]:
+    """What reads a dense head: its logits and targets at every location.
+
+    Raises:
+        TypeError: if it computes its losses as none of the known families
+            does, naming it.
+    """
+    for reader in READERS:
+        if reader.reads(head):
+            return reader
+    raise TypeError(f'{type(head).__name__} cannot be distilled: its losses are computed as those '
+                    'of no dense head that is known here (RetinaHead, FCOSHead, ATSSHead, GFLHead, '
+                    'RTMDetHead, RTMDetInsHead, YOLOXHead, TOODHead, VFNetHead, PAAHead, DDODHead, '
+                    'YOLOFHead, AutoAssignHead), so its logits and weights are not known for each '
+                    'location. Losses between the necks (PKDLoss, FGDLoss ...) need none')
 
 
 def different_priors(a: nn.Module, b: nn.Module) -> str:

@@ -9,7 +9,8 @@ from typing import List, Optional, Sequence
 import torch
 from torch import Tensor, nn
 
-from .heads import RoIStage, roi_stages
+from .dense_heads import DenseReader, flat
+from .heads import RoIStage, dense_reader, roi_stages
 
 
 @dataclass
@@ -170,32 +171,25 @@ class DenseTap:
     """
 
     def __init__(self, head: nn.Module) -> None:
-        self.head = head
+        self.head, self.reader_class = head, dense_reader(head)
 
     def __enter__(self) -> List[DenseLogits]:
         self.record, self.levels = DenseLogits(), []
-        self.handles = [
-            self.head.register_forward_hook(self._on_forward),
-            self.head.loss_cls.register_forward_hook(self._on_loss, with_kwargs=True),
-        ]
+        self.reader: DenseReader = self.reader_class(self.head)
+        self.handles = [self.head.register_forward_hook(self._on_forward)] + [
+            module.register_forward_hook(self.reader.hear, with_kwargs=True)
+            for module in self.reader.modules()]
         return [self.record]
 
     def __exit__(self, *exc_info) -> None:
         for handle in self.handles:
             handle.remove()
-        if self.levels:
-            self.record.cls_score, self.record.labels, self.record.label_weights = (
-                torch.cat(parts) for parts in zip(*self.levels, strict=True))
+        if exc_info[0] is None and self.levels:
+            record = self.record
+            record.level_shapes = [level.shape for level in self.levels]
+            record.cls_score = flat(self.levels, self.head.cls_out_channels)
+            record.labels, record.label_weights, record.avg_factor = self.reader.targets(
+                self.levels)
 
     def _on_forward(self, module: nn.Module, args: tuple, output: tuple) -> None:
-        self.record.level_shapes = [scores.shape for scores in output[0]]
-
-    def _on_loss(self, module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> None:
-        cls_score, labels = args[:2]
-        if isinstance(labels, tuple):  # GFL: labels and the quality of each
-            labels = labels[0]
-        weight = args[2] if len(args) > 2 else kwargs.get('weight')
-        if weight is None:  # FCOS: every location alike
-            weight = torch.ones_like(labels, dtype=cls_score.dtype)
-        self.levels.append((cls_score, labels, weight))
-        self.record.avg_factor = kwargs['avg_factor']
+        self.levels = self.reader_class.logits(output)

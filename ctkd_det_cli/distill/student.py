@@ -75,7 +75,7 @@ def data_for(student: Config, data: CocoFolder) -> dict:
         click.ClickException: if the config trains on something else than one
             COCO data set, or needs masks that the data do not have.
     """
-    masks = student.model.get('roi_head', {}).get('mask_head') is not None
+    masks = _predicts_masks(student.model)
     if masks and not data.train.has_masks:
         raise click.ClickException(f'the student predicts masks, but not every annotation of '
                                    f'{data.train.ann_file} has one: take a box detector')
@@ -94,6 +94,12 @@ def data_for(student: Config, data: CocoFolder) -> dict:
             test_dataloader=Name('val_dataloader'), val_evaluator=evaluator,
             test_evaluator=evaluator)
     return blocks
+
+
+def _predicts_masks(model: dict) -> bool:
+    """Whether it is a two-stage detector with a mask head, or its one head has a loss of masks."""
+    return (model.get('roi_head', {}).get('mask_head') is not None
+            or 'loss_mask' in model.get('bbox_head', {}))
 
 
 def _dataset(config: dict, data: CocoFolder, split: Split) -> dict:

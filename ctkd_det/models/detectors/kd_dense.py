@@ -15,11 +15,12 @@ from .distilled import DistilledDetector
 class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector):
     """Adds distillation losses to a single-stage detector; otherwise it is one.
 
-    RetinaNet, FCOS, ATSS, GFL and others whose heads compute their losses as
-    these do. Every location of every level counts with the weight that the
-    student's own classification loss gives it, and the sum is divided by what
-    that loss is divided by, the number of positives. These heads end in
-    sigmoids: use ``BinaryKDLoss``. What happens in a step:
+    RetinaNet, FCOS, ATSS, GFL, RTMDet, YOLOX, TOOD and others, see
+    :func:`dense_reader`. Every location of every level counts with the weight
+    that the student's own classification loss gives it, and the sum is divided
+    by what that loss is divided by. Where a head multiplies its classes by an
+    objectness (YOLOX, AutoAssign), the logits are those of the product. These
+    heads end in sigmoids: use ``BinaryKDLoss``. What happens in a step:
     :class:`DistilledDetector`.
 
     The arguments and errors are those of :class:`DistilledDetector` and of

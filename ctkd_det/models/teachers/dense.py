@@ -4,6 +4,8 @@ from typing import Optional, Sequence
 import torch
 from torch import Tensor
 
+from ..dense_heads import flat
+from ..heads import dense_reader
 from .checkpoint import TeacherError
 from .teacher import ClassifyingTeacher
 
@@ -36,12 +38,11 @@ class DenseTeacher(ClassifyingTeacher):
         """
         if feats is None:
             feats = self.features(images, batch_data_samples)
-        levels = self.model.bbox_head(feats)[0]
+        head = self.model.bbox_head
+        levels = dense_reader(head).logits(head(feats))
         sizes, students = ([tuple(shape[2:]) for shape in shapes]
                            for shapes in ([x.shape for x in levels], level_shapes))
         if sizes != students:
             raise TeacherError(f'the feature levels of {self.name} have the sizes {sizes} '
                                f"on this batch, the student's {students}")
-        width = self.model.bbox_head.cls_out_channels
-        return self.map_classes(
-            torch.cat([x.permute(0, 2, 3, 1).reshape(-1, width) for x in levels]))
+        return self.map_classes(flat(levels, head.cls_out_channels))
