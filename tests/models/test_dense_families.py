@@ -3,6 +3,7 @@ import copy
 
 import pytest
 import torch
+from dense_targets import flat, logits, targets
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.logging import MessageHub
@@ -12,7 +13,6 @@ import families
 import helpers
 from ctkd_det.models.heads import dense_head, different_priors
 from ctkd_det.models.teachers import TeacherError
-from dense_targets import flat, logits, targets
 
 TAU = 2.0
 KD = dict(type='BinaryKDLoss', temperature=TAU)
