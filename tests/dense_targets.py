@@ -81,8 +81,9 @@ def _aligned(head, outs, instances, metas, boxes=None):
 
 
 def _tood(head, outs, instances, metas):
-    return _aligned(head, outs, instances, metas, torch.cat([by_image([d], 4) * s[0] for d, s in zip(
-        outs[1], head.prior_generator.strides, strict=True)], 1))
+    boxes = torch.cat([by_image([box], 4) * stride[0] for box, stride in zip(
+        outs[1], head.prior_generator.strides, strict=True)], 1)
+    return _aligned(head, outs, instances, metas, boxes)
 
 
 def _vfnet(head, outs, instances, metas):

@@ -154,8 +154,8 @@ def _check_classifiers(student: nn.Module, teacher: nn.Module, student_name: str
     different = hasattr(student, 'prior_generator') and different_priors(teacher, student)
     if different:
         raise TeacherError(f'{teacher_name} classifies other anchors or points than '
-                           f'{student_name}, {different}, so their logits cannot be compared: take a '
-                           'teacher with the same ones, or losses between the necks (PKDLoss, '
+                           f'{student_name}, {different}, so their logits cannot be compared: take '
+                           'a teacher with the same ones, or losses between the necks (PKDLoss, '
                            'FGDLoss ...)')
 
 
