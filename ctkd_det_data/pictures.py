@@ -1,26 +1,17 @@
 """The image files: are they there, can they be opened, are they as large as stated?"""
 import os
-import warnings
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Set
+from typing import Dict, Iterator, List, Optional, Set
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from .findings import FAIL, WARN, Finding, Tally, row
+from .image_size import Size, size_of
 from .reading import LFS
 
 # headers that are read: all of most data sets, some evenly spread ones of a very large one
 MOST = 5000
 # a smaller file can be a pointer of git LFS, or the text of an error page
 _SMALL = 400
-# formats that mmcv reads and Pillow does not
-_NOT_PILLOWS = ('.exr', '.hdr', '.pfm', '.pic')
-_ORIENTATION = 0x0112
-
-
-class Size(NamedTuple):
-    """Width and height in pixels as MMDetection reads the image, and without its EXIF turn."""
-    seen: tuple
-    stored: tuple
 
 
 class ImageFolder:
@@ -118,15 +109,21 @@ def sizes(part, files: ImageFolder) -> Iterator[Finding]:
     silent = [e for e in entries if not _stated(e)]
     looked = _spread(entries, MOST)
     real: Dict[int, Optional[Size]] = {}
-    broken = Tally(part.file, len(looked), 'images')
+    broken, cut = (Tally(part.file, len(looked), 'images') for _ in range(2))
     for entry in [*looked, *silent]:
         if id(entry) not in real:
             real[id(entry)] = size_of(files.root / entry['file_name'])
-            if real[id(entry)] is None:
+            size = real[id(entry)]
+            if size is None:
                 broken.add(f'{entry["file_name"]!r}')
+            elif not size.whole:
+                cut.add(f'{entry["file_name"]!r}')
     if broken:
         yield broken.finding(FAIL, 'cannot be opened as an image', 'replace them, or delete '
                              'their rows and boxes')
+    if cut:
+        yield cut.finding(WARN, 'are cut off: MMDetection sees grey in place of the rest',
+                          'copy them again, or delete their rows and boxes')
     if silent:
         yield from _fill_in(part, silent, real)
     differ = [e for e in looked if real.get(id(e)) and _stated(e) != real[id(e)].seen]
@@ -214,39 +211,3 @@ def _size(size: tuple) -> str:
 def _spread(entries: list, number: int) -> list:
     step = max(len(entries) / number, 1)
     return [entries[int(i * step)] for i in range(min(number, len(entries)))]
-
-
-def size_of(path: Path) -> Optional[Size]:
-    """Size of an image by its header; None if it is no image.
-
-    A format that only mmcv reads, or a missing Pillow, cannot be judged:
-    ``Size`` then holds (0, 0), which no statement contradicts.
-    """
-    try:
-        from PIL import Image
-    except ImportError:
-        return _UNKNOWN
-    if path.suffix.lower() in _NOT_PILLOWS:
-        return _UNKNOWN
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            with Image.open(path) as image:
-                stored = image.size
-                # of a PNG, getexif would decode the whole picture
-                turn = image.getexif().get(_ORIENTATION, 1) if image.info.get('exif') else 1
-    except Image.DecompressionBombError:
-        return _UNKNOWN
-    except (OSError, SyntaxError, ValueError):
-        return None
-    return Size(stored[::-1] if turn in (5, 6, 7, 8) else stored, stored)
-
-
-class _Unknown(Size):
-    """Equal to whatever is stated."""
-
-    def __bool__(self) -> bool:
-        return False
-
-
-_UNKNOWN = _Unknown((0, 0), (0, 0))

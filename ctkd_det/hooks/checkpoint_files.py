@@ -21,19 +21,25 @@ def commit(partial: Path, path: Path) -> None:
     """Give a written file its name, so that a crash at any moment leaves a whole one.
 
     The file is on the disk before it gets the name. Its checksum is written
-    beside it, in the format of ``sha256sum``; the old checksum is gone before
-    the name changes hands, so none ever belongs to another file.
+    beside it, in the format of ``sha256sum``: first, where the name is free,
+    so that no crash leaves the file without it. Where the name changes hands,
+    the old checksum is gone before and the new one comes after, so none ever
+    belongs to another file.
     """
     if partial.is_dir():  # of deepspeed
         shutil.rmtree(path, ignore_errors=True)
         os.replace(partial, path)
         return
     _sync(partial)
-    checksum = sha256(partial)
-    _beside(path).unlink(missing_ok=True)
+    checksum, is_free = f'{sha256(partial)}  {path.name}\n', not path.exists()
+    if is_free:
+        write_text(_beside(path), checksum)
+    else:
+        _beside(path).unlink(missing_ok=True)
     os.replace(partial, path)
     _sync(path.parent)
-    write_text(_beside(path), f'{checksum}  {path.name}\n')
+    if not is_free:
+        write_text(_beside(path), checksum)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -138,6 +144,9 @@ class CheckpointFolder:
         """Remove what a crash left half written."""
         for path in [*self.folder.glob(f'*{PARTIAL}'), *self.pointer.parent.glob(f'*{PARTIAL}')]:
             remove(path)
+            whole = path.with_name(path.name.removesuffix(PARTIAL))
+            if not whole.exists():  # a checksum that waits for it
+                _beside(whole).unlink(missing_ok=True)
 
     def remove_interrupted(self, before: int) -> None:
         """Remove checkpoints within epochs that are complete now."""

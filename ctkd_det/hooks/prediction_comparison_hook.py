@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from ..models.detectors.distilled import DistilledDetector
 from ..visualization.boxes import Box, detections, draw_boxes, render
+from ..visualization.data_folder import folders_of, is_inside
 
 
 @HOOKS.register_module()
@@ -26,6 +27,8 @@ class PredictionComparisonHook(Hook):
     detections, which its whole network makes, do not change and are made
     once, at the size at which it teaches. A plain detector is shown without a
     teacher.
+
+    An image whose file name leads out of the data folder is not shown.
 
     The student is drawn with the weights that the optimizer has. With
     ``EMAHook`` these are not the averaged ones, which mmengine puts in only
@@ -81,8 +84,13 @@ class PredictionComparisonHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         was_training = model.training
         model.eval()
+        folders = list(folders_of(dataset))
         for index in range(min(self.num_images, len(dataset))):
             info = dataset.get_data_info(index)
+            if not any(is_inside(info['img_path'], folder) for folder in folders):
+                runner.logger.warning(f'{info["img_path"]} is not shown: its file_name leads out '
+                                      'of the data folder')
+                continue
             columns = {'ground truth': _ground_truth(info, names),
                        **self._predictions(model, dataset, index, names)}
             pixels = mmcv.imread(info['img_path'], channel_order='rgb',

@@ -83,6 +83,28 @@ def batches_of_this_epoch(runner: Runner) -> int:
     return done if 0 < done < length else 0
 
 
+def validate_if_due(runner: Runner) -> None:
+    """Validate a resumed model where the loop would have done so after the saving.
+
+    A checkpoint is saved before its epoch is validated, and knows nothing of
+    that. Without it the score would be missing, and a later, worse checkpoint
+    would be called the best.
+    """
+    loop = runner.train_loop
+    if isinstance(loop, EpochBasedTrainLoop):
+        done, end = runner.epoch, runner.max_epochs
+        complete = runner.iter == done * len(runner.train_dataloader)
+    elif isinstance(loop, IterBasedTrainLoop):
+        done, end, complete = runner.iter, runner.max_iters, True
+    else:
+        return
+    if runner.val_loop is None or not complete or done < max(loop.val_begin, 1):
+        return
+    loop._decide_current_val_interval()
+    if done % loop.val_interval == 0 or done == end:
+        runner.val_loop.run()
+
+
 def count_in_new_epochs(runner: Runner, checkpoint: dict) -> None:
     """Let the iterations of a checkpoint be those of this training's epochs.
 

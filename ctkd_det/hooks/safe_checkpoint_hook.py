@@ -11,7 +11,13 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, R
 from ..random_states import LoaderStates, as_saved, random_states, restore
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .checkpoint_files import INTERRUPTED, SavingError, fault, remove
-from .resuming import RestOfEpoch, RestOfTraining, batches_of_this_epoch, count_in_new_epochs
+from .resuming import (
+    RestOfEpoch,
+    RestOfTraining,
+    batches_of_this_epoch,
+    count_in_new_epochs,
+    validate_if_due,
+)
 from .termination import Termination
 
 # what shells report of a process that SIGTERM ended
@@ -101,11 +107,13 @@ class SafeCheckpointHook(AtomicCheckpointHook):
                 f'{get_world_size()}: what is drawn at random is not what it would have been')
 
     def before_train(self, runner: Runner) -> None:
-        """Follow the data's workers, and begin to listen for SIGTERM."""
+        """Follow the data's workers, listen for SIGTERM, validate what is still to be validated."""
         super().before_train(runner)
         self._training = True
         self._loader = LoaderStates(runner.train_dataloader, self._own.get('workers'))
         self._termination.watch()
+        if self._goes_on:
+            validate_if_due(runner)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Go on in the data where a resumed run was interrupted."""

@@ -167,14 +167,17 @@ def _check_training(recipe: 'Recipe', cfg_options: Sequence[str], dry_run: bool)
 
     Raises:
         click.ClickException: if --cfg-options do not fit the student's config,
-            or its data are not there and a training would follow.
+            its data would teach nothing or something wrong, or they are not
+            there and a training would follow.
     """
     cfg = copy.deepcopy(recipe.student.config)
     merge(cfg, cfg_options)
-    missing = None if dry_run or recipe.data else missing_data(cfg)
-    if missing:
+    if recipe.data:  # were looked at
+        return
+    missing = missing_data(cfg)
+    if missing and not dry_run:
         raise click.ClickException(f'{recipe.student.path}: {missing}')
-    if not dry_run and not recipe.data:
+    if not missing:
         look_at_data(cfg)
 
 

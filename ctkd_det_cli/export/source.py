@@ -85,13 +85,18 @@ def _differing(a: Any, b: Any, path: Tuple[str, ...] = ()) -> Iterator[str]:
         for key in [*a, *(key for key in b if key not in a)]:
             if key != '_scope_':
                 yield from _differing(a.get(key), b.get(key), (*path, str(key)))
-    elif _values(a) != _values(b):
+    elif _values(a, *path[-1:]) != _values(b, *path[-1:]):
         yield '.'.join(path)
 
 
-def _values(value: Any) -> Any:
-    """Lists and tuples alike, and without the scopes that mmengine adds."""
+def _values(value: Any, key: str = '') -> Any:
+    """Lists and tuples alike, without the scopes that mmengine adds.
+
+    A dumped pure-Python config has the paths of the classes for their names.
+    """
     if isinstance(value, dict):
-        return {key: _values(v) for key, v in value.items() if key != '_scope_'}
-    return [_values(v) for v in value] if isinstance(value, (list, tuple)) else value
+        return {k: _values(v, k) for k, v in value.items() if k != '_scope_'}
+    if isinstance(value, (list, tuple)):
+        return [_values(v) for v in value]
+    return value.rpartition('.')[2] if key == 'type' and isinstance(value, str) else value
 

@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional
 from mmengine.dist import get_world_size
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from ctkd_det.configs import with_names
 from ctkd_det.models.distilled_config import LOSSES, SNAPSHOT
 from . import Training
 from .advice import batch_advice, warm_up_advice
@@ -12,7 +13,8 @@ from .advice import batch_advice, warm_up_advice
 
 def opening(runner: Runner, training: Training, log: Path) -> str:
     """Who learns what from whom, on which data, how, and where it goes."""
-    cfg, model = runner.cfg, runner.cfg.model
+    cfg = with_names(runner.cfg)
+    model = cfg.model
     images = cfg.train_dataloader.batch_size * get_world_size()
     epochs = epochs_of(runner)
     facts = {'student': _size(runner)}

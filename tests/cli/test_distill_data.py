@@ -67,18 +67,3 @@ def test_what_is_wrong_for_certain_is_refused_before_a_file_is_written(folder, t
     assert status == 1 and 'Traceback' not in printed
     assert 'train.json: ' in printed and 'but not in the list' in printed
     assert not (tmp_path / 'run.py').exists() and not list(tmp_path.glob('run_*.json'))
-
-
-def test_classes_in_upper_case_are_refused_before_a_file_is_written(folder, tmp_path):
-    """mmdet ignores them, and takes COCO's 80 names for a head of 8."""
-    cfg = Config.fromfile(folder / 'student.py')
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        loader.dataset.data_root = str(folder / 'shapes')
-    names = cfg.train_dataloader.dataset.metainfo.classes
-    cfg.train_dataloader.dataset.metainfo = dict(CLASSES=names)
-    cfg.dump(tmp_path / 'student.py')
-    words = line(folder, '')[2:-2]
-    status, printed = command('distill', 'student.py', *words, '--out', 'run.py', cwd=tmp_path)
-    assert status == 1 and 'Traceback' not in printed
-    assert "metainfo has 'CLASSES', which MMDetection ignores" in printed
-    assert 'num_classes=8' in printed and not (tmp_path / 'run.py').exists()

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from cli.conftest import coco, invoke, write
+from ctkd_det_cli.export.source import differences
 from helpers import CONFIGS, make_teacher, student_config
 
 PURE = '''
@@ -92,6 +93,23 @@ def test_export_of_a_distillation_in_pure_python(pure, teacher, tmp_path):
     assert result.exit_code == 0, result.output
     plain = Config.fromfile(tmp_path / 'out' / 'pure.py')
     assert plain.model.type == 'TwoStageDetector' and 'ctkd' not in plain.pretty_text
+    # a dumped config has the classes' paths
+    (tmp_path / 'run').mkdir()
+    Config.fromfile(pure).dump(tmp_path / 'run' / 'pure.py')
+    assert differences(pure, tmp_path / 'run' / 'epoch_1.pth') == []
+
+
+def test_the_students_own_data_are_looked_at(shapes, teacher, tmp_path):
+    """MMDetection ignores CLASSES, and takes COCO's 80 names for a head of 8."""
+    (tmp_path / 's.py').write_text(
+        f'_base_ = {str(CONFIGS / "shapes" / "student.py")!r}\n'
+        f'train_dataloader = dict(dataset=dict(data_root={str(shapes)!r}, '
+        "metainfo=dict(_delete_=True, CLASSES=('triangle', ))))\n"
+        f'val_dataloader = dict(dataset=dict(data_root={str(shapes)!r}))\n')
+    result = distill(tmp_path / 's.py', *teacher, '--out', tmp_path / 'x.py')
+    assert result.exit_code == 1 and not (tmp_path / 'x.py').exists()
+    assert "metainfo has 'CLASSES', which MMDetection ignores" in said(result)
+    assert 'num_classes=8' in said(result)
 
 
 @pytest.mark.parametrize('name, folder', [

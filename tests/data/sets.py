@@ -241,8 +241,27 @@ def _exif(path):
     Image.new('RGB', SIZE).save(path, 'PNG' if path.suffix == '.png' else 'JPEG', exif=exif)
 
 
+def _cut(kind):
+    """A picture of which a tenth is missing at the end of the file."""
+    def write(path):
+        Image.effect_noise(SIZE, 50).convert('RGB').save(path, kind)
+        path.write_bytes(path.read_bytes()[:-path.stat().st_size // 10])
+    return write
+
+
+def _with_more_behind(path):
+    """As phones write it: another file follows on the picture."""
+    Image.effect_noise(SIZE, 50).convert('RGB').save(path, 'JPEG')
+    path.write_bytes(path.read_bytes() + b'a film' * 20)
+
+
 # image files, with good annotations
 FILES = dict(
+    cut_jpeg=({'b.png': _cut('JPEG')}, 'warn',
+              "1 of 3 images are cut off: MMDetection sees grey in place of the rest; the first: "
+              "'b.png'"),
+    cut_png=({'b.png': _cut('PNG')}, 'refused', 'cannot be opened as an image'),
+    jpeg_with_more_behind=({'b.png': _with_more_behind}, 'ok', ''),
     empty_image=({'b.png': b''}, 'refused', "are empty files"),
     pointer=({'b.png': LFS}, 'refused', 'pointers of git LFS'),
     no_image=({'b.png': b'<html>404</html>' * 50}, 'refused', 'cannot be opened as an image'),

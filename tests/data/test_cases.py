@@ -3,7 +3,7 @@ import json
 import shutil
 
 import pytest
-from data.test_check import perfect_map
+from data.test_check import look_as_a_training_does, perfect_map
 from PIL import Image
 
 from ctkd_det_cli.doctor.data import check_data
@@ -72,6 +72,7 @@ def test_read(name, sets, tmp_path):
     assert state == ('ok' if name == 'good' else 'warn')
     copies = data.beside(tmp_path / 'config.py')
     copies.save()
+    look_as_a_training_does(copies)
     assert perfect_map(copies.val.ann_file, data.classes) == pytest.approx(1)
     if name not in ('boxes-as-corners', 'box-of-zero-width'):
         boxes = json.loads(copies.train.ann_file.read_text(encoding='utf-8'))['annotations']

@@ -53,6 +53,15 @@ def learnt(ann_file, classes):
                   for entry in data for box in entry['instances'] if not box['ignore_flag'])
 
 
+def look_as_a_training_does(data):
+    """What ``--data`` accepts, the training that follows accepts, or a DataError is raised."""
+    from ctkd_det.datasets import configured
+    configured.check_data({f'{name}_dataloader': dict(dataset=dict(
+        type='CocoDataset', ann_file=str(part.ann_file), metainfo=dict(classes=data.classes),
+        data_prefix=dict(img=str(part.images)), test_mode=name == 'val'))
+        for name, part in (('train', data.train), ('val', data.val))})
+
+
 @pytest.mark.parametrize('name', CASES)
 def test_verdict(name, tmp_path):
     verdict, said = CASES[name][2:]
@@ -74,6 +83,7 @@ def test_verdict(name, tmp_path):
     if verdict in ('mended', 'warn'):
         assert any(f.read_as for f in data.findings) == (verdict == 'mended') or name in (
             'one_ignored', ), printed
+    look_as_a_training_does(copies)
     assert perfect_map(copies.val.ann_file, data.classes) == pytest.approx(1)
     found = learnt(copies.train.ann_file, data.classes)
     assert len(found) == data.train.usable

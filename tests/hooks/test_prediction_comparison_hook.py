@@ -2,6 +2,7 @@
 import copy
 import itertools
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,23 @@ def test_pictures_every_second_epoch(shapes, teacher, tmp_path):
     assert pictures == [f'comparison_00000{i}_2.png' for i in range(3)]
     width, height = Image.open(next((tmp_path / 'watched').rglob(pictures[0]))).size
     assert width > 2.5 * height  # three columns
+
+
+def test_a_file_name_that_leads_out_of_the_data_folder_is_not_shown(shapes, teacher, tmp_path):
+    """Neither alone nor in a concatenation; the next picture is."""
+    content = json.loads((shapes / 'val.json').read_text())
+    secret = tmp_path / 'secret.png'
+    Image.open(shapes / 'val' / content['images'][0]['file_name']).save(secret)
+    content['images'][0]['file_name'] = os.path.relpath(secret, shapes / 'val')
+    (tmp_path / 'val.json').write_text(json.dumps(content))
+    cfg = config(shapes, teacher, dict(EVERY_TWO, interval=1, num_images=2), epochs=1)
+    dataset = cfg.val_dataloader.dataset
+    dataset.ann_file = str(tmp_path / 'val.json')
+    cfg.val_dataloader.dataset = dict(type='ConcatDataset', datasets=[dataset])
+    run(cfg, tmp_path / 'work')
+    pictures = [p.name for p in (tmp_path / 'work').glob('*/vis_data/vis_image/*.png')]
+    assert pictures == ['comparison_000001_1.png']
+    assert 'leads out of the data folder' in next((tmp_path / 'work').glob('*/*.log')).read_text()
 
 
 def test_looking_by_iterations_changes_nothing(shapes, teacher, tmp_path):

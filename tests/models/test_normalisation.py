@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmcv.transforms import Normalize
 from mmdet.models.data_preprocessors import DetDataPreprocessor
+from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -12,7 +13,12 @@ from mmengine.model import BaseDataPreprocessor
 import helpers
 from ctkd_det.models.teachers import TeacherError
 from ctkd_det.models.teachers.inputs import InputConverter
-from ctkd_det.models.teachers.normalisation import normalisation, pipeline_of
+from ctkd_det.models.teachers.normalisation import (
+    normalisation,
+    pipeline_of,
+    preprocessor_for_plain_images,
+    without_normalisation,
+)
 
 RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 CAFFE = dict(mean=[103.53, 116.28, 123.675], std=[1.0, 2.0, 3.0])
@@ -55,6 +61,23 @@ def test_every_way_converts_to_every_other(student, teacher):
 def pipeline_config(*transforms):
     return dict(train_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=dict(
         type='CocoDataset', pipeline=[dict(type='LoadImageFromFile'), *transforms]))))
+
+
+@pytest.mark.parametrize('own', [
+    dict(type='DetDataPreprocessor', pad_size_divisor=4), None,
+    dict(type='DetDataPreprocessor', mean=[0.1, 0.2, 0.3], std=[2.0, 3.0, 4.0], rgb_to_bgr=True)])
+def test_one_preprocessor_in_place_of_the_pipeline(own):
+    """The report shows the teacher images of the student's pipeline."""
+    config = dict(pipeline_config(IN_PIPELINE), model=dict(data_preprocessor=own))
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    alone = MODELS.build(preprocessor_for_plain_images(config, 'the teacher'))
+    expected = seen(image, [IN_PIPELINE], MODELS.build(own) if own else PLAIN)
+    # float32: one rounding in place of two
+    torch.testing.assert_close(seen(image, [], alone)[..., :8, :8], expected, atol=1e-5, rtol=1e-5)
+    assert alone.pad_size_divisor == (own or {}).get('pad_size_divisor', 1 if own else 32)
+    assert [t['type'] for t in without_normalisation(pipeline_of(config))] == ['LoadImageFromFile']
+    plain = dict(pipeline_config(), model=dict(data_preprocessor=own))
+    assert preprocessor_for_plain_images(plain, 'the teacher') is None
 
 
 def test_where_the_pipeline_stands():

@@ -38,11 +38,10 @@ def assert_same_end(work_dir, whole):
     losses = [x['message_hub']['log_scalars']['train/loss'].data[0] for x in (found, whole)]
     assert losses[0].tolist() == losses[1].tolist()
     names = {path.name for path in work_dir.iterdir()
-             if path.suffix != '.py' and path.is_file() and 'best' not in path.name}
-    assert names == {'epoch_4.pth', 'epoch_4.pth.sha256', 'last_checkpoint'}
-    # a kill between a best checkpoint and the one that knows of it leaves both
-    best = list(work_dir.glob('best_*.pth'))
-    assert work_dir / 'best_toy_mAP_epoch_4.pth' in best and not any(map(fault, best))
+             if path.suffix != '.py' and path.is_file()}
+    assert names == {'last_checkpoint', *(f'{name}_4.pth{end}' for end in ('', '.sha256')
+                                          for name in ('epoch', 'best_toy_mAP_epoch'))}
+    assert fault(work_dir / 'best_toy_mAP_epoch_4.pth') is None
 
 
 # each saving opens, renames and removes some twenty times; it is done six times

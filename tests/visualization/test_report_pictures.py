@@ -87,6 +87,26 @@ def test_a_teachers_config_in_the_work_directory_is_not_executed(tmp_path):
     assert teacher_detector(read_study([run])).model == dict(type='FasterRCNN')
 
 
+def test_the_teacher_sees_images_that_it_normalises_itself(tmp_path):
+    """As its pipeline says, whatever the student's pipeline does."""
+    run, load = tmp_path / 'run', dict(type='LoadImageFromFile')
+    normalize = dict(type='Normalize', mean=[1., 2., 3.], std=[4., 5., 6.], to_rgb=True)
+    (tmp_path / 'teacher.py').write_text(
+        'model = dict(type="FasterRCNN")\n'
+        "data_preprocessor = dict(type='DetDataPreprocessor', pad_size_divisor=32)\n"
+        f'train_dataloader = dict(dataset=dict(pipeline=[{load}, {normalize}]))\n')
+    (tmp_path / 'teacher.pth').touch()
+    write_run(run, 'kd', distilled(config=str(tmp_path / 'teacher.py'),
+                                   ckpt=str(tmp_path / 'teacher.pth')),
+              val_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=dict(
+                  type='CocoDataset', pipeline=[load, dict(normalize, mean=[9., 9., 9.])]))))
+    teacher = teacher_detector(read_study([run]))
+    assert teacher.loader['dataset']['dataset']['pipeline'] == [load]
+    assert teacher.model['data_preprocessor'] == dict(
+        type='DetDataPreprocessor', pad_size_divisor=32, mean=[1., 2., 3.], std=[4., 5., 6.],
+        bgr_to_rgb=True, rgb_to_bgr=False)
+
+
 def test_a_module_in_the_work_directory_is_not_imported(tmp_path, monkeypatch):
     (tmp_path / 'work_dirs' / 'run').mkdir(parents=True)
     (tmp_path / 'work_dirs' / 'run' / 'evil.py').write_text('raise SystemExit("executed")')

@@ -1,12 +1,13 @@
 """Reads how a detector's images are normalised: in its pipeline, its data_preprocessor, or both."""
 from dataclasses import dataclass
-from typing import Any, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
+from mmdet.registry import MODELS
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
-from ...configs import nested_datasets
+from ...configs import detector_config, nested_datasets
 from .checkpoint import TeacherError
 
 
@@ -60,6 +61,35 @@ def normalisation(preprocessor: nn.Module, pipeline: Sequence[Any], name: str) -
     for step in steps[1:]:
         result = result.then(step)
     return result
+
+
+def preprocessor_for_plain_images(config: dict, name: str) -> Optional[Dict[str, Any]]:
+    """A ``data_preprocessor`` that also does what a detector's pipeline does.
+
+    Args:
+        config (dict): The detector's whole config.
+        name (str): What to call it in messages.
+
+    Returns:
+        dict, optional: For images that no pipeline has normalised; None if
+        the detector's own one is it, since its pipeline does not normalise.
+
+    Raises:
+        TeacherError: if the pipeline does it in a way that cannot be read.
+    """
+    pipeline = pipeline_of(config)
+    if not any(_normalises(transform, name) for transform in pipeline):
+        return None
+    own = detector_config(config).get('data_preprocessor') or dict(
+        type='DetDataPreprocessor', pad_size_divisor=32)
+    both = normalisation(MODELS.build(own), pipeline, name)
+    return dict(own, mean=both.mean.flatten().tolist(), std=both.std.flatten().tolist(),
+                bgr_to_rgb=both.reverse, rgb_to_bgr=False)
+
+
+def without_normalisation(pipeline: Sequence[Any]) -> List[Any]:
+    """A pipeline whose images are as they were loaded."""
+    return [transform for transform in pipeline if _type_name(transform) != 'Normalize']
 
 
 def pipeline_of(config: dict) -> List[Any]:

@@ -16,10 +16,14 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from ...compat.reading import CheckpointError
-from ...configs import imported_modules, read_config
+from ...configs import detector_config, imported_modules, nested_datasets, read_config
 from ...literal_config import read_literal_config
 from ...models.distilled_config import SNAPSHOT, plain_model
-from ...models.teachers.checkpoint import classes_of_checkpoint
+from ...models.teachers.checkpoint import TeacherError, classes_of_checkpoint
+from ...models.teachers.normalisation import (
+    preprocessor_for_plain_images,
+    without_normalisation,
+)
 from .runs import Missing, TrainedRun, first_line
 from .study import Study
 
@@ -120,7 +124,7 @@ def detector_of(run: TrainedRun) -> Detector:
     """
     if run.last_checkpoint is None:
         raise Missing(f'{run.name} has no checkpoint in {run.work_dir}.')
-    return Detector(run.name, run.config.model.to_dict(), run.last_checkpoint,
+    return Detector(run.name, detector_config(run.config.to_dict()), run.last_checkpoint,
                     _loader(run.config, run), run.work_dir / 'report', imported_modules(run.config))
 
 
@@ -137,9 +141,8 @@ def teacher_detector(study: Study) -> Detector:
         raise Missing('No run given has a teacher.')
     if study.teacher:
         own = detector_of(study.teacher.runs[0])
-        own.loader = _loader(learner.config, learner)
         own.source = study.teacher.runs[0].config.to_dict()
-        return own
+        return _looking_at_data_of(learner, own)
     if learner.config.model.teacher_config == SNAPSHOT:
         raise Missing('The teacher is the student itself, at the end of a cycle.')
     checkpoint = Path(study.teacher_checkpoint or learner.config.model.teacher_ckpt)
@@ -147,9 +150,28 @@ def teacher_detector(study: Study) -> Detector:
         raise Missing(f"The teacher's checkpoint {checkpoint} is not here; --teacher says where "
                       'it is.')
     config = _teacher_config(learner)
-    return Detector('teacher', dict(config['model']), checkpoint,
-                    _loader(learner.config, learner), learner.work_dir / 'report',
-                    imported_modules(learner.config), config)
+    return _looking_at_data_of(learner, Detector(
+        'teacher', detector_config(config), checkpoint, {}, learner.work_dir / 'report',
+        imported_modules(learner.config), config))
+
+
+def _looking_at_data_of(learner: TrainedRun, teacher: Detector) -> Detector:
+    """The learner's images, normalised as the teacher was trained to see them.
+
+    Raises:
+        Missing: if its config does not say how in a way that can be read.
+    """
+    teacher.loader = _loader(learner.config, learner)
+    for dataset in nested_datasets(teacher.loader.get('dataset')):
+        if dataset.get('pipeline'):
+            dataset['pipeline'] = without_normalisation(dataset['pipeline'])
+    try:
+        preprocessor = preprocessor_for_plain_images(teacher.source, teacher.name)
+    except TeacherError as error:
+        raise Missing(f'{teacher.name} is left out: {error}.') from error
+    if preprocessor:
+        teacher.model['data_preprocessor'] = preprocessor
+    return teacher
 
 
 def _teacher_config(learner: TrainedRun) -> dict:

@@ -11,6 +11,7 @@ from mmengine.fileio import join_path
 from mmengine.runner import Runner
 from rich.progress import track
 
+from ..data_folder import folder_of, is_inside
 from .classes import class_mapping, map_labels
 from .detectors import Detector
 from .kept import digest, file_state, keep
@@ -64,7 +65,7 @@ class Predictions:
 
     def inside_data_folder(self, index: int) -> bool:
         """Whether an image's file name stays in the data folder, links not followed."""
-        return Path(os.path.abspath(self.paths[index])).is_relative_to(self.image_folder)
+        return is_inside(self.paths[index], self.image_folder)
 
     def of(self, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Boxes (k, 4), labels (k,) and scores (k,) on one of the M images."""
@@ -122,7 +123,7 @@ def _predict(detector: Detector, num_images: int, device: str) -> Predictions:
         paths=[os.path.abspath(sample.img_path) for sample in found],
         classes=classes, cat_ids=list(dataset.cat_ids),
         ann_file=str(Path(dataset.ann_file).resolve()),
-        image_folder=os.path.abspath(dataset.data_prefix.get('img') or dataset.data_root or ''),
+        image_folder=folder_of(dataset),
         total=total)
 
 

@@ -1,0 +1,28 @@
+"""Whether an image that is to be shown lies where the data are."""
+import os
+from pathlib import Path
+from typing import Any, Iterator
+
+
+def folder_of(dataset: Any) -> str:
+    """Absolute path of the folder that a data set's file names are relative to."""
+    prefix = getattr(dataset, 'data_prefix', None) or {}
+    return os.path.abspath(prefix.get('img') or getattr(dataset, 'data_root', None) or '')
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a path stays in an absolute folder, links not followed.
+
+    An annotation file may be a stranger's, and its ``file_name`` lead
+    elsewhere (``../../x.png``).
+    """
+    return Path(os.path.abspath(path)).is_relative_to(folder)
+
+
+def folders_of(dataset: Any) -> Iterator[str]:
+    """The folder of a data set, or of all that a wrapper or a concatenation consists of."""
+    inner = [*getattr(dataset, 'datasets', ()), *filter(None, [getattr(dataset, 'dataset', None)])]
+    if not inner:
+        yield folder_of(dataset)
+    for one in inner:
+        yield from folders_of(one)
