@@ -2,7 +2,7 @@
 import os
 
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from mmdet.registry import MODELS
 
@@ -17,7 +17,10 @@ TEMPERATURES = st.one_of(
     st.floats(1e-3, 1e3),
     st.builds(dict, type=st.just('GlobalTemperature'), tau_min=st.floats(1e-2, 5),
               tau_range=st.floats(1e-2, 50), init=st.floats(-30, 30)),
-    st.builds(dict, type=st.just('GroupTemperature'), by=st.just('class'), num_classes=st.just(4)))
+    st.builds(dict, type=st.just('GroupTemperature'), by=st.just('class'), num_classes=st.just(4)),
+    st.builds(dict, type=st.just('DTKDTemperature'), temperature=st.floats(0.5, 1e3),
+              tau_min=st.floats(1e-3, 0.5)),
+    st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=3))
 SHAPES = st.tuples(st.sampled_from([0, 1, 2, 3, 17]), st.just(5))
 
 
@@ -44,15 +47,20 @@ def assert_finite(loss, s, *inputs, **options):
 
 @RANDOM
 @given(st.data(), st.sampled_from(['KDLoss', 'DKDLoss', 'DISTLoss', 'BinaryKDLoss']), TEMPERATURES,
-       SHAPES, st.sampled_from([None, 0.0, 0.5]), st.booleans(), st.floats(0, 2))
-def test_logit_losses(data, kind, temperature, shape, foreground_weight, standardize, power):
+       SHAPES, st.sampled_from([None, 0.0, 0.5]), st.booleans(), st.floats(0, 2),
+       st.sampled_from(['both', 'teacher', 'student']), st.booleans())
+def test_logit_losses(data, kind, temperature, shape, foreground_weight, standardize, power, soften,
+                      uncertainty):
+    of_softmax_only = uncertainty or 'DTKD' in str(temperature)
+    assume(not (kind == 'BinaryKDLoss' and of_softmax_only) and not (
+        uncertainty and soften == 'student'))
     s, t = data.draw(logits(shape)).requires_grad_(), data.draw(logits(shape))
     labels = torch.tensor(data.draw(st.lists(st.integers(0, 4), min_size=shape[0],
                                              max_size=shape[0])), dtype=torch.long)
     weight = data.draw(st.sampled_from([None, torch.zeros(shape[0]), torch.ones(shape[0])]))
     loss = MODELS.build(dict(
         type=kind, temperature=temperature, foreground_weight=foreground_weight,
-        standardize=standardize, tau_power=power))
+        standardize=standardize, tau_power=power, soften=soften, uncertainty_weight=uncertainty))
     for module in loss.modules():
         if hasattr(module, 'lambda_') and hasattr(module, '_lambda'):
             module.lambda_ = 1.0
