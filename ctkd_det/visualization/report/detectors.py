@@ -50,6 +50,11 @@ class Detector:
     imports: List[str]
     source: Optional[dict] = None
 
+    @property
+    def absent(self) -> List[str]:
+        """list[str]: Those of the modules that are not found from here."""
+        return [name for name in self.imports if find_spec(name.partition('.')[0]) is None]
+
     def plain_model(self) -> dict:
         """The config of the detector as it looks at images: no teacher, no initial weights.
 
@@ -58,7 +63,9 @@ class Detector:
         """
         try:
             for module in self.imports:
-                _import(module, self.cache.parent)
+                # of a loss of one's own: the plain detector does without it
+                if module not in self.absent:
+                    _import(module, self.cache.parent)
             init_default_scope('mmdet')
             return dict(plain_model(self.model), init_cfg=None)
         except Exception as error:  # a user's module may fail in any way there is
@@ -75,8 +82,9 @@ class Detector:
         try:
             return MODELS.build(ConfigDict(model)).eval()
         except Exception as error:  # a user's model may fail in any way there is
+            absent = f'; not found: {", ".join(self.absent)}' if self.absent else ''
             raise Missing(f'{self.name} could not be built from its config '
-                          f'({first_line(error)}).') from error
+                          f'({first_line(error)}{absent}).') from error
 
     def build(self, device: str) -> nn.Module:
         """Build it and load every weight; its ``dataset_meta`` is the checkpoint's.

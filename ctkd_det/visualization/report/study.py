@@ -88,7 +88,8 @@ def read_study(work_dirs: Sequence[Path], baseline: Optional[Path] = None,
         except Missing as missing:
             notes.append(f'Left out: {missing}')
     if not runs:
-        raise FileNotFoundError('none of these directories holds a run: ' + ' '.join(notes))
+        raise FileNotFoundError('none of these directories holds a run, nor does a folder in them. '
+                                + ' '.join(notes))
     study = Study(group_runs(list(runs.values()), names),
                   find_metrics(run.scalars for run in runs.values()), notes=notes)
     study.teacher_checkpoint = Path(teacher) if teacher and not teacher_run else None
