@@ -1,4 +1,5 @@
 """The list of commands."""
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 
 import click
@@ -31,6 +32,8 @@ def cli() -> None:
     ctkd-det distill STUDENT --teacher TEACHER --teacher-ckpt auto
     ctkd-det distill --help            what STUDENT and TEACHER may be
     """
+    # mmengine imports it, also where ctkd_det is not imported; requirements/ keep it importable
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
 
 
 for command in (demo, distill, train, test, report, plot, export, doctor, data, benchmark,

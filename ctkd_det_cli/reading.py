@@ -6,6 +6,9 @@ from typing import Any, Optional, Sequence
 import click
 
 from .mistakes import sentence
+from .places import load_package
+
+SCOPE = 'ctkd_det'
 
 
 def find_modules_beside(config: Path) -> None:
@@ -42,4 +45,7 @@ def read_config(path: Path) -> Any:
     try:
         return Config.fromfile(path)
     except Exception as error:  # a config is code, which fails in any way there is
+        if SCOPE in str(error) and SCOPE not in sys.modules:
+            load_package()  # mmengine finds what a base calls ctkd_det:: once it is imported
+            return read_config(path)
         raise click.ClickException(f'{path} cannot be read: {sentence(error)}') from error

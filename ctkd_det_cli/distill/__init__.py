@@ -101,7 +101,7 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
     from .recipe import write
     if recipe.data:
         save(recipe.data, force)
-    texts = {path: one.text() for path, _, one in recipes}
+    texts = {path: one.text(out.parent) for path, _, one in recipes}
     if recipe.student.pure_python:
         texts[out.with_name(recipe.student.base)] = recipe.student.config.pretty_text
     write(texts, force)

@@ -16,7 +16,7 @@ from .changes import Changes, merged
 from .cycles import check_cycles, with_cycles
 from .methods import ALONE, read_method, safe_hooks, sources
 from .pair import build_student, check_teacher, distilled_type
-from .source_code import assignment
+from .source_code import assignment, portable
 from .student import data_for, heads_for
 from .temperature_speed import with_speed
 from .zoo import Source
@@ -103,8 +103,12 @@ class Recipe:
         """Recipe: The student alone, with the same data, schedule and seed."""
         return replace(self, teacher=None, teacher_ckpt='', method=ALONE, options={})
 
-    def text(self) -> str:
-        """The config file, to be read, kept and edited."""
+    def text(self, folder: Path) -> str:
+        """The config file, to be read, kept and edited.
+
+        Args:
+            folder (Path): Where it will lie.
+        """
         base = self.student.config
         blocks = dict(_base_=self.student.base)
         if self.method != ALONE:
@@ -117,6 +121,7 @@ class Recipe:
         if self.data:
             blocks = merged(blocks, data_for(base, self.data))
         blocks = with_speed(blocks, base, self.data and len(self.data.train.content['images']))
+        blocks = portable(blocks, folder)
         # what others refer to by its name stands before them
         order = sorted(blocks, key=lambda key: key.endswith('_dataloader'))
         return ''.join(assignment(key, blocks[key]) for key in order)

@@ -1,4 +1,5 @@
 """Turns configs into code as people write it: ``dict(...)``, packed to 100 columns."""
+from pathlib import Path
 from typing import Any
 
 STYLE = dict(based_on_style='pep8', column_limit=99,
@@ -9,6 +10,22 @@ STYLE = dict(based_on_style='pep8', column_limit=99,
 class Name(str):
     """A variable of the config file; written without quotes."""
     __repr__ = str.__str__
+
+
+def portable(value: Any, folder: Path) -> Any:
+    """Paths below a config's folder as MMEngine's ``{{ fileDirname }}``.
+
+    So the folder can be moved, or copied to another machine.
+    """
+    if isinstance(value, dict):
+        return {key: portable(v, folder) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(portable(v, folder) for v in value)
+    if isinstance(value, str) and not isinstance(value, Name):
+        for prefix in (f'{folder.as_posix()}/', f'{folder.resolve().as_posix()}/'):
+            if value.startswith(prefix):
+                return '{{ fileDirname }}/' + value.removeprefix(prefix)
+    return value
 
 
 def assignment(name: str, value: Any) -> str:

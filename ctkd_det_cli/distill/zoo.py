@@ -2,7 +2,7 @@
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import click
 from mmengine.config import Config
@@ -123,14 +123,14 @@ def _by_package(package: str, rest: str) -> Path:
 def _by_name(name: str) -> Path:
     if Path(name).name != name:
         raise click.ClickException(f'there is no file {Path(name).expanduser().absolute()}. '
-                                   f'{_closest(Path(name).stem)}')
+                                   f'{_closest(Path(name).stem, Path(name).expanduser().parent)}')
     stem = name.removesuffix('.py')
     paths = _all_names().get(stem, [])
     # our own students have the names that mmdet would give them, and repeat some of its configs
     paths = [p for p in paths if p.is_relative_to(_configs('mmdet'))] or paths
     if not paths:
         raise click.ClickException(f'no file and no config of mmdet or ctkd_det is called {name}. '
-                                   f'{_closest(stem)}')
+                                   f'{_closest(stem, Path())}')
     if len(paths) > 1:
         raise click.ClickException(f'{stem} could be any of these, give one of the paths:\n  '
                                    + '\n  '.join(map(str, paths)))
@@ -147,9 +147,12 @@ def _all_names() -> Dict[str, List[Path]]:
     return names
 
 
-def _closest(stem: str) -> str:
+def _closest(stem: str, folder: Optional[Path] = None) -> str:
+    """The names that could be meant, of the packages' configs and of the files in a folder."""
     # mmdet 2.x wrote faster_rcnn where 3.x writes faster-rcnn
     plain = {name.replace('-', '_'): name for name in _all_names()}
+    beside = folder.glob('*.py') if folder else ()
+    plain.update({path.stem.replace('-', '_'): str(path) for path in beside})
     matches = difflib.get_close_matches(stem.replace('-', '_'), plain, n=5)
     return 'Closest names: ' + ', '.join(plain[m] for m in matches) if matches else (
         f'mmdet\'s are in {_configs("mmdet")}')

@@ -1,7 +1,6 @@
 """Which packages are there, in which versions, and whether they can be imported."""
 import importlib
 import sys
-import warnings
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Iterator, Optional, Tuple
@@ -54,7 +53,6 @@ PACKAGES = (
 
 def check_packages() -> Iterator[Row]:
     """Look at Python and all packages."""
-    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     python = '.'.join(map(str, sys.version_info[:3]))
     yield Row('Python', OK if sys.version_info >= (3, 10) else FAIL, python,
               'use Python 3.10 to 3.13')

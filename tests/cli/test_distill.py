@@ -41,7 +41,7 @@ def test_config_of_two_names(tmp_path, monkeypatch):
 
 
 def test_every_fragment_is_a_method():
-    assert set(fragments()) == {'kd', 'ctkd'} | {
+    assert set(fragments()) == {'kd', 'ctkd', 'snapshot'} | {
         p.stem for p in (CONFIGS / '_base_' / 'distill').glob('*.py')}
     for name in fragments():
         for loss in read_method(name, 3, sigmoids='sigmoid' in name).losses.values():

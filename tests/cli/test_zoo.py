@@ -43,3 +43,11 @@ def test_weights_of_the_zoo():
         'faster_rcnn_r50_fpn_1x_coco_20200130-047c8118.pth')
     with pytest.raises(click.ClickException, match='has no weights'):
         weights_url(find_config('faster-rcnn_r18_fpn_1x_coco'))
+
+
+def test_a_misspelt_file_is_told_the_ones_beside(tmp_path, monkeypatch):
+    (tmp_path / 'my_teacher.py').write_text('')
+    monkeypatch.chdir(tmp_path)
+    for name in ('my_techer.py', str(tmp_path / 'my_techer.py')):
+        with pytest.raises(click.ClickException, match=r'Closest names: \S*my_teacher\.py'):
+            find_config(name)

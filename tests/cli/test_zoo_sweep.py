@@ -75,7 +75,7 @@ def answer(path):
         source = find_config(str(path))
         recipe = Recipe(source, source, 'teacher.pth', 'kd')
         recipe.check()
-        assert 'KnowledgeDistillation' in recipe.text()
+        assert 'KnowledgeDistillation' in recipe.text(path.parent)
     except click.ClickException as error:
         return ' '.join(error.format_message().split())
     return 'taken'
