@@ -14,8 +14,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import helpers  # noqa: E402
 
-COCO_MINI = helpers.ROOT.parent / 'shared' / 'data' / 'coco_mini'
-
 
 @pytest.fixture(autouse=True)
 def no_runner_before():
@@ -64,6 +62,6 @@ def served(tmp_path, monkeypatch):
 @pytest.fixture
 def coco_mini() -> Path:
     """125 real COCO images; the test is skipped where they are absent."""
-    if not COCO_MINI.is_dir():
-        pytest.skip(f'needs {COCO_MINI.name}, real COCO images beside the checkout')
-    return COCO_MINI
+    if not helpers.COCO_MINI.is_dir():
+        pytest.skip(f'needs {helpers.COCO_MINI.name}, real COCO images beside the checkout')
+    return helpers.COCO_MINI

@@ -1,7 +1,11 @@
-"""Small real parts shared by the tests: data, teacher, configs."""
+"""Small real parts shared by the tests: data, teacher, configs, environments."""
+import subprocess
+import sys
+import venv
 from pathlib import Path
 from typing import List, Optional
 
+import mmengine
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -13,6 +17,8 @@ from ctkd_det.datasets.shapes_generator import ShapesConfig, generate
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs'
+# real images, which not every checkout has beside it
+COCO_MINI = ROOT.parent / 'shared' / 'data' / 'coco_mini'
 CLASSES = ShapesConfig(1).classes
 
 GLOBAL = dict(type='KDLoss', temperature=dict(type='GlobalTemperature'))
@@ -124,3 +130,18 @@ def run(cfg: Config, work_dir: Path, hooks: tuple = ()) -> Runner:
         runner.register_hook(hook)
     runner.train()
     return runner
+
+
+def pip(*arguments: str) -> None:
+    """Run pip of this environment."""
+    subprocess.run([sys.executable, '-m', 'pip', *arguments], check=True, capture_output=True)
+
+
+def environment(folder: Path) -> Path:
+    """Python of a new environment with the packages of this one, but nothing of ours."""
+    venv.create(folder, with_pip=False)
+    python = folder / 'bin' / 'python'
+    own = subprocess.run([python, '-c', 'import site; print(site.getsitepackages()[0])'],
+                         check=True, capture_output=True, text=True).stdout.strip()
+    (Path(own) / 'shared.pth').write_text(str(Path(mmengine.__file__).parents[1]))
+    return python

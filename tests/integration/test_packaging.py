@@ -5,19 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
-import venv
-import zipfile
 from pathlib import Path
 
 import mmdet
-import mmengine
 import pytest
 from mmdet.datasets import CocoDataset
 
-from helpers import CONFIGS, ROOT, make_shapes
+from helpers import CONFIGS, ROOT, environment, make_shapes, pip
 
-# the packages that both environments share
-SITE = Path(mmengine.__file__).parents[1]
 WORKER = Path(__file__).parent / 'inherit_worker.py'
 SHIPPED = [path.relative_to(CONFIGS).as_posix() for path in sorted(CONFIGS.rglob('*.py'))]
 # all of them train with CTKD_DET_LONG=1; these always: each kind of fragment, and of detector
@@ -35,44 +30,11 @@ param_scheduler = None
 
 
 @pytest.fixture(scope='module')
-def source(tmp_path_factory):
-    """The checkout as a release has it."""
-    folder = tmp_path_factory.mktemp('source')
-    for name in ('ctkd_det', 'ctkd_det_cli', 'ctkd_det_data', 'configs', 'tools', 'requirements',
-                 'setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'model-index.yml',
-                 'LICENSE'):
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name,
-                            ignore=shutil.ignore_patterns('__pycache__', '.mim'))
-        else:
-            shutil.copy(ROOT / name, folder / name)
-    return folder
-
-
-def pip(*arguments):
-    subprocess.run([sys.executable, '-m', 'pip', *arguments], check=True, capture_output=True)
-
-
-@pytest.fixture(scope='module')
-def installed(source, tmp_path_factory):
-    """The built package, unpacked where nothing else of ours is in reach."""
-    wheels, target = tmp_path_factory.mktemp('wheels'), tmp_path_factory.mktemp('target')
-    pip('wheel', '-q', '--no-deps', '--no-build-isolation', '-w', str(wheels), str(source))
-    with zipfile.ZipFile(next(wheels.glob('*.whl'))) as archive:
-        archive.extractall(target)
-    return target
-
-
-@pytest.fixture(scope='module')
 def editable(source, tmp_path_factory):
     """Python of an environment in which a copy of the checkout is installed editable."""
     folder = tmp_path_factory.mktemp('editable')
     copy = shutil.copytree(source, folder / 'checkout')
-    venv.create(folder / 'venv', with_pip=False)
-    python = folder / 'venv' / 'bin' / 'python'
-    own = subprocess.run([python, '-c', 'import site; print(site.getsitepackages()[0])'],
-                         check=True, capture_output=True, text=True).stdout.strip()
-    (Path(own) / 'shared.pth').write_text(str(SITE))
+    python = environment(folder / 'venv')
     pip('--python', str(python), 'install', '-q', '--no-deps', '--no-build-isolation', '-e',
         str(copy))
     return python
