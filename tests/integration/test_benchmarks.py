@@ -23,7 +23,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import recipe_table  # noqa: E402
 from benches import student_config, teacher_config, trunk_config  # noqa: E402
 from formulations import LogTemperature, TeacherScaleTemperature  # noqa: E402
-from recipes import METHODS, additions  # noqa: E402
+from recipes import FEATURES, JOINED, METHODS, additions  # noqa: E402
 from temperature_gradient import GRID, student_gradient  # noqa: E402
 
 from ctkd_det.models import KDLoss  # noqa: E402
@@ -214,7 +214,7 @@ def test_the_spread_is_pooled_over_methods():
 @pytest.mark.parametrize('bench', sorted(path.stem for path in EVIDENCE.glob('shapes*.jsonl')))
 def test_the_page_shows_the_results_as_they_are(bench):
     results = recipe_table.read(EVIDENCE / f'{bench}.jsonl')
-    assert results.keys() <= {'student', *METHODS}
+    assert results.keys() <= {'student', *METHODS, *JOINED}
     pages = '\n'.join(page.read_text(encoding='utf-8') for page in EVIDENCE.glob('*.md'))
     for row in recipe_table.table(results, ['student', 'kd_tau1', 'kd_tau4']):
         assert row in pages
@@ -225,12 +225,28 @@ def test_every_method_is_a_shipped_fragment(method):
     added = additions(method, num_classes=8)
     loss, *more = added['distill_losses'].values()
     assert bool(more) == method.startswith('dtkd')
-    learned = isinstance(loss['temperature'], dict) and not more
+    learned = isinstance(loss.get('temperature'), dict) and not more
     hooks = [hook['type'] for hook in added['custom_hooks']]
     assert ('CurriculumHook' in hooks) == learned and 'CheckDataHook' in hooks
     if method.startswith('kd_tau'):
         assert loss['temperature'] == float(method.split('_')[1].removeprefix('tau'))
     assert not learned or loss['temperature'].get('num_classes', 8) == 8
+
+
+@pytest.mark.parametrize('name', FEATURES)
+def test_features_stand_beside_kd_and_ctkd(name):
+    """Both losses keep their settings, each hook stands once, theta keeps its multiplier."""
+    alone, ctkd = (additions(method, num_classes=8) for method in (name, 'ctkd'))
+    joined = additions(f'ctkd+{name}', num_classes=8)
+    assert joined['distill_losses'] == {**ctkd['distill_losses'], **alone['distill_losses']}
+    assert [hook['type'] for hook in joined['custom_hooks']] == ['CurriculumHook', 'CheckDataHook']
+    keys = joined['paramwise_cfg']['custom_keys']
+    assert keys.items() >= ctkd['paramwise_cfg']['custom_keys'].items()
+    assert ('raw_variances' in keys) == (name == 'vid')
+    kd = additions(f'kd_tau1+{name}', num_classes=8)
+    assert kd['distill_losses']['loss_kd']['temperature'] == 1.0
+    MODELS.build(dict(kd['distill_losses'][f'loss_{name}'], student_channels=8,
+                      teacher_channels=16))
 
 
 def test_a_method_may_change_one_of_its_losses():
@@ -245,7 +261,7 @@ def test_a_method_may_change_the_curriculum_and_how_theta_is_optimised():
     def change(method):
         added = additions(method, num_classes=8)
         hook, _ = added['custom_hooks']
-        return hook, added['temperature_paramwise']['custom_keys']['temperature']
+        return hook, added['paramwise_cfg']['custom_keys']['temperature']
     hook, theta = change('ctkd')
     assert change('ctkd_lambda4') == (dict(hook, lambda_max=4.0), theta)
     assert change('ctkd_end1') == (dict(hook, end=1), theta)

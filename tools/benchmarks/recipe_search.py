@@ -41,7 +41,7 @@ from typing import Dict, List, Tuple
 
 from benches import BENCHES, SHAPES, student_config, teacher_config, trunk_config
 from mmengine.config import Config
-from recipes import GRID, METHODS, additions
+from recipes import GRID, JOINED, METHODS, additions
 
 from ctkd_det.log_names import parse_taus
 from ctkd_det.runs import Run, RunFailed
@@ -55,8 +55,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--bench', choices=BENCHES, default='shapes')
     parser.add_argument('--methods', nargs='+', metavar='METHOD',
-                        choices=['student', *METHODS], default=['student', *GRID],
-                        help=f'of: student {" ".join(METHODS)}; default: student {" ".join(GRID)}')
+                        choices=['student', *METHODS, *JOINED], default=['student', *GRID],
+                        help=f'of: student {" ".join([*METHODS, *JOINED])}; '
+                             f'default: student {" ".join(GRID)}')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--jobs', type=int, default=2, help='trainings side by side')
     parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs' / 'bench')
@@ -136,7 +137,7 @@ def branch(bench: str, method: str, seed: int, work_dir: Path) -> Run:
             teacher_config=str(SHAPES / 'teacher.py'), teacher_ckpt=str(SHAPES / 'teacher.pth'))
         cfg.custom_hooks = added['custom_hooks']
         cfg.custom_imports = added['custom_imports']
-        cfg.optim_wrapper.paramwise_cfg = added['temperature_paramwise']
+        cfg.optim_wrapper.paramwise_cfg = added['paramwise_cfg']
         for own in teacher(bench, work_dir):
             cfg.model.update(teacher_config=str(own.config), teacher_ckpt=str(own.checkpoint))
     return run_of(f'{bench} {method}, seed {seed}', cfg, work_dir / bench / method / f'seed_{seed}',

@@ -36,10 +36,21 @@ RIVALS: Methods = {
     'wttm_tau4': ('wttm', dict(temperature=4.0), {}),
     'kd_multi': ('kd_multi', {}, {}),
 }
+# Losses between features, by themselves and beside KD or CTKD. A weight is chosen by one rule,
+# from `loss_scale.py` on the untrained student: the loss's gradient is half of the detector's own;
+# where a trained part of the loss's own stands between student and teacher (VID, MGD, ReviewKD),
+# whose first gradient says little, its value is half of the detector's own.
+FEATURE_WEIGHTS = dict(
+    fitnet=0.8, at=80.0, sp=5e3, pkt=1.5e5, vid=0.5, pkd=9.0, cwd=4.0, reviewkd=0.4, mgd=3e-5,
+    fgd=20.0, srrl=0.3, crd=0.3)
+FEATURES: Methods = {
+    name: (name, dict(loss_weight=weight), {}) for name, weight in FEATURE_WEIGHTS.items()}
+BESIDE = ('kd_tau1', 'ctkd')
 # and what the search tried besides
 METHODS: Methods = {
     **GRID,
     **RIVALS,
+    **FEATURES,
     # the adversary's learning rate as high as the detector's; as shipped a twentieth of it
     'ctkd_lr1': ('ctkd_global', {}, dict(lr_mult=1.0)),
     # its weight decay as strong as the detector's
@@ -69,6 +80,8 @@ METHODS: Methods = {
         'kd_fixed', dict(temperature=float(tau), loss_weight=float(w), foreground_weight=None), {})
        for tau, w in (('1', '1'), ('2', '1'), ('4', '1'), ('1', '4'))},
 }
+# method -> the methods that it joins
+JOINED = {f'{beside}+{name}': (beside, name) for beside in BESIDE for name in FEATURES}
 # method -> changes of its CurriculumHook
 CURRICULA = {'ctkd_lambda4': dict(lambda_max=4.0), 'ctkd_end1': dict(end=1)}
 
@@ -78,8 +91,20 @@ def additions(method: str, num_classes: int) -> Dict[str, Any]:
 
     Returns:
         dict: With ``distill_losses``, ``custom_hooks``, ``custom_imports`` and
-        ``temperature_paramwise``, as in the fragments.
+        ``paramwise_cfg``, as in the fragments.
     """
+    parts = [_additions(part, num_classes) for part in JOINED.get(method, [method])]
+    joined = parts[0]
+    for part in parts[1:]:
+        joined['distill_losses'].update(part['distill_losses'])
+        joined['custom_hooks'] += [h for h in part['custom_hooks']
+                                   if h not in joined['custom_hooks']]
+        joined['paramwise_cfg'].setdefault('custom_keys', {}).update(
+            part['paramwise_cfg'].get('custom_keys', {}))
+    return joined
+
+
+def _additions(method: str, num_classes: int) -> Dict[str, Any]:
     fragment, of_loss, of_temperature = METHODS[method]
     cfg = copy.deepcopy(Config.fromfile(FRAGMENTS / f'{fragment}.py').to_dict())
     for hook in cfg.get('custom_hooks', []):
@@ -90,7 +115,7 @@ def additions(method: str, num_classes: int) -> Dict[str, Any]:
     named = of_loss.keys() & cfg['distill_losses'].keys()
     for name, loss in cfg['distill_losses'].items():
         loss.update(of_loss.get(name, {}) if named else of_loss)
-        if isinstance(loss['temperature'], dict):
+        if isinstance(loss.get('temperature'), dict):
             loss['temperature'].update(of_temperature)
             for key in ('lr_mult', 'decay_mult'):
                 if key in loss['temperature']:
@@ -98,7 +123,10 @@ def additions(method: str, num_classes: int) -> Dict[str, Any]:
                     keys[key] = loss['temperature'].pop(key)
             if 'num_classes' in loss['temperature']:
                 loss['temperature']['num_classes'] = num_classes
+    multipliers = [cfg[name] for name in ('temperature_paramwise', 'adapter_paramwise')
+                   if name in cfg]
+    keys = {key: value for part in multipliers for key, value in part['custom_keys'].items()}
     return dict(distill_losses=cfg['distill_losses'],
                 custom_hooks=cfg.get('custom_hooks', []),
                 custom_imports=cfg['custom_imports'],
-                temperature_paramwise=cfg.get('temperature_paramwise', {}))
+                paramwise_cfg=dict(custom_keys=keys) if keys else {})
