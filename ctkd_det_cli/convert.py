@@ -11,7 +11,7 @@ from ctkd_det_data import DataError
 @click.argument('source', type=click.Path(path_type=Path))
 @click.argument('out', type=click.Path(path_type=Path))
 @click.option('--kind', type=click.Choice(['voc', 'yolo', 'labelme', 'coco']),
-              help='of the source  [default: what the folder has]')
+              help='format of the source  [default: what the folder has]')
 @click.option('--val-share', type=click.FloatRange(0, 1, min_open=True, max_open=True),
               default=0.2, show_default=True,
               help='part of the images for validation, where the source does not say which')

@@ -107,7 +107,7 @@ def _first_line(script: Path) -> str:
 @click.option('--tta', is_flag=True, help='test-time augmentation')
 @cfg_options
 @click.option('--launcher', type=click.Choice(['none', 'pytorch', 'slurm', 'mpi']),
-              help='of a distributed test')
+              help='launcher of a distributed test')
 @click.option('--verbose', is_flag=True, help='show the traceback of an error')
 def test(config: Path, checkpoint: str, verbose: bool, cfg_options: Sequence[str],
          **options: Any) -> None:

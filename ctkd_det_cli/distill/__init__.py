@@ -39,9 +39,9 @@ class TeacherStage(click.ParamType):
 
 @click.command(cls=Command)
 @click.argument('student')
-@click.option('--teacher', help='its config: a name or a path')
+@click.option('--teacher', help="the teacher's config: a name or a path")
 @click.option('--teacher-ckpt', metavar='FILE|URL|auto',
-              help="its weights; auto: those of MMDetection's model zoo")
+              help="the teacher's weights; auto: those of MMDetection's model zoo")
 @click.option('--method', default='ctkd', show_default=True, shell_complete=_complete_method,
               help='ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, dkd, dist ...; features: '
               'pkd, fgd, mgd, reviewkd, cwd ..., from any teacher; several with +, as in ctkd+pkd; '
@@ -58,17 +58,17 @@ class TeacherStage(click.ParamType):
               help='learning rate for that batch')
 @click.option('--img-scale', nargs=2, type=click.IntRange(min=1), metavar='WIDTH HEIGHT',
               help='resize images to fit into this size')
-@click.option('--seed', type=click.IntRange(min=0), help='of initial weights and image order  '
+@click.option('--seed', type=click.IntRange(min=0), help='seed of initial weights and image order  '
               "[default: the student config's, or 0]")
 @click.option('--class-mapping', type=click.Choice(['by_name']),
               help="the teacher knows the student's classes among others, or in another order")
 @click.option('--inherit', multiple=True, metavar='PART',
-              help="start with the teacher's weights of it: neck, rpn_head ...; may be repeated")
+              help="part that starts with the teacher's weights, as neck; may be repeated")
 @click.option('--teacher-stage', type=TeacherStage(), metavar='N|mean',
               help='stage of a cascade that teaches, from 0, or the mean of all')
 @click.option('--out', type=click.Path(dir_okay=False, path_type=Path),
               help='config file to write  [default: STUDENT_METHOD_TEACHER.py]')
-@click.option('--work-dir', type=click.Path(file_okay=False), help='of the training')
+@click.option('--work-dir', type=click.Path(file_okay=False), help='folder of the training')
 @click.option('--dry-run', is_flag=True, help='only write the config')
 @click.option('--force', is_flag=True, help='replace an edited config file')
 @training_options

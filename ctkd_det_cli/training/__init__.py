@@ -52,14 +52,14 @@ def training_options(command: Callable) -> Callable:
     """Add the options of a training, other than where it writes, to a command."""
     for option in reversed((
             click.option('--resume', is_flag=False, flag_value='auto', metavar='[FILE]',
-                         help='go on from this checkpoint; without FILE from the last one in the '
+                         help='resume from this checkpoint; without FILE from the last one in the '
                          'work directory'),
             click.option('--amp', is_flag=True, help='mixed precision'),
             click.option('--auto-scale-lr', is_flag=True,
                          help='scale the learning rate to the number of images in a step'),
             cfg_options,
             click.option('--launcher', type=LAUNCHERS, default='none', show_default=True,
-                         help='of a distributed training'),
+                         help='launcher of a distributed training'),
             click.option('--verbose', is_flag=True, help='print all that MMEngine logs'))):
         command = option(command)
     return command
@@ -68,7 +68,7 @@ def training_options(command: Callable) -> Callable:
 @click.command(cls=Command)
 @click.argument('config', type=FILE)
 @click.option('--work-dir', type=click.Path(file_okay=False),
-              help="of the training  [default: the config's, or work_dirs/NAME_OF_CONFIG]")
+              help="folder to write to  [default: the config's, or work_dirs/NAME_OF_CONFIG]")
 @training_options
 def train(config: Path, **options: Any) -> None:
     """Train a config.
