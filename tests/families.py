@@ -37,6 +37,11 @@ DENSE = dict(
     ddod='ddod/ddod_r50_fpn_1x_coco.py',
     yolof='yolof/yolof_r50-c5_8xb8-1x_coco.py',
     autoassign='autoassign/autoassign_r50-caffe_fpn_1x_coco.py')
+DETR = dict(
+    deformable='deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
+    dab='dab_detr/dab-detr_r50_8xb2-50e_coco.py',
+    conditional='conditional_detr/conditional-detr_r50_8xb2-50e_coco.py',
+    dino='dino/dino-4scale_r50_8xb2-12e_coco.py')
 # their norms are of the batch, or their own
 OWN_NORMS = ('retinanet', 'rtmdet', 'rtmdet_ins', 'yolox', 'yolof')
 # value by key and value in the original
@@ -49,15 +54,20 @@ SMALLER = {
     ('point_feat_channels', 64): 4, ('nms_pre', ...): 100, ('feat_channels', 96): 16,
     ('out_channels', 96): 16, ('in_channels', 96): 16, ('stacked_convs', 2): 1,
     ('stacked_convs', 6): 2, ('in_channels', 512): 16, ('out_channels', 512): 16,
-    ('block_mid_channels', 128): 8, ('batch_augments', ...): None, ('max_per_img', 2000): 40,
+    ('block_mid_channels', 128): 8, ('embed_dims', 256): 16, ('num_feats', 128): 8,
+    ('feedforward_channels', 1024): 16, ('feedforward_channels', 2048): 16, ('num_layers', 6): 2,
+    ('num_queries', 300): 10, ('num_queries', 900): 10, ('dropout', 0.1): 0.0,
+    ('ffn_drop', 0.1): 0.0, ('batch_augments', ...): None, ('max_per_img', 2000): 40,
     ('max_per_img', 1000): 40, ('num_convs', 8): 1}
 
 
 def tiny(family: str) -> Config:
     """The config of a family, with a thin R18; all else is mmdet's."""
-    name = {**TWO_STAGE, **DENSE}[family]
+    name = {**TWO_STAGE, **DENSE, **DETR}[family]
     model = get_config(f'mmdet::{name}').model
     _shrink(model)
+    if family in DETR:
+        return _tiny_detr(family, model)
     if model.backbone.type.startswith('CSP'):
         model.backbone.update(widen_factor=0.125, deepen_factor=0.1)
     else:
@@ -80,16 +90,27 @@ def tiny(family: str) -> Config:
     return Config(dict(model=model))
 
 
-def _shrink(node: Any) -> None:
+def _tiny_detr(family: str, model: ConfigDict) -> Config:
+    model.backbone.update(base_channels=8, frozen_stages=-1, norm_eval=True)
+    model.neck.update(in_channels=[8 * 2**i for i in model.backbone.out_indices])
+    if model.neck.get('norm_cfg'):
+        model.neck.norm_cfg = dict(type='GN', num_groups=4)
+    model.bbox_head.embed_dims = 16
+    if family in ('dino', 'conditional'):  # mmdet has written widths of theirs into the code
+        _shrink(model, {('embed_dims', 16): 256, ('num_feats', 8): 128, ('out_channels', 16): 256})
+    return Config(dict(model=model))
+
+
+def _shrink(node: Any, smaller: dict = SMALLER) -> None:
     items = node.items() if isinstance(node, ConfigDict) else enumerate(node)
     for key, value in list(items):
-        if isinstance(value, (dict, list)) and (key, ...) not in SMALLER:
-            _shrink(value)
+        if isinstance(value, (dict, list)) and (key, ...) not in smaller:
+            _shrink(value, smaller)
             continue
-        smaller = SMALLER.get((key, ...), value)
+        new = smaller.get((key, ...), value)
         if not isinstance(value, (dict, list)):
-            smaller = SMALLER.get((key, value), smaller)
-        node[key] = smaller
+            new = smaller.get((key, value), new)
+        node[key] = new
 
 
 def save_teacher(folder: Path, cfg: Config, classes: tuple = helpers.CLASSES,

@@ -6,6 +6,8 @@ that torchvision lacks exist too, since mmcv checks for their names on import;
 calling one raises an error that says what to install. The module stands alone,
 because ``ctkd-det doctor --fix`` copies it.
 """
+import functools
+import warnings
 from typing import Callable, Dict, Tuple
 
 import torch
@@ -187,6 +189,33 @@ def _with_kernels(input: Tensor, weight: Tensor, offset: Tensor, mask, bias) -> 
     wide = input.dtype == torch.bfloat16 or (
         input.dtype == torch.float16 and input.device.type == 'cpu')
     return tuple(x.float() for x in tensors) if wide else tensors
+
+
+def ms_deform_attn_forward(value: Tensor, spatial_shapes: Tensor, level_start: Tensor,
+                           locations: Tensor, weights: Tensor, im2col_step: int) -> Tensor:
+    """Multi-scale deformable attention of Deformable DETR, by mmcv's own PyTorch function."""
+    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+    _say_once('multi-scale deformable attention')
+    return multi_scale_deformable_attn_pytorch(value, spatial_shapes, locations, weights)
+
+
+def ms_deform_attn_backward(value: Tensor, spatial_shapes: Tensor, level_start: Tensor,
+                            locations: Tensor, weights: Tensor, grad: Tensor, grad_value: Tensor,
+                            grad_locations: Tensor, grad_weights: Tensor, im2col_step: int) -> None:
+    """Its gradients, written to ``grad_value``, ``grad_locations`` and ``grad_weights``."""
+    inputs = [x.detach().requires_grad_() for x in (value, locations, weights)]
+    with torch.enable_grad():
+        output = ms_deform_attn_forward(inputs[0], spatial_shapes, level_start, *inputs[1:],
+                                        im2col_step)
+    for out, found in zip((grad_value, grad_locations, grad_weights),
+                          torch.autograd.grad(output, inputs, grad), strict=True):
+        out.copy_(found)
+
+
+@functools.lru_cache(maxsize=None)
+def _say_once(what: str) -> None:
+    warnings.warn(f'mmcv-lite has no compiled {what}: it runs on the GPU by PyTorch\'s operators, '
+                  'slower and with more memory than in full mmcv', stacklevel=2)
 
 
 def _supported(x: Tensor) -> Tensor:

@@ -1,4 +1,11 @@
-from .detectors import KnowledgeDistillationDenseDetector, KnowledgeDistillationTwoStageDetector
+from .detectors import (
+    KnowledgeDistillationConditionalDETR,
+    KnowledgeDistillationDABDETR,
+    KnowledgeDistillationDeformableDETR,
+    KnowledgeDistillationDenseDetector,
+    KnowledgeDistillationDINO,
+    KnowledgeDistillationTwoStageDetector,
+)
 from .losses import (
                            ATLoss,
                            BinaryKDLoss,
@@ -34,6 +41,8 @@ __all__ = [
     'ATLoss', 'BinaryKDLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'DTKDTemperature',
     'FGDLoss', 'FeatureLoss', 'FitNetLoss', 'FixedTemperature', 'GlobalTemperature',
     'GradientReversal', 'GroupTemperature', 'InstanceTemperature', 'KDLoss',
+    'KnowledgeDistillationConditionalDETR', 'KnowledgeDistillationDABDETR',
+    'KnowledgeDistillationDINO', 'KnowledgeDistillationDeformableDETR',
     'KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector', 'LogitLoss',
     'MGDLoss', 'MultiLevelTemperature', 'PKDLoss', 'PKTLoss', 'ReviewKDLoss', 'SPLoss', 'SRRLLoss',
     'ScheduledTemperature', 'VIDLoss'

@@ -9,18 +9,21 @@ from mmdet.models.roi_heads.trident_roi_head import TridentRoIHead
 from torch import nn
 
 from .dense_heads import READERS, DenseReader
+from .detr_heads import detr_head, is_detr
 
 # they look standard, but one RoI has several sets of logits, or one image several branches
 _SEVERAL_ANSWERS = (MultiInstanceRoIHead, TridentRoIHead)
 
 
 def classifiers(detector: nn.Module) -> List[nn.Module]:
-    """The classifying heads of a detector: of each stage of its RoI head, or its one dense head.
+    """The classifying heads of a detector: of each stage of its RoI head, or its one other head.
 
     Raises:
-        TypeError: if they cannot be distilled, see :func:`roi_stages` and
-            :func:`dense_head`.
+        TypeError: if they cannot be distilled, see :func:`roi_stages`,
+            :func:`dense_head` and :func:`detr_head`.
     """
+    if is_detr(detector):
+        return [detr_head(detector)]
     roi_head = getattr(detector, 'roi_head', None)
     if roi_head is None:
         return [dense_head(detector)]

@@ -23,7 +23,8 @@ _ARGUMENT = re.compile(r"\b(class_mapping|inherit|teacher_stage)(?:=(['\"]?)(\w+
 # tests compare it with docs/detectors.md
 SUPPORTED = ('What can be distilled: Faster, Mask, Cascade, Cascade Mask, Dynamic, Libra, '
              'Double-Head, PISA, Grid R-CNN, GRoIE; RetinaNet, FCOS, ATSS, GFL, RTMDet, '
-             'RTMDet-Ins, YOLOX, TOOD, VFNet, PAA, DDOD, YOLOF, AutoAssign')
+             'RTMDet-Ins, YOLOX, TOOD, VFNet, PAA, DDOD, YOLOF, AutoAssign; Deformable DETR, '
+             'DAB-DETR, Conditional DETR, DINO')
 
 
 def distilled_type(student: Source) -> type:

@@ -4,7 +4,18 @@ from typing import List, Type
 from ..distilled_config import plain_parent
 from .distilled import DistilledDetector
 from .kd_dense import KnowledgeDistillationDenseDetector
+from .kd_detr import (
+    KnowledgeDistillationConditionalDETR,
+    KnowledgeDistillationDABDETR,
+    KnowledgeDistillationDeformableDETR,
+    KnowledgeDistillationDINO,
+)
 from .kd_two_stage import KnowledgeDistillationTwoStageDetector
+
+# of two that fit, the one whose plain detector derives from the other's stands first
+DISTILLED = (KnowledgeDistillationTwoStageDetector, KnowledgeDistillationDenseDetector,
+             KnowledgeDistillationDINO, KnowledgeDistillationDABDETR,
+             KnowledgeDistillationConditionalDETR, KnowledgeDistillationDeformableDETR)
 
 
 def distilled_class(plain: type) -> Type[DistilledDetector]:
@@ -12,10 +23,10 @@ def distilled_class(plain: type) -> Type[DistilledDetector]:
 
     Raises:
         TypeError: if there is none: ``plain`` is neither a two-stage nor a
-            single-stage detector, or changes how those work, which would be
+            single-stage detector nor a DETR that can be, or changes how those work, which would be
             lost.
     """
-    for distilled in (KnowledgeDistillationTwoStageDetector, KnowledgeDistillationDenseDetector):
+    for distilled in DISTILLED:
         base = plain_parent(distilled)
         if issubclass(plain, base):
             own = _overridden(plain, base)
@@ -24,7 +35,7 @@ def distilled_class(plain: type) -> Type[DistilledDetector]:
                                 f'{", ".join(own)}, which {distilled.__name__} would not use')
             return distilled
     raise TypeError(f'a {plain.__name__} cannot be distilled: only two-stage and single-stage '
-                    'detectors can')
+                    'detectors, Deformable DETR, DAB-DETR, Conditional DETR and DINO can')
 
 
 def _overridden(plain: type, base: type) -> List[str]:

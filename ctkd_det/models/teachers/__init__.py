@@ -2,10 +2,11 @@ from .checkpoint import TeacherError
 from .dense import DenseTeacher
 from .inherit import inherit_weights
 from .pair import check_pair
+from .queries import QueryTeacher
 from .roi import RoITeacher
 from .teacher import ClassifyingTeacher, FrozenTeacher
 
 __all__ = [
-    'ClassifyingTeacher', 'DenseTeacher', 'FrozenTeacher', 'RoITeacher', 'TeacherError',
-    'check_pair', 'inherit_weights'
+    'ClassifyingTeacher', 'DenseTeacher', 'FrozenTeacher', 'QueryTeacher', 'RoITeacher',
+    'TeacherError', 'check_pair', 'inherit_weights'
 ]

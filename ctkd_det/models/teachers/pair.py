@@ -4,6 +4,7 @@ from typing import Collection, List, Optional, Sequence, Union
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from torch import nn
 
+from ..detr_heads import detr_kind, different_queries, is_detr
 from ..heads import classifiers, different_priors, has_sigmoids
 from .checkpoint import TeacherError
 from .classes import Names, check_number_of_classes
@@ -58,6 +59,7 @@ def check_pair(student: nn.Module,
         _check_classifiers(students[0], teachers[0], student_name, teacher_name)
         check_number_of_classes(class_mapping, teacher_name, teachers[0].num_classes,
                                 students[0].num_classes, teacher_classes)
+        _check_queries(student, teacher, student_name, teacher_name)
         _check_inherited_classes(inherit, class_mapping, students[0], teachers[0])
     elif class_mapping is not None:
         raise ValueError(f'class_mapping={class_mapping!r} says how logits are compared, but no '
@@ -67,9 +69,11 @@ def check_pair(student: nn.Module,
 
 
 def kind_of(detector: nn.Module) -> str:
-    """'two-stage', 'single-stage', or for any other detector the name of its class."""
+    """'two-stage', 'single-stage', a DETR's kind, or for any other the name of its class."""
     if isinstance(detector, TwoStageDetector):
         return 'two-stage'
+    if is_detr(detector):
+        return detr_kind(detector)
     return ('single-stage' if isinstance(detector, SingleStageDetector)
             else type(detector).__name__)
 
@@ -157,6 +161,15 @@ def _check_classifiers(student: nn.Module, teacher: nn.Module, student_name: str
                            f'{student_name}, {different}, so their logits cannot be compared: take '
                            'a teacher with the same ones, or losses between the necks (PKDLoss, '
                            'FGDLoss ...)')
+
+
+def _check_queries(student: nn.Module, teacher: nn.Module, student_name: str,
+                   teacher_name: str) -> None:
+    different = is_detr(student) and different_queries(student, teacher)
+    if different:
+        raise TeacherError(f'{teacher_name} cannot answer the queries of {student_name}, '
+                           f'{different}: take a teacher with the same, or losses between the '
+                           'necks (PKDLoss, FGDLoss ...)')
 
 
 def _check_inherited_classes(inherit: Sequence[str], class_mapping: Optional[str],

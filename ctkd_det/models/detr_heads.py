@@ -1,0 +1,53 @@
+"""Which DETRs can be distilled."""
+from mmdet.models.dense_heads import DeformableDETRHead, DETRHead, DINOHead
+from mmdet.models.detectors.base_detr import DetectionTransformer
+from mmdet.models.layers import (
+    ConditionalDetrTransformerDecoder,
+    DABDetrTransformerDecoder,
+    DeformableDetrTransformerDecoder,
+    DinoTransformerDecoder,
+)
+from torch import nn
+
+# decoders whose answer depends on the image's memory and on these arguments alone
+DECODERS = {ConditionalDetrTransformerDecoder: 'Conditional DETR',
+            DABDetrTransformerDecoder: 'DAB-DETR',
+            DeformableDetrTransformerDecoder: 'Deformable DETR',
+            DinoTransformerDecoder: 'DINO'}
+QUERY_ARGUMENTS = ('query', 'query_pos', 'reference_points')
+_LOSSES = tuple(head.loss_by_feat for head in (DETRHead, DeformableDETRHead, DINOHead))
+
+
+def is_detr(detector: nn.Module) -> bool:
+    """Whether it is a DETR of any kind."""
+    return isinstance(detector, DetectionTransformer)
+
+
+def detr_kind(detector: nn.Module) -> str:
+    """What a DETR is called, after its decoder."""
+    decoder = type(detector.decoder)
+    return DECODERS.get(decoder, decoder.__name__)
+
+
+def detr_head(detector: nn.Module) -> nn.Module:
+    """The head of a DETR that can be distilled.
+
+    Raises:
+        TypeError: for any other, naming it.
+    """
+    head = type(detector.bbox_head)
+    if type(detector.decoder) not in DECODERS or head.loss_by_feat not in _LOSSES or (
+            head.loss_by_feat_single is not DETRHead.loss_by_feat_single):
+        raise TypeError(
+            f'{head.__name__} with {type(detector.decoder).__name__} cannot be distilled: of the '
+            f'DETRs {", ".join(DECODERS.values())} can. Losses between the necks (PKDLoss, '
+            'FGDLoss ...) serve any other as a teacher')
+    return detector.bbox_head
+
+
+def different_queries(student: nn.Module, teacher: nn.Module) -> str:
+    """Why the queries of one decoder mean nothing to another of its kind; '' if they do."""
+    names = [name for name in ('embed_dims', 'as_two_stage')
+             if getattr(student, name, None) != getattr(teacher, name, None)]
+    return ', '.join(f'{name}={getattr(teacher, name, None)} and {getattr(student, name, None)}'
+                     for name in names)

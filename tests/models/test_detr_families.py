@@ -1,0 +1,122 @@
+"""DETRs, as student and as teacher."""
+import copy
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+
+import families
+import helpers
+from ctkd_det.models.detectors.choice import distilled_class
+from ctkd_det.models.teachers import TeacherError
+
+TAU = 2.0
+KD = dict(type='BinaryKDLoss', temperature=TAU)
+
+
+def build(family: str, teacher: dict = None, **changes):
+    cfg = families.tiny(family)
+    cfg.model.update(changes)
+    if teacher is not None:
+        cfg.model.update(type=distilled_class(MODELS.get(cfg.model.type)).__name__,
+                         distill_losses=dict(loss_kd=KD), **teacher)
+    model = helpers.build(cfg).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return opinionated(model)
+
+
+def opinionated(model, seed=2):
+    """Classifiers whose logits differ from query to query."""
+    return families.make_opinionated(model, seed)
+
+
+@pytest.fixture(scope='module')
+def teacher_of(tmp_path_factory):
+    made = {}
+
+    def make(family: str) -> dict:
+        if family not in made:
+            made[family] = families.save_teacher(
+                tmp_path_factory.mktemp(family), families.tiny(family))
+        return dict(made[family])
+
+    return make
+
+
+def losses_of(model, data):
+    torch.manual_seed(5)  # DINO's noise
+    return model(**copy.deepcopy(data), mode='loss')
+
+
+def kd_by_hand(student, teacher, weights, avg_factor):
+    p, q = (1 / (1 + (-z.detach().double() / TAU).exp()) for z in (teacher, student))
+    kl = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).sum(1) * TAU**2
+    return ((kl * weights.double()).sum() / avg_factor).item()
+
+
+@pytest.mark.parametrize('family', families.DETR)
+def test_the_teacher_answers_the_students_queries(family, teacher_of):
+    model = build(family, teacher_of(family))
+    data = helpers.batch(model)
+    seen, spied = [], []
+    forward = model.decoder.forward
+    model.decoder.forward = lambda **kwargs: spied.append(kwargs) or forward(**kwargs)
+    handle = model.bbox_head.register_forward_hook(lambda m, args, out: seen.append(out[0]))
+    found, plain = losses_of(model, data), losses_of(build(family), data)
+    handle.remove()
+    assert found.keys() - plain.keys() == {'loss_kd', 'kd.tau_mean', 'kd.tau_min', 'kd.tau_max'}
+    assert all(torch.equal(found[name], value) for name, value in plain.items())
+    assert len(seen) == len(spied) == 1, 'the student runs once'
+
+    # the teacher, with its own learned queries replaced by hand
+    teacher, kwargs = model.teacher_model, spied[0]
+    asked = {name: kwargs[name][:, -10:].detach() for name in (
+        'query', 'query_pos', 'reference_points') if name in kwargs}
+    with torch.no_grad():
+        images = model.teacher.convert(data['inputs'], data['data_samples'])
+        into_encoder, into_decoder = teacher.pre_transformer(
+            teacher.extract_feat(images), data['data_samples'])
+        encoded = teacher.forward_encoder(**into_encoder)
+        into_decoder.update(asked, memory=encoded['memory'])
+        if family == 'dino':
+            into_decoder['dn_mask'] = None
+        hidden = teacher.forward_decoder(**into_decoder)['hidden_states'][-1]
+        head = teacher.bbox_head
+        theirs = (head.cls_branches[1] if hasattr(head, 'cls_branches') else head.fc_cls)(hidden)
+    ours = seen[0][-1][:, -10:].reshape(-1, 8)
+    # every query counts alike, and the divisor is that of sigmoid DETRs, the number of objects
+    expected = kd_by_hand(ours, theirs.reshape(-1, 8), torch.ones(20), 6)
+    assert found['loss_kd'].item() == pytest.approx(expected, rel=2e-5) and expected > 1e-3
+    model.parse_losses(found)[0].backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize('family', families.DETR)
+def test_a_teacher_with_the_students_weights_gives_zero(family, tmp_path):
+    weights = build(family).state_dict()
+    model = build(family, families.save_teacher(tmp_path, families.tiny(family), weights=weights))
+    # DINO's denoising queries stand in the same tensors: sums in another order
+    assert losses_of(model, helpers.batch(model))['loss_kd'].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_images_without_objects(teacher_of):
+    for family in families.DETR:
+        model = build(family, teacher_of(family))
+        total, _ = model.parse_losses(losses_of(model, helpers.batch(model, num_objects=0)))
+        assert total.isfinite()
+
+
+def test_queries_of_another_kind_are_refused(teacher_of):
+    with pytest.raises(TeacherError, match='is a Deformable DETR detector, teacher .* a DINO one'):
+        build('deformable', teacher_of('dino'))
+    with pytest.raises(TeacherError, match='cannot answer the queries .*as_two_stage=False and Tr'):
+        build('deformable', teacher_of('deformable'), as_two_stage=True, with_box_refine=True)
+
+
+def test_other_detrs_are_named():
+    with pytest.raises(TypeError, match='a DETR cannot be distilled'):
+        distilled_class(MODELS.get('DETR'))
+    with pytest.raises(TypeError, match='DDQDETR cannot be distilled: it has its own'):
+        distilled_class(MODELS.get('DDQDETR'))
