@@ -212,7 +212,7 @@ def ms_deform_attn_backward(value: Tensor, spatial_shapes: Tensor, level_start: 
         out.copy_(found)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _say_once(what: str) -> None:
     warnings.warn(f'mmcv-lite has no compiled {what}: it runs on the GPU by PyTorch\'s operators, '
                   'slower and with more memory than in full mmcv', stacklevel=2)

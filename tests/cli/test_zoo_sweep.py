@@ -26,7 +26,7 @@ REFUSED = {
     'detr/detr_r50_8xb2-150e_coco.py': 'a DETR cannot be distilled: only two-stage and',
     'soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py': 'a SoftTeacher',
     'ssd/ssd300_coco.py': 'SSDHead cannot be distilled',
-    'ld/ld_r18-gflv1-r101_fpn_1x_coco.py': 'LDHead cannot|own .*loss',
+    'ld/ld_r18-gflv1-r101_fpn_1x_coco.py': 'is a distillation config',
     'convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco.py': 'needs the module mmpretr',
     'panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py': 'PanopticFPN .* has its own .*loss',
     'crowddet/crowddet-rcnn_r50_fpn_8xb2-30e_crowdhuman.py': 'MultiInstanceRoIHead cannot',
