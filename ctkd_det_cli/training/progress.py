@@ -125,8 +125,9 @@ class ProgressHook(Hook):
 
     def _news(self, runner: Runner, done: int) -> str:
         latest = latest_values(runner)
-        passed = time.monotonic() - self.start
-        left = passed / max(1, done - self.first) * (runner.max_iters - done)
+        passed, steps = time.monotonic() - self.start, done - self.first
+        # a resumed training may begin with a validation
+        left = passed / steps * (runner.max_iters - done) if steps else 0
         parts = [f'{duration(left)} left'] if left else []
         return ' · '.join(parts + [f'{name} {value}' for name, value in latest.items()])
 

@@ -73,6 +73,33 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, loader, how):
     assert names == {f'epoch_{i}.pth{end}' for i in range(1, 5) for end in ('', '.sha256')}
 
 
+class CutOff(Hook):
+    """Stops when the validation after so many iterations begins."""
+
+    def __init__(self, iterations):
+        self.iterations = iterations
+
+    def before_val_epoch(self, runner):
+        if runner.iter == self.iterations:
+            raise Stop
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+@pytest.mark.parametrize('iterations', [10, 20])
+def test_a_validation_that_was_cut_off_is_made_again(tmp_path, by_epoch, iterations):
+    """In the midst of the training, and at its end; the random numbers stay what they were."""
+    options = dict(by_epoch=by_epoch, save_best='toy/mAP')
+    whole = train(tmp_path / 'whole', **options)
+    train(tmp_path / 'parts', hooks=(CutOff(iterations), ), expected=Stop, **options)
+    resumed = train(tmp_path / 'parts', resume=True, **options)
+    assert_equal_runs(resumed, whole)
+    validations = [len(run.message_hub.get_scalar('val/toy/mAP').data[0])
+                   for run in (whole, resumed)]
+    assert validations == [2, 2]
+    assert [path.name for path in (tmp_path / 'parts').glob('best_*.pth')] == [
+        path.name for path in (tmp_path / 'whole').glob('best_*.pth')]
+
+
 @pytest.mark.parametrize('loader', ['process', pytest.param('workers', marks=long),
                                     pytest.param('persistent', marks=long)])
 def test_an_iteration_based_run_equals_an_uninterrupted_one(tmp_path, loader):
