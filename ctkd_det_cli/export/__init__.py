@@ -1,12 +1,13 @@
 """``ctkd-det export``: the student without its distillation."""
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import click
 
 from ..options import FILE, Command
 from ..places import load_package
 from ..reading import read_config
+from .onnx_options import check_onnx_options, onnx_options
 
 
 @click.command(cls=Command)
@@ -19,9 +20,13 @@ from ..reading import read_config
 @click.option('--ema/--no-ema', default=None,
               help='averaged weights or those of the optimizer  [default: averaged, if there are]')
 @click.option('--shape', nargs=2, type=click.IntRange(min=1), metavar='HEIGHT WIDTH',
-              help="count operations at this size  [default: the test pipeline's]")
+              help="count operations at this size  [default: the test pipeline's]; with --format "
+              'onnx the file takes this size alone  [default: any]')
+@click.option('--format', 'format_', type=click.Choice(['mmdet', 'onnx']), default='mmdet',
+              show_default=True, help='onnx: an ONNX file as well, compared with mmdet')
+@onnx_options
 def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema: Optional[bool],
-           shape: Optional[Tuple[int, int]]) -> None:
+           shape: Optional[Tuple[int, int]], format_: str, **onnx: Any) -> None:
     """Write the plain student of a distillation.
 
     A checkpoint with the student's weights alone, and a config of plain
@@ -33,19 +38,25 @@ def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema:
     \b
     ctkd-det export work_dirs/my_config --out student
     ctkd-det export my_config.py work_dirs/my_config/epoch_12.pth --out student
+    ctkd-det export work_dirs/my_config --out student --format onnx --int8
     """
     if source.is_file() and checkpoint is None:
         raise click.UsageError(f'which checkpoint? ctkd-det export {source} CHECKPOINT, or '
                                'ctkd-det export WORK_DIR')
+    options = check_onnx_options(format_, shape, onnx)
     load_package()
     from rich.console import Console
     from rich.table import Table
 
+    from .onnx import is_plain, plain_source, write_onnx
     from .source import differences, find_exportable
     from .student import export_student
     from .usage import usage
     found = find_exportable(source, checkpoint, last)
-    read_config(found.config)  # says so if one of its modules is not found
+    cfg = read_config(found.config)  # says so if one of its modules is not found
+    if options and is_plain(cfg):  # such as the student alone, to which others are compared
+        write_onnx(*plain_source(cfg, found.checkpoint, ema), out / f'{found.name}.onnx', options)
+        return
     different = differences(found.config, found.checkpoint)
     if different:
         more = f' and {len(different) - 8} more' if len(different) > 8 else ''
@@ -60,3 +71,6 @@ def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema:
     click.echo(exported.config)
     click.echo(exported.checkpoint)
     click.echo(usage(exported))
+    if options:
+        write_onnx(*plain_source(read_config(exported.config), exported.checkpoint),
+                   exported.config.with_suffix('.onnx'), options)

@@ -1,0 +1,176 @@
+"""``ctkd-det export --format onnx``: writes the file once it is proved."""
+import json
+import os
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+import click
+
+from .onnx_options import OnnxOptions
+
+
+def is_plain(cfg: Any) -> bool:
+    """Whether a config distils nothing."""
+    from ctkd_det.models.distilled_config import is_distilled
+    return not is_distilled(cfg.get('model') or {})
+
+
+def plain_source(cfg: Any, checkpoint: Path, ema: Optional[bool] = None) -> Tuple[Any, dict]:
+    """The config and the checkpoint that :func:`write_onnx` takes.
+
+    Args:
+        cfg (Config): Plain.
+        checkpoint (Path): Of its training, or an exported student.
+        ema (bool, optional): See :func:`choose_weights`.
+
+    Raises:
+        click.ClickException: if the checkpoint is refused.
+    """
+    from ctkd_det.compat.reading import CheckpointError, read_checkpoint
+    from .weights import choose_weights
+    try:
+        source = read_checkpoint(checkpoint)
+    except CheckpointError as error:
+        raise click.ClickException(str(error)) from error
+    return cfg, dict(state_dict=choose_weights(source, ema)[0], meta=source.get('meta'))
+
+
+def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> None:
+    """Write a plain detector as ONNX if it detects what mmdet detects.
+
+    Args:
+        cfg (Config): Plain, of the student.
+        checkpoint (dict): Its weights and, if they are known, ``meta``.
+        out (Path): The file to write; beside it ``_int8.onnx`` if wanted.
+        options (OnnxOptions): How.
+
+    Raises:
+        click.ClickException: if the detector cannot be exported, or the file
+            does not detect the same, or loses too much by quantisation.
+    """
+    import onnxruntime
+
+    from ctkd_det.deploy import DeployedDetector, InputSize, NotDeployable, to_onnx
+    from .onnx_data import images_of
+    from .proof import agreement, run_onnx, run_pytorch
+    model = _model(cfg, checkpoint)
+    try:
+        detector = DeployedDetector(model, options.preprocess)
+    except NotDeployable as error:
+        raise click.ClickException(str(error)) from error
+    images = images_of(cfg, 'val', options.data, options.images, options.shape)
+    size = InputSize(*options.shape) if options.shape else None
+    content = to_onnx(detector, size, options.opset, _metadata(cfg, checkpoint, images, options))
+
+    def session(file: Path):
+        return onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft, written = out.with_name(f'{out.stem}.unproved.onnx'), []
+    try:
+        draft.write_bytes(content)
+        runs = {'PyTorch': run_pytorch(model, images, detector.limits.most),
+                'ONNX Runtime': run_onnx(session(draft), detector, images)}
+        sizes = {'PyTorch': _megabytes(model), 'ONNX Runtime': len(content) / 1e6}
+        agreed = agreement(*runs.values(), detector.limits)
+        problem = _disagreement(agreed, *runs.values())
+        if problem is None:
+            os.replace(draft, out)
+            written.append(out)
+        if problem is None and options.int8:
+            from .int8 import quantise
+            calibration = images_of(cfg, 'train', options.data, options.images, options.shape)
+            quantise(out, draft, calibration, detector)
+            runs['int8'] = run_onnx(session(draft), detector, images)
+            sizes['int8'] = draft.stat().st_size / 1e6
+            problem = _too_much(runs, options.max_drop)
+            if problem is None:
+                written.append(out.with_name(f'{out.stem}_int8.onnx'))
+                os.replace(draft, written[-1])
+    finally:
+        draft.unlink(missing_ok=True)
+    _show(runs, sizes, agreed, len(images))
+    for file in written:
+        click.echo(str(file))
+    if problem:
+        raise click.ClickException(problem)
+
+
+def _model(cfg: Any, checkpoint: dict):
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
+
+    from ctkd_det.configs import detector_config
+    init_default_scope('mmdet')
+    config = detector_config(cfg)
+    config.pop('init_cfg', None)
+    model = MODELS.build(config).eval()
+    try:
+        model.load_state_dict(checkpoint['state_dict'])
+    except RuntimeError as error:
+        raise click.ClickException(f'the checkpoint is not of this config: {error}') from error
+    return model
+
+
+def _metadata(cfg: Any, checkpoint: dict, images: Any, options: OnnxOptions) -> Dict[str, str]:
+    """Texts only; nothing of it comes to be a path or code."""
+    from ctkd_det.version import __version__
+    from .onnx_data import described
+    meta = checkpoint.get('meta') or {}
+    ours = meta.get('ctkd_det') if isinstance(meta.get('ctkd_det'), dict) else {}
+    method = ours.get('method') if isinstance(ours.get('method'), dict) else {}
+    classes = list(images.dataset.metainfo['classes'])
+    return dict(
+        classes=json.dumps(classes, ensure_ascii=False),
+        method=json.dumps({str(name): str(kind) for name, kind in method.items()}),
+        dataset=Path(images.dataset.ann_file).name, detector=str(cfg.model['type']),
+        preprocessing='inside' if options.preprocess else 'outside',
+        resize=json.dumps(described(cfg, options.shape)), ctkd_det=__version__)
+
+
+def _megabytes(model: Any) -> float:
+    """Size of parameters and buffers."""
+    return sum(t.numel() * t.element_size() for t in model.state_dict().values()) / 1e6
+
+
+def _disagreement(agreed: Any, theirs: Any, ours: Any) -> Optional[str]:
+    """What is wrong with a file in one sentence; None if it detects the same."""
+    from .proof import MASK, PIXELS, POINTS, SCORE
+    if not agreed.detections:
+        return ('nothing is detected on any image, so the file cannot be compared with mmdet; is '
+                'the checkpoint trained, and --data what it was trained for?')
+    if not agreed.holds:
+        return (f'the ONNX file does not detect what mmdet detects, and is not written: '
+                f'{agreed.unmatched} of {agreed.detections} detections have no partner of the same '
+                f'label within {PIXELS} pixels and a score of {SCORE}, and masks differ by '
+                f'{agreed.mask:.1%} (at most {MASK:.0%})')
+    for kind, points in theirs.mean_ap.items():
+        if abs(points - ours.mean_ap[kind]) > POINTS:
+            return (f'the ONNX file has a {kind} mAP of {ours.mean_ap[kind]:.2f}, mmdet of '
+                    f'{points:.2f}: it is not written')
+    return None
+
+
+def _too_much(runs: Dict[str, Any], max_drop: Optional[float]) -> Optional[str]:
+    for kind, points in runs['ONNX Runtime'].mean_ap.items():
+        drop = points - runs['int8'].mean_ap[kind]
+        if max_drop is not None and drop > max_drop:
+            return (f'int8 loses {drop:.2f} points of {kind} mAP, more than --max-drop {max_drop}: '
+                    'its file is not written')
+    return None
+
+
+def _show(runs: Dict[str, Any], sizes: Dict[str, float], agreed: Any, images: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    kinds = list(runs['PyTorch'].mean_ap)
+    table = Table('', 'MB', 'ms an image', *(f'{kind} mAP' for kind in kinds),
+                  title=f'{images} images, this CPU')
+    for name, run in runs.items():
+        table.add_row(name, f'{sizes[name]:.2f}', f'{1000 * run.seconds:.1f}',
+                      *(f'{run.mean_ap[kind]:.2f}' for kind in kinds))
+    Console().print(table)
+    masks = f', {agreed.mask:.2%} of a mask' if 'segm' in kinds else ''
+    click.echo(f'ONNX Runtime against mmdet: {agreed.detections} detections, {agreed.unmatched} '
+               f'without a partner; at most {agreed.pixels:.4f} pixels, a score of '
+               f'{agreed.score:.6f}{masks} apart')

@@ -1,0 +1,124 @@
+"""The images that an exported file is proved on, and calibrated with."""
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import click
+import numpy as np
+from mmdet.datasets import CocoDataset
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from pycocotools.coco import COCO
+
+from ctkd_det.configs import nested_datasets
+from ctkd_det_data import DataError
+from ..distill.data import find_data
+from .detections import silent
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of a data set, through a config's test pipeline.
+
+    Attributes:
+        dataset: mmdet's.
+        indices: Those that are used.
+    """
+    dataset: CocoDataset
+    indices: Tuple[int, ...]
+
+    def __iter__(self) -> Iterator[Tuple[np.ndarray, Dict[str, Any]]]:
+        """Yield each as (H, W, 3), uint8 in RGB, and as ``model.test_step`` takes it."""
+        for index in self.indices:
+            data = self.dataset[index]
+            image = data['inputs'].permute(1, 2, 0).flip(-1).contiguous().numpy()
+            yield image, pseudo_collate([data])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @cached_property
+    def annotations(self) -> COCO:
+        """COCO: The annotation file; mmdet's data set does not keep it."""
+        with silent():
+            truth = COCO(self.dataset.ann_file)
+        truth.dataset.setdefault('info', {})  # pycocotools copies it
+        return truth
+
+
+def images_of(cfg: Config, part: str, folder: Optional[Path], number: int,
+              shape: Optional[Tuple[int, int]]) -> Images:
+    """Images of the validation or the training set, evenly spread.
+
+    Args:
+        cfg (Config): Plain, of the student.
+        part (str): 'val' or 'train'.
+        folder (Path, optional): A data set instead of the config's.
+        number (int): How many at most.
+        shape (tuple, optional): Height and width to fit the images into.
+            Defaults to None, what the test pipeline makes of them.
+
+    Raises:
+        click.ClickException: if there are none, or they are not in COCO's
+            format.
+    """
+    loaders = [cfg.get(name) for name in (f'{part}_dataloader', 'val_dataloader',
+                                          'test_dataloader')]
+    found = [nested_datasets(loader['dataset'])[-1] for loader in loaders if loader]
+    pipelines = [d['pipeline'] for d in found[1:] or found if 'pipeline' in d]
+    if folder is not None:
+        data = find_data(folder)
+        split = data.val if part == 'val' else data.train
+        source = dict(type='CocoDataset', ann_file=str(split.ann_file),
+                      data_prefix=dict(img=str(split.images)), metainfo=dict(classes=data.classes))
+    elif found:
+        source = dict(found[0])
+    else:
+        raise click.ClickException('the config has no data set to compare on: --data FOLDER')
+    if not pipelines and shape is None:
+        raise click.ClickException('the config has no test pipeline: give --shape HEIGHT WIDTH')
+    source.update(pipeline=fitted(shape) if shape else pipelines[0], test_mode=True)
+    source.pop('filter_cfg', None)
+    return Images(*_built(source, number))
+
+
+def _built(source: dict, number: int) -> Tuple[CocoDataset, Tuple[int, ...]]:
+    try:
+        with silent():
+            dataset = DATASETS.build(source)
+    except (OSError, DataError) as error:
+        raise click.ClickException(f'the images to compare on cannot be read: {error}. Another '
+                                   'data set: --data FOLDER') from error
+    if not isinstance(dataset, CocoDataset):
+        raise click.ClickException(f'the comparison needs a CocoDataset, not '
+                                   f'{type(dataset).__name__}: --data FOLDER')
+    if not len(dataset):
+        raise click.ClickException(f'{source["ann_file"]} has no images to compare on')
+    number = min(number, len(dataset))
+    return dataset, tuple(i * len(dataset) // number for i in range(number))
+
+
+def fitted(shape: Tuple[int, int]) -> List[dict]:
+    """A test pipeline whose images all have one height and width."""
+    height, width = shape
+    return [dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=(width, height), keep_ratio=True),
+            dict(type='Pad', size=(width, height), pad_val=dict(img=(114, 114, 114))),
+            dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
+                                                  'scale_factor'))]
+
+
+def described(cfg: Config, shape: Optional[Tuple[int, int]]) -> Dict[str, Any]:
+    """How the test pipeline sizes images: ``scale``, ``keep_ratio``, ``pad``, where it does."""
+    loader = cfg.get('val_dataloader') or cfg.get('test_dataloader')
+    steps = fitted(shape) if shape else (
+        nested_datasets(loader['dataset'])[-1].get('pipeline', []) if loader else [])
+    facts: Dict[str, Any] = {}
+    for step in steps:
+        if step['type'] == 'Resize' and step.get('scale'):
+            facts.update(scale=list(step['scale']), keep_ratio=bool(step.get('keep_ratio')))
+        elif step['type'] == 'Pad' and step.get('size'):
+            facts.update(pad=list(step['size']))
+    return facts
