@@ -10,7 +10,7 @@ import nox
 
 nox.options.sessions = ['lint', 'tests']
 PINNED = ('-c', 'requirements/constraints.txt')
-PARTS = ('runtime', 'report', 'tests')
+PARTS = ('runtime', 'report', 'deploy', 'tests')
 TORCH = dict(
     # with the last numpy that it was built for
     oldest=('torch==2.1.2', 'torchvision==0.16.2', 'numpy<2', 'opencv-python<4.12'),

@@ -160,3 +160,46 @@ def trained(model: torch.nn.Module, steps: int = 3) -> dict:
         total.backward()
         optimizer.step()
     return model.state_dict()
+
+
+# part of the name of a module that predicts classes or boxes -> the spread and the mean it gets
+_LIVELY = {'retina_cls': (2, -1), 'atss_cls': (2, -1), 'gfl_cls': (2, -1), 'conv_cls': (2, -1),
+           'rtm_cls': (2, -1), 'fc_cls': (2, -1), 'conv_centerness': (1, 0),
+           'atss_centerness': (1, 0), 'conv_obj': (2, 0), 'rpn_reg': (0.3, 0), 'fc_reg': (0.3, 0),
+           'retina_reg': (0.3, 0), 'gfl_reg': (1, 0), 'atss_reg': (0.3, 0), 'rtm_reg': (0.5, 1),
+           'conv_reg': (0.5, 1), 'conv_logits': (2, 0)}
+
+
+def make_lively(model: torch.nn.Module, data: dict) -> torch.nn.Module:
+    """Give what predicts weights with which an image has many different detections.
+
+    Args:
+        model: In evaluation mode.
+        data: An image as ``test_step`` takes it.
+    """
+    generator = torch.Generator().manual_seed(0)
+    done = set()
+
+    def scale(module, inputs, _):
+        if module not in done:
+            done.add(module)
+            spread, mean = module.wanted
+            module.weight.data = torch.randn(module.weight.shape, generator=generator)
+            module.bias.data.zero_()
+            out = module.forward(*inputs)
+            module.weight.data *= spread / out.std()
+            module.bias.data = mean - out.mean([d for d in range(out.ndim) if d != 1]) * (
+                spread / out.std())
+        return module.forward(*inputs)
+
+    hooks = []
+    for name, module in model.named_modules():
+        part = next((part for part in _LIVELY if part in name), None)
+        if part and isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)) and '.conv.' not in name:
+            module.wanted = _LIVELY[part]
+            hooks.append(module.register_forward_hook(scale))
+    with torch.no_grad():
+        model.test_step(data)
+    for hook in hooks:
+        hook.remove()
+    return model

@@ -1,6 +1,7 @@
 """Writing the graph as ONNX."""
 import io
 import warnings
+from inspect import signature
 from typing import Dict, Optional
 
 import torch
@@ -37,10 +38,12 @@ def to_onnx(detector: DeployedDetector, size: Optional[InputSize] = None, opset:
         rows = 1 if detector.preprocess else 2
         axes['images'].update({rows: 'height', rows + 1: 'width'})
     buffer = io.BytesIO()
+    # the exporter that traces; versions of torch that have no other do not take the argument
+    tracing = {'dynamo': False} if 'dynamo' in signature(torch.onnx.export).parameters else {}
     with torch.no_grad(), warnings.catch_warnings():
         # of what is constant on purpose, and that another exporter is newer
         warnings.simplefilter('ignore')
-        torch.onnx.export(detector.eval(), (detector.example(size), ), buffer, dynamo=False,
+        torch.onnx.export(detector.eval(), (detector.example(size), ), buffer, **tracing,
                           opset_version=opset, input_names=['images'],
                           output_names=list(detector.outputs), dynamic_axes=axes)
     graph = onnx.load_from_string(buffer.getvalue())

@@ -73,7 +73,8 @@ def suppress(found: Candidates, nms: dict, most: int) -> Kept:
         # labels are moved apart by mmcv's distance, so that overlaps are rounded as there
         largest = torch.where(found.valid[..., None], boxes, 0).amax(dim=(1, 2), keepdim=True)
         boxes = boxes + found.labels.to(boxes)[..., None] * (largest + 1)
-    rows = _non_max_suppression(boxes, scores, float(nms['iou_threshold']), most)
+    rows = torch.ops.ctkd_det.non_max_suppression(
+        boxes, scores, float(nms['iou_threshold']), most)
     places = rows[:, 0] * size_of(scores, 1) + rows[:, 2]
     is_kept = torch.zeros_like(scores).flatten().scatter(0, places, 1.0).reshape_as(scores)
     scores, index = highest(torch.where(is_kept > 0, scores, _NONE), most)
@@ -83,7 +84,6 @@ def suppress(found: Candidates, nms: dict, most: int) -> Kept:
                 torch.where(there, take(found.labels, index), -1))
 
 
-@torch.library.custom_op('ctkd_det::non_max_suppression', mutates_args=())
 def _non_max_suppression(boxes: Tensor, scores: Tensor, iou_threshold: float,
                          most: int) -> Tensor:
     """ONNX's operator: rows of image, 0 and box for each that stays."""
@@ -107,4 +107,9 @@ def _symbol(g, boxes, scores, iou_threshold: float, most: int):
                 constant([_NONE / 2], torch.float))
 
 
+# an operator of its own, because tracing would look into a function
+_LIBRARY = torch.library.Library('ctkd_det', 'DEF')
+_LIBRARY.define('non_max_suppression(Tensor boxes, Tensor scores, float iou_threshold, int most) '
+                '-> Tensor')
+_LIBRARY.impl('non_max_suppression', _non_max_suppression, 'CPU')
 torch.onnx.register_custom_op_symbolic('ctkd_det::non_max_suppression', _symbol, 13)

@@ -22,6 +22,7 @@ class Package:
         below: First version that no longer does.
         unbounded: Distributions that count their versions otherwise, which
             ``below`` does not concern.
+        needed_by: The only command that needs it; '' if all do.
     """
     module: str
     names: Tuple[str, ...]
@@ -29,6 +30,7 @@ class Package:
     minimum: str = ''
     below: str = ''
     unbounded: Tuple[str, ...] = ()
+    needed_by: str = ''
 
 
 PACKAGES = (
@@ -47,6 +49,8 @@ PACKAGES = (
             'pip install --force-reinstall opencv-python-headless'),
     # mmengine imports pkg_resources, which version 82 no longer has
     Package('pkg_resources', ('setuptools', ), "pip install 'setuptools<82'", below='82'),
+    *(Package(name, (name, ), 'pip install onnx onnxruntime', needed_by='export --format onnx')
+      for name in ('onnx', 'onnxruntime')),
     Package('ctkd_det', ('ctkd_det', ), 'pip install .  (in the checkout)'),
 )
 
@@ -77,6 +81,9 @@ def check_package(package: Package) -> Row:
         importlib.import_module(package.module)
     except ModuleNotFoundError as error:
         missing = error.name == package.module
+        if missing and package.needed_by:
+            return Row(what, OK, f'not installed, {package.needed_by} alone needs it: '
+                       f'{package.install}')
         return Row(what, FAIL, 'not installed' if missing else f'{text}; {first_line(error)}',
                    package.install)
     except Exception as error:  # a broken package may fail in any way

@@ -7,7 +7,7 @@ import click
 from ..options import FILE, Command
 from ..places import load_package
 from ..reading import read_config
-from .onnx_options import check_onnx_options, onnx_options
+from .onnx_arguments import check_onnx_options, onnx_options
 
 
 @click.command(cls=Command)

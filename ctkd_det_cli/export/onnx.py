@@ -6,7 +6,7 @@ from typing import Any, Dict, Optional, Tuple
 
 import click
 
-from .onnx_options import OnnxOptions
+from .onnx_arguments import OnnxOptions
 
 
 def is_plain(cfg: Any) -> bool:
@@ -172,5 +172,5 @@ def _show(runs: Dict[str, Any], sizes: Dict[str, float], agreed: Any, images: in
     Console().print(table)
     masks = f', {agreed.mask:.2%} of a mask' if 'segm' in kinds else ''
     click.echo(f'ONNX Runtime against mmdet: {agreed.detections} detections, {agreed.unmatched} '
-               f'without a partner; at most {agreed.pixels:.4f} pixels, a score of '
-               f'{agreed.score:.6f}{masks} apart')
+               f'without a partner; at most {agreed.pixels:.1g} pixels, a score of '
+               f'{agreed.score:.1g}{masks} apart')

@@ -121,4 +121,6 @@ def described(cfg: Config, shape: Optional[Tuple[int, int]]) -> Dict[str, Any]:
             facts.update(scale=list(step['scale']), keep_ratio=bool(step.get('keep_ratio')))
         elif step['type'] == 'Pad' and step.get('size'):
             facts.update(pad=list(step['size']))
+        elif step['type'] == 'Pad' and step.get('pad_to_square'):
+            facts.update(pad=[max(facts['scale'])] * 2)
     return facts

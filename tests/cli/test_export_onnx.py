@@ -1,0 +1,167 @@
+"""``ctkd-det export --format onnx`` on the shipped teacher, which detects something."""
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from cli.conftest import invoke
+from ctkd_det_cli.export import onnx_arguments
+from helpers import CONFIGS, distill, make_shapes, use_data
+
+onnx = pytest.importorskip('onnx')
+pytest.importorskip('onnxruntime')
+TEACHER = (CONFIGS / 'shapes' / 'teacher.py', CONFIGS / 'shapes' / 'teacher.pth')
+
+
+@pytest.fixture(scope='module')
+def shapes(tmp_path_factory):
+    return make_shapes(tmp_path_factory.mktemp('onnx') / 'shapes', 12)
+
+
+@pytest.fixture(scope='module')
+def exported(shapes):
+    result = invoke('export', *TEACHER, '--out', shapes.parent / 'out', '--format', 'onnx',
+                    '--data', shapes, '--int8', '--max-drop', 20)
+    assert result.exit_code == 0, result.output
+    return result.output, shapes.parent / 'out'
+
+
+def test_the_comparison_is_printed(exported):
+    printed, out = exported
+    assert sorted(path.name for path in out.iterdir()) == ['teacher.onnx', 'teacher_int8.onnx']
+    rows = {cells[1].strip(): [float(c) for c in cells[2:5]] for cells in (
+        line.split('│') for line in printed.splitlines()) if len(cells) == 6}
+    assert set(rows) == {'PyTorch', 'ONNX Runtime', 'int8'}
+    size, _, points = rows['ONNX Runtime']
+    assert points == rows['PyTorch'][2] > 30
+    assert abs(size - (out / 'teacher.onnx').stat().st_size / 1e6) < 0.01
+    assert rows['int8'][0] < size / 2 and abs(rows['int8'][2] - points) < 20
+    detections, unmatched = map(int, re.search(
+        r'(\d+) detections, (\d+) without', printed).groups())
+    assert detections > 20 and unmatched == 0
+
+
+def test_metadata(exported):
+    facts = {p.key: p.value for p in onnx.load(exported[1] / 'teacher.onnx').metadata_props}
+    assert json.loads(facts['classes'])[:2] == ['triangle', 'square']
+    assert facts['preprocessing'] == 'inside' and facts['detector'] == 'FasterRCNN'
+    assert facts['dataset'] == 'val.json'
+
+
+def test_a_distilled_student_and_the_same_bytes(shapes, tmp_path):
+    cfg = use_data(Config.fromfile(TEACHER[0]), shapes)
+    cfg.custom_imports = dict(imports=['ctkd_det'])
+    distill(cfg, dict(zip(('teacher_config', 'teacher_ckpt'), map(str, TEACHER), strict=True)))
+    cfg.dump(tmp_path / 'distilled.py')
+    weights = torch.load(TEACHER[1], weights_only=True)['state_dict']
+    weights['distill_losses.loss_ctkd.temperature.theta'] = torch.zeros(1)
+    torch.save(dict(state_dict=weights), tmp_path / 'distilled.pth')
+    files = []
+    for name in ('a', 'b'):
+        result = invoke('export', tmp_path / 'distilled.py', tmp_path / 'distilled.pth', '--out',
+                        tmp_path / name, '--format', 'onnx', '--shape', 64, 64)
+        assert result.exit_code == 0, result.output
+        files.append((tmp_path / name / 'distilled.onnx').read_bytes())
+    assert files[0] == files[1]
+    file = onnx.load_from_string(files[0])
+    facts = {p.key: p.value for p in file.metadata_props}
+    assert json.loads(facts['method']) == dict(loss_ctkd='KDLoss')
+    assert json.loads(facts['resize']) == dict(scale=[64, 64], keep_ratio=True, pad=[64, 64])
+    assert [d.dim_value for d in file.graph.input[0].type.tensor_type.shape.dim][1:] == [64, 64, 3]
+
+
+def test_names_in_a_checkpoint_are_texts(shapes, tmp_path):
+    """What a stranger's checkpoint says of itself becomes no path."""
+    checkpoint = torch.load(TEACHER[1], weights_only=True)
+    checkpoint['meta'] = dict(ctkd_det=dict(method={'../../x': '{0.__class__}'}),
+                              dataset_meta=dict(classes=['../../y'] * 8))
+    torch.save(checkpoint, tmp_path / 'strange.pth')
+    result = invoke('export', TEACHER[0], tmp_path / 'strange.pth', '--out', tmp_path / 'out',
+                    '--format', 'onnx', '--data', shapes, '--images', 2)
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['teacher.onnx']
+    facts = {p.key: p.value for p in onnx.load(tmp_path / 'out' / 'teacher.onnx').metadata_props}
+    assert json.loads(facts['method']) == {'../../x': '{0.__class__}'} and 'y' not in facts
+
+
+def test_a_file_that_detects_something_else_is_not_written(shapes, tmp_path, monkeypatch):
+    from ctkd_det.deploy import two_stage
+    decode = two_stage.decode
+    monkeypatch.setattr(two_stage, 'decode', lambda *args: decode(*args) + 1)  # a pixel too far
+    result = invoke('export', *TEACHER, '--out', tmp_path / 'out', '--format', 'onnx', '--data',
+                    shapes, '--images', 3)
+    assert result.exit_code == 1
+    assert 'does not detect what mmdet detects, and is not written' in result.output
+    assert not list((tmp_path / 'out').iterdir())
+
+
+def test_too_large_a_drop(shapes, tmp_path, monkeypatch):
+    from ctkd_det_cli.export import proof
+
+    points = iter([60.0, 60.0, 58.0])  # PyTorch, ONNX Runtime, int8
+    monkeypatch.setattr(proof, 'mean_ap', lambda *_: next(points))
+    result = invoke('export', *TEACHER, '--out', tmp_path / 'out', '--format', 'onnx', '--data',
+                    shapes, '--images', 2, '--int8', '--max-drop', 1.5)
+    assert result.exit_code == 1
+    assert 'int8 loses 2.00 points of bbox mAP, more than --max-drop 1.5' in result.output
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['teacher.onnx']
+
+
+@pytest.mark.parametrize('options, message', [
+    (('--int8', ), 'need --format onnx'),
+    (('--format', 'onnx', '--max-drop', 1), '--max-drop needs --int8'),
+    (('--format', 'onnx', '--opset', 11), '11 is not in the range 16<=x<=20'),
+    (('--format', 'onnx'), 'cannot be read'),  # the config's data/shapes is not there
+    (('--format', 'onnx', '--data', 'nowhere'), 'there is no folder'),
+])
+def test_mistakes(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    result = invoke('export', *TEACHER, '--out', tmp_path / 'out', *options)
+    assert result.exit_code and message in ' '.join(result.output.split())
+    assert not (tmp_path / 'out').exists()
+
+
+def test_without_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_arguments, 'find_spec', lambda name: None if name == 'onnx' else 1)
+    result = invoke('export', *TEACHER, '--out', tmp_path / 'out', '--format', 'onnx')
+    assert result.exit_code == 1 and "pip install 'ctkd_det[deploy]'" in result.output
+
+
+class TestAgreement:
+    """A detection counts as the same within half a pixel and 0.001 of the score."""
+
+    @staticmethod
+    def agree(theirs, ours, most=100):
+        from ctkd_det.deploy import Limits
+        from ctkd_det_cli.export.detections import Detections
+        from ctkd_det_cli.export.proof import Measured, agreement
+        runs = [Measured([Detections(*(np.array(x, float) for x in (
+            [d[:4] for d in run], [d[4] for d in run], [d[5] for d in run])))], 0)
+            for run in (theirs, ours)]
+        return agreement(*runs, Limits(most, 0.05))
+
+    BOX = [0, 0, 10, 10, 0.9, 1]
+    LAST = [20, 20, 30, 30, 0.2, 1]
+
+    @pytest.mark.parametrize('place, change, unmatched', [
+        (0, 0.4, 0), (0, 0.6, 2), (4, 0.0009, 0), (4, 0.0011, 2), (5, 1, 2)])
+    def test_differences(self, place, change, unmatched):
+        other = list(self.BOX)
+        other[place] += change
+        result = self.agree([self.BOX, self.LAST], [other, self.LAST])
+        assert result.unmatched == unmatched and result.detections == 2
+        assert result.holds == (unmatched == 0)
+
+    def test_missing(self):
+        both = [self.BOX, self.LAST]
+        assert self.agree(both, [self.BOX]).unmatched == 1
+        assert self.agree([self.BOX], [self.BOX] * 2).unmatched == 1  # each has one partner
+        # the last of a full list may have lost its place to one of equal score
+        swapped = [self.BOX, [5, 5, 6, 6, 0.2005, 0]]
+        assert self.agree(both, swapped).unmatched == 2
+        assert self.agree(both, swapped, most=2).unmatched == 0
+        # and one at the threshold may be dropped
+        assert self.agree([self.BOX, [5, 5, 6, 6, 0.0505, 0]], [self.BOX]).unmatched == 0
