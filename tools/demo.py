@@ -5,7 +5,9 @@ by side: alone, with KD, and with CTKD, or with the methods of ``--methods``.
 Interrupt at will; the same command goes on from the last finished epoch.
 """
 import argparse
+import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -80,6 +82,7 @@ def main() -> None:
         pictures = draw(runs, teacher, data, folder)
         report(runs, teacher, data, folder)
         console.print(QUICK if args.quick else RANGE, soft_wrap=True)
+        pictures.update(deploy(list(runs.values())[-1], data, folder / 'deployed'))
         for title, path in pictures.items():
             print(f'{title}: {path}')
     except KeyboardInterrupt:
@@ -200,6 +203,24 @@ def draw(runs: Dict[str, Run], teacher: Path, data: Path, folder: Path) -> Dict[
     pictures['Detections'] = compare_detectors(detectors, COCO(data / 'val.json'), data / 'val',
                                                folder / 'detections.png')
     return pictures
+
+
+def deploy(run: Run, data: Path, folder: Path) -> Dict[str, Path]:
+    """Export a student as ONNX, and draw what ONNX Runtime finds on a picture."""
+    if not all(map(find_spec, ('onnx', 'onnxruntime'))):
+        return {}
+    console.rule(f'{run.title} as ONNX')
+    exporting = subprocess.run([sys.executable, '-m', 'ctkd_det_cli', 'export', str(run.config),
+                                str(run.checkpoint), '--out', str(folder), '--format', 'onnx',
+                                '--data', str(data), '--images', '50'])
+    program = ROOT / 'demo' / 'infer_onnx.py'
+    if exporting.returncode or not program.exists():
+        return {}  # the command has said why; an installed package has no demo/
+    picture = sorted((data / 'val').iterdir())[0]
+    drawn = folder / 'onnx.png'
+    file = folder / f'{run.config.stem}.onnx'
+    drawing = subprocess.run([sys.executable, str(program), *map(str, (file, picture, drawn))])
+    return {} if drawing.returncode else {'ONNX Runtime': drawn}
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ from typing import Any, Dict, Optional, Tuple
 
 import click
 
+from ..mistakes import sentence
 from .onnx_arguments import OnnxOptions
 
 
@@ -60,7 +61,12 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
         raise click.ClickException(str(error)) from error
     images = images_of(cfg, 'val', options.data, options.images, options.shape)
     size = InputSize(*options.shape) if options.shape else None
-    content = to_onnx(detector, size, options.opset, _metadata(cfg, checkpoint, images, options))
+    metadata = _metadata(cfg, checkpoint, images, options)
+    try:
+        content = to_onnx(detector, size, options.opset, metadata)
+    except RuntimeError as error:  # a backbone or neck with an operator that ONNX has not
+        raise click.ClickException('torch cannot write this detector as ONNX: '
+                                   f'{sentence(error)}') from error
 
     def session(file: Path):
         return onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])

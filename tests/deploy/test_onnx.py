@@ -22,8 +22,8 @@ onnxruntime = pytest.importorskip('onnxruntime')
 COCO = ROOT.parent / 'shared' / 'data' / 'coco_mini' / 'images'
 # width and height: landscape, portrait, smaller than the stride's multiple; none a multiple of 32
 SIZES = ((210, 150), (150, 233), (40, 31))
-FAMILIES = ('shapes', 'faster', 'mask', 'cascade', 'retinanet', 'fcos', 'atss', 'gfl', 'rtmdet',
-            'yolox')
+FAMILIES = ('shapes', 'faster', 'mask', 'cascade', 'cascade_mask', 'retinanet', 'fcos', 'atss',
+            'gfl', 'rtmdet', 'yolox')
 
 
 def picture(number, size):
@@ -137,7 +137,7 @@ def test_bytes_shape_and_preprocessing(gfl):
     dims = [d.dim_param or d.dim_value for d in file.graph.input[0].type.tensor_type.shape.dim]
     assert dims == ['batch', 3, 96, 128]
     image = picture(0, (128, 96))
-    given = plain.prepared(torch.from_numpy(image)[None]).numpy()
+    given = plain.prepared(torch.tensor(image)[None]).numpy()
     expected = (image[0, 0] - np.array([123.675, 116.28, 103.53])) / [58.395, 57.12, 57.375]
     np.testing.assert_allclose(given[0, :, 0, 0], expected, rtol=1e-5)
     compare(gfl, session(content).run(None, dict(images=given)), [image])

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -39,6 +40,10 @@ def test_interrupted_demo_goes_on_and_ends_with_table_and_pictures(tmp_path):
     assert len(table) == 6 and float(table[2].split('|')[2]) > 30  # the teacher's mAP
     for name in ('temperature.png', 'detections.png'):
         assert min(Image.open(folder / name).size) > 500
+    if find_spec('onnx') and find_spec('onnxruntime'):
+        # after two epochs on 48 images it may detect nothing, which the command then says
+        said = 'nothing is detected' in second.stdout + second.stderr
+        assert said or (folder / 'deployed' / 'onnx.png').exists()
     # the third time there is nothing left to train
     third = subprocess.run(command, capture_output=True, text=True)
     assert third.returncode == 0 and 'ctkd_det_cli' not in third.stdout
