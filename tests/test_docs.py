@@ -54,6 +54,21 @@ def test_the_readmes_say_the_same():
     assert numbers[0] == numbers[1]
 
 
+@pytest.mark.parametrize('page, docs', [(READMES[0], 'docs/'), (ROOT / 'docs' / 'index.md', '')],
+                         ids=['README', 'index'])
+def test_what_people_ask_is_one_click_from_the_first_pages(page, docs):
+    text = page.read_text()
+    for question, target in {
+            'Which method should I use?': 'choose.md#which-method-should-i-use',
+            'What gain can I expect?': 'choose.md#what-gain-can-i-expect',
+            'How much slower is it?': 'performance.md#how-much-slower-is-it',
+            'Which detectors?': 'detectors.md', 'How do I deploy?': 'deploy.md',
+            'My mAP dropped': 'map-dropped.md'}.items():
+        row = next(line for line in text.splitlines() if line.startswith(f'| {question} |'))
+        assert f']({docs}{target})' in row
+    assert docs == '' or len(text.splitlines()) <= 100
+
+
 # tests/test_detectors_page.py has those of the other kinds of detectors
 CODE = [(page, block) for page in PAGES if page.name != 'detectors.md'
         for block in blocks(page, 'python')]
