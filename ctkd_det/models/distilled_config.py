@@ -6,11 +6,17 @@ from mmdet.registry import MODELS
 
 from ..configs import registered_class
 
-# what the names of the weights begin with that the losses learn
-LOSSES = 'distill_losses.'
-# the teacher_config of a student that learns from its own snapshots
-SNAPSHOT = 'snapshot'
+# the teacher_config of a student that learns from its own snapshots, or refined maps
+SNAPSHOT, REFINED = 'snapshot', 'refined'
+SELF_TAUGHT = {SNAPSHOT: 'its own snapshots', REFINED: 'its own refined maps'}
+# what the names of weights contain that are no student's
+_BESIDE = ('distill_losses.', 'self_teacher.')
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def is_beside_student(weight: str) -> bool:
+    """Whether a weight of this name belongs to the losses or a self-teacher."""
+    return any(part in weight for part in _BESIDE)
 
 
 def is_distilled(model: dict) -> bool:

@@ -4,7 +4,7 @@ Forward hooks on modules that every such detector has; nothing is patched, and
 the hooks exist only inside the ``with`` block.
 """
 from dataclasses import dataclass, field
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +33,14 @@ class RoILogits(Logits):
 
     ``rois`` is (N, 5) with the image's index first; ``features`` is (N, D),
     what the layer ``fc_cls`` of the classifier received, and
-    ``teacher_features`` what the teacher's did, if that was asked for.
+    ``teacher_features`` what the teacher's did, if that was asked for;
+    ``box_targets`` are targets and weights, each (P, 4), of the foreground RoIs,
+    None if there are none.
     """
     rois: Optional[Tensor] = None
     features: Optional[Tensor] = None
     teacher_features: Optional[Tensor] = None
+    box_targets: Optional[Tuple[Tensor, Tensor]] = None
 
 
 @dataclass
@@ -139,6 +142,9 @@ class _StageListener:
             stage.extractor.register_forward_pre_hook(self._on_rois),
             stage.bbox_head.loss_cls.register_forward_hook(self._on_loss, with_kwargs=True),
         ]
+        if hasattr(stage.bbox_head, 'loss_bbox'):
+            self.handles.append(stage.bbox_head.loss_bbox.register_forward_hook(
+                self._on_boxes, with_kwargs=True))
         if hasattr(stage.bbox_head, 'fc_cls'):
             self.handles.append(stage.bbox_head.fc_cls.register_forward_pre_hook(self._on_features))
 
@@ -147,6 +153,10 @@ class _StageListener:
 
     def _on_features(self, module: nn.Module, args: tuple) -> None:
         self.received = args[0]
+
+    def _on_boxes(self, module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> None:
+        if kwargs.get('reduction_override') is None and len(args) > 2:
+            self.record.box_targets = args[1:3]
 
     def _on_loss(self, module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> None:
         # PISA's sampler and its reweighting ask for unreduced values of RoIs of their own

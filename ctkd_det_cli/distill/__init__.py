@@ -45,8 +45,8 @@ class TeacherStage(click.ParamType):
 @click.option('--method', default='ctkd', show_default=True, shell_complete=_complete_method,
               help='ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, dkd, dist ...; features: '
               'pkd, fgd, mgd, reviewkd, cwd ..., from any teacher; several with +, as in ctkd+pkd; '
-              'for single-stage students ctkd, kd, and those of the neck; snapshot: '
-              'the student teaches itself; none: it learns without a teacher')
+              'for single-stage students ctkd, kd, and those of the neck; snapshot, '
+              'frskd: the student teaches itself; none: it learns without a teacher')
 @click.option('--with-baseline', is_flag=True,
               help='train the student without a teacher first, and compare')
 @click.option('--data', type=click.Path(path_type=Path),

@@ -1,5 +1,5 @@
 """The learning rate of a student that teaches itself: two cycles."""
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Tuple
 
 import click
 
@@ -10,24 +10,15 @@ HOOK = 'SnapshotHook'
 WARM_UPS = ('LinearLR', 'ConstantLR')
 
 
-def check_cycles(base: Any, epochs: Optional[int]) -> None:
-    """See whether ``epochs``, or the student's own, are enough for two cycles.
-
-    Raises:
-        click.ClickException: if not.
-    """
-    length = epochs or _length(base)[0]
-    if length < 2:
-        raise click.ClickException('snapshot: the second half of a training learns from the '
-                                   f'first, so {length} epoch is too short: --epochs 2 or more')
-
-
 def with_cycles(blocks: Dict[str, Any], base: Any) -> Dict[str, Any]:
     """The overrides, with a hook that takes snapshots and a schedule that has its cycles.
 
     Args:
         blocks (dict): Overrides of ``base``; as they are without such a hook.
         base (Config): The student's config.
+
+    Raises:
+        click.ClickException: if the training is too short for two cycles.
     """
     hooks = blocks.get('custom_hooks', [])
     if not any(hook['type'] == HOOK for hook in hooks):
@@ -35,6 +26,9 @@ def with_cycles(blocks: Dict[str, Any], base: Any) -> Dict[str, Any]:
     length, by_epoch = _length({**base, 'train_cfg': {**base['train_cfg'],
                                                       **blocks.get('train_cfg', {})}})
     first = length // 2
+    if not first:
+        raise click.ClickException('snapshot: the second half of a training learns from the '
+                                   f'first, so {length} epoch is too short: --epochs 2 or more')
     cycle = dict(cycle=first) if by_epoch else dict(cycle=first, by_epoch=False)
     # a base's schedulers may carry the scope that mmengine gives them
     warm_ups = [{key: value for key, value in scheduler.items() if key != '_scope_'}

@@ -10,7 +10,7 @@ from ..places import shipped
 
 ALONE = 'none'  # the student without a teacher
 # methods in which the student teaches itself
-SELF_TAUGHT = ('snapshot', 'snapshot_kd', 'snapshot_sigmoid')
+SELF_TAUGHT = ('snapshot', 'snapshot_kd', 'snapshot_sigmoid', 'frskd')
 # for softmax classifiers, and for those that end in sigmoids
 SHORT = dict(ctkd=('ctkd_global', 'ctkd_sigmoid'), kd=('kd_fixed', 'kd_sigmoid'),
              snapshot=('snapshot_kd', 'snapshot_sigmoid'))
@@ -74,7 +74,8 @@ def read_method(name: str, num_classes: int, sigmoids: bool = False) -> Method:
 
     Raises:
         click.ClickException: if a name is unknown, or of a method for
-            another kind of classifiers.
+            another kind of classifiers, or two are of students that teach
+            themselves in different ways.
     """
     from mmengine.config import Config
     check_names(name)
@@ -93,7 +94,10 @@ def read_method(name: str, num_classes: int, sigmoids: bool = False) -> Method:
                 method.optim_wrapper.setdefault('paramwise_cfg', {}).setdefault(
                     'custom_keys', {}).update(fragment[key]['custom_keys'])
         if 'teacher_config' in fragment:
-            method.model['teacher_config'] = fragment['teacher_config']
+            own = method.model.setdefault('teacher_config', fragment['teacher_config'])
+            if own != fragment['teacher_config']:
+                raise click.ClickException(f'--method {name}: a student has one teacher, and two '
+                                           'of these methods make one of it, each in its own way')
         if 'clip_grad' in fragment:
             method.optim_wrapper['clip_grad'] = fragment['clip_grad']
     return method

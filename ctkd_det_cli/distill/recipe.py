@@ -13,7 +13,7 @@ from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
 from ctkd_det_data import CocoFolder
 from .changes import Changes, merged
-from .cycles import check_cycles, with_cycles
+from .cycles import with_cycles
 from .methods import ALONE, read_method, safe_hooks, sources
 from .pair import build_student, check_teacher, distilled_type
 from .source_code import assignment, portable
@@ -71,8 +71,6 @@ class Recipe:
         if self.teacher is not None:
             check_teacher(self.built, self.student.path, self.teacher, sources=self.sources,
                           **self.options)
-        elif self.method != ALONE:
-            check_cycles(self.student.config, self.changes.epochs)
 
     @cached_property
     def sources(self) -> Set[str]:

@@ -76,8 +76,8 @@ def check_config(path: Path, timeout: float) -> Iterator[Row]:
         return
     yield Row(f'config {path}', OK, model.type)
     yield _check_checkpoints(cfg)
-    if model.get('teacher_config') == 'snapshot':
-        yield Row('teacher', OK, "the student's own snapshots")
+    if model.get('teacher_config') in ('snapshot', 'refined'):
+        yield Row('teacher', OK, 'the student itself')
         return
     if not model.get('teacher_ckpt'):
         yield Row('teacher_ckpt', WARN, 'this config has no teacher')

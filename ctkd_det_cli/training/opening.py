@@ -6,7 +6,7 @@ from mmengine.dist import get_world_size
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ctkd_det.configs import with_names
-from ctkd_det.models.distilled_config import LOSSES, SNAPSHOT
+from ctkd_det.models.distilled_config import SELF_TAUGHT, is_beside_student
 from . import Training
 from .advice import batch_advice, warm_up_advice
 
@@ -47,15 +47,15 @@ def epochs_of(runner: Runner) -> Optional[int]:
 
 def _size(runner: Runner) -> str:
     own = sum(p.numel() for name, p in runner.model.named_parameters()
-              if LOSSES not in name)
+              if not is_beside_student(name))
     return f'{own / 1e6:.3g} million parameters'
 
 
 def _teacher(model: dict) -> str:
     """Its name."""
     named = model['teacher_config']
-    if named == SNAPSHOT:
-        return 'its own snapshots'
+    if isinstance(named, str) and named in SELF_TAUGHT:
+        return SELF_TAUGHT[named]
     return named['model']['type'] if isinstance(named, dict) else Path(str(named)).stem
 
 

@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from cli.conftest import invoke
-from ctkd_det.models.distilled_config import SNAPSHOT
+from ctkd_det.models.distilled_config import REFINED, SNAPSHOT, is_beside_student
 from ctkd_det_cli.distill.methods import SELF_TAUGHT, fragments
 
 
@@ -40,6 +40,27 @@ def test_snapshot(folder, tmp_path):
     assert exported.exit_code == 0, exported.output
     text = (tmp_path / 'student' / 'x.py').read_text().replace(str(tmp_path), '')
     assert 'napshot' not in text and 'distill' not in text
+
+
+def test_frskd(folder, tmp_path):
+    result = invoke(*line(folder, tmp_path, 'ctkd+frskd'))
+    assert result.exit_code == 0, result.output
+    cfg = Config.fromfile(tmp_path / 'x.py')
+    assert cfg.model.teacher_config == REFINED and 'SnapshotHook' not in cfg.pretty_text
+    assert list(cfg.model.distill_losses) == ['loss_ctkd', 'loss_frskd_kd', 'loss_frskd_at']
+    init_default_scope('mmdet')
+    model = MODELS.build(cfg.model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'epoch_1.pth')
+    exported = invoke('export', tmp_path / 'x.py', tmp_path / 'epoch_1.pth', '--out',
+                      tmp_path / 'student', '--shape', 64, 64)
+    assert exported.exit_code == 0, exported.output
+    weights = torch.load(tmp_path / 'student' / 'x.pth')['state_dict']
+    assert weights.keys() == {key for key in model.state_dict() if not is_beside_student(key)}
+
+
+def test_one_teacher_at_a_time(folder, tmp_path):
+    result = invoke(*line(folder, tmp_path, 'snapshot+frskd'))
+    assert result.exit_code == 1 and 'a student has one teacher' in result.output
 
 
 @pytest.mark.parametrize('options, message', [

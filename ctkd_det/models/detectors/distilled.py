@@ -1,5 +1,4 @@
 """What distilled detectors of every kind have in common."""
-import copy
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Tuple, Type, Union
@@ -14,13 +13,14 @@ from torch import Tensor, nn
 
 from ...literal_config import parse_literals
 from ..building import check_arguments
-from ..distilled_config import SNAPSHOT, plain_parent
+from ..distilled_config import SNAPSHOT
 from ..levels import LevelMatch
 from ..losses import DistillLoss
 from ..taps import Logits, NeckTap
 from ..teachers import FrozenTeacher, inherit_weights
 from .log_values import log_values
-from .loss_configs import build_losses, check_classifier, check_names, check_snapshot, sources_of
+from .loss_configs import build_losses, check_classifier, check_names, sources_of
+from .teacher_choice import TeacherChoice
 
 
 class DistilledDetector:
@@ -43,8 +43,9 @@ class DistilledDetector:
             ``mmdet::`` name, or the config itself. 'snapshot' is the student
             as it was at the end of a cycle of its learning rate, as
             :class:`SnapshotHook` gives it; before that no loss is active.
-        teacher_ckpt (str, optional): Its checkpoint, loaded strictly. Only a
-            snapshot has none. Defaults to None.
+            'refined' is a :class:`RefiningTeacher`.
+        teacher_ckpt (str, optional): Its checkpoint, loaded strictly. A
+            student that teaches itself has none. Defaults to None.
         distill_losses (dict[str, dict]): Configs of the losses by name; a
             name is its key in the log and starts with ``loss_``.
         class_mapping (str, optional): 'by_name' if the teacher knows the
@@ -57,6 +58,8 @@ class DistilledDetector:
             ``KnowledgeDistillationSingleStageDetector``; must be True.
         teacher_compile (bool | dict): Whether the teacher's backbone and neck
             are compiled, see :class:`FrozenTeacher`. Defaults to False.
+        teacher_loss_weight (float): Of the losses with which a 'refined'
+            teacher learns itself; 0 switches all of it off. Defaults to 1.
         teacher_options (dict, optional): Arguments that a subclass hands on to
             its :attr:`teacher_class`. Defaults to none.
 
@@ -79,12 +82,13 @@ class DistilledDetector:
                  inherit: Union[str, Sequence[str]] = (),
                  eval_teacher: bool = True,
                  teacher_compile: Union[bool, ConfigType] = False,
+                 teacher_loss_weight: float = 1.0,
                  teacher_options: Optional[dict] = None,
                  **kwargs) -> None:
         check_arguments(type(self), kwargs, 'model')
-        if teacher_config == SNAPSHOT:
-            check_snapshot(teacher_ckpt, inherit, class_mapping)
-        plain = copy.deepcopy((args, kwargs))  # detectors complete what they are given
+        choice = TeacherChoice(teacher_config, (args, kwargs), teacher_loss_weight,
+                               teacher_ckpt=teacher_ckpt, inherit=inherit,
+                               class_mapping=class_mapping)
         super().__init__(*args, **kwargs)
         if not eval_teacher:
             raise ValueError('eval_teacher=False is not supported: batch statistics of the '
@@ -95,18 +99,18 @@ class DistilledDetector:
             if source == 'roi' and source not in self.sources:
                 raise ValueError(f'{name}: {distill_losses[name]["type"]} compares RoI features, '
                                  'and a single-stage student has no RoIs')
-        self.compared = set(sources.values())
+        self.compared = set(choice.needs(sources.values()))
         # The student's initial weights must not depend on what is distilled.
         with torch.random.fork_rng(devices=[]):
             self.inherit = [inherit] if isinstance(inherit, str) else list(inherit)
-            if teacher_config == SNAPSHOT:
-                teacher_config = plain_parent(type(self))(*plain[0], **plain[1])
             # any detector can show its maps
             teacher_class = self.teacher_class if self._classifies else FrozenTeacher
-            self.teacher = teacher_class(
-                teacher_config, teacher_ckpt, student=self, class_mapping=class_mapping,
+            self.teacher = choice.build(
+                self, teacher_class, teacher_config, teacher_ckpt, class_mapping=class_mapping,
                 inherit=self.inherit, compile=teacher_compile, sources=self.compared,
                 **(teacher_options or {}))
+            if self.teacher.learns:
+                self.self_teacher = self.teacher.module
             if 'neck' in self.compared:
                 self.level_match = LevelMatch(self, self.teacher_model, self.teacher.scale.factor)
             self.distill_losses = build_losses(distill_losses, self._feature_settings)
@@ -195,8 +199,10 @@ class DistilledDetector:
 
     def _distill(self, batch_inputs: Tensor, batch_data_samples: SampleList,
                  maps: List[Tensor], records: List[Logits]) -> dict:
-        sides = self._both_sides(batch_inputs, batch_data_samples, maps, records)
         results = {}
+        if self.teacher.learns:
+            results = self.teacher.learn(maps, self.complete(records, batch_inputs))
+        sides = self._both_sides(batch_inputs, batch_data_samples, maps, records)
         for name, loss in self.distill_losses.items():
             stages = 1 if loss.source == 'neck' else len(records)
             keys = [f's{i}.{name}' for i in range(stages)] if stages > 1 else [name]

@@ -1,5 +1,5 @@
-"""Reads, checks and builds what a config says of its distillation."""
-from typing import Callable, Dict, Optional, Sequence, Union
+"""Reads and builds the ``distill_losses`` of a config."""
+from typing import Callable, Dict
 
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType
@@ -7,7 +7,6 @@ from torch import nn
 
 from ...configs import registered_class
 from ..building import build_part, nearest
-from ..distilled_config import SNAPSHOT
 from ..heads import classifiers, has_sigmoids
 from ..losses import LogitLoss
 
@@ -18,16 +17,6 @@ def check_names(configs: Dict[str, ConfigType]) -> None:
         if not name.startswith('loss_') or 'loss' in name[len('loss_'):] or '.' in name:
             raise ValueError(f'distill_losses: the name {name!r} must be "loss_" and a word '
                              'without "loss" or a dot, as in "loss_ctkd"')
-
-
-def check_snapshot(teacher_ckpt: Optional[str], inherit: Union[str, Sequence[str]],
-                   class_mapping: Optional[str]) -> None:
-    """Raise ValueError if a student that teaches itself is given what another teacher has."""
-    for name, value in dict(teacher_ckpt=teacher_ckpt, inherit=inherit,
-                            class_mapping=class_mapping).items():
-        if value:
-            raise ValueError(f'teacher_config={SNAPSHOT!r} is the student itself, so '
-                             f'{name}={value!r} says nothing: leave it out')
 
 
 def sources_of(configs: Dict[str, ConfigType]) -> Dict[str, str]:

@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ...configs import detector_config, read_config
-from ..distilled_config import LOSSES, is_distilled
+from ..distilled_config import is_beside_student, is_distilled
 from ..heads import classifiers, has_sigmoids, num_classes
 from .checkpoint import TeacherError, load_strictly
 from .classes import ClassMapping, classes_of_config
@@ -50,6 +50,9 @@ class FrozenTeacher:
         TeacherError, TypeError, ValueError: see :func:`check_pair`.
         ValueError: if ``teacher_scale`` is out of range.
     """
+
+    # whether it is trained along with the student
+    learns = False
 
     def __init__(self, config: Union[str, Path, dict, BaseModel], checkpoint: Optional[str],
                  student: BaseModel, inherit: Sequence[str] = (),
@@ -111,7 +114,7 @@ class FrozenTeacher:
             RuntimeError: if they are not the weights of such a detector.
         """
         self.model.load_state_dict(
-            {key: value for key, value in weights.items() if not key.startswith(LOSSES)})
+            {key: value for key, value in weights.items() if not is_beside_student(key)})
         self.snapshots = (self.snapshots or 0) + 1
 
     @torch.no_grad()

@@ -3,7 +3,7 @@ from typing import Collection, Dict, List, Tuple
 
 from torch import Tensor
 
-from ..distilled_config import LOSSES
+from ..distilled_config import is_beside_student
 
 # what wrappers put before the names: DDP, mmdet's semi-supervised detectors, mmrazor
 _PREFIXES = ('module.', 'student.', 'architecture.')
@@ -36,7 +36,7 @@ def find_weights(state_dict: Weights, wanted: Collection[str]) -> Tuple[Weights,
             teacher of a semi-supervised training.
     """
     weights = {key.replace(_COMPILED, ''): value for key, value in state_dict.items()
-               if LOSSES not in key}
+               if not is_beside_student(key)}
     notes = []
     if any(_COMPILED in key for key in state_dict):
         notes.append(f'weights of a compiled model: {_COMPILED} is taken off their names')

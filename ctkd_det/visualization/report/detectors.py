@@ -18,7 +18,7 @@ from torch import nn
 from ...compat.reading import CheckpointError
 from ...configs import detector_config, imported_modules, nested_datasets, read_config
 from ...literal_config import read_literal_config
-from ...models.distilled_config import SNAPSHOT, plain_model
+from ...models.distilled_config import SELF_TAUGHT, plain_model
 from ...models.teachers.checkpoint import TeacherError, classes_of_checkpoint
 from ...models.teachers.normalisation import (
     preprocessor_for_plain_images,
@@ -151,8 +151,8 @@ def teacher_detector(study: Study) -> Detector:
         own = detector_of(study.teacher.runs[0])
         own.source = study.teacher.runs[0].config.to_dict()
         return _looking_at_data_of(learner, own)
-    if learner.config.model.teacher_config == SNAPSHOT:
-        raise Missing('The teacher is the student itself, at the end of a cycle.')
+    if str(learner.config.model.teacher_config) in SELF_TAUGHT:
+        raise Missing('The teacher is the student itself.')
     checkpoint = Path(study.teacher_checkpoint or learner.config.model.teacher_ckpt)
     if not checkpoint.exists():
         raise Missing(f"The teacher's checkpoint {checkpoint} is not here; --teacher says where "
