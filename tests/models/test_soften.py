@@ -110,3 +110,23 @@ def test_no_gradient_flows_through_the_weight():
 def test_what_has_no_meaning_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+class OldForm(KDLoss):
+    """KL as a user's own loss of version 0.1 computed it, which divided by tau itself."""
+
+    def divergence(self, s, t, labels, tau):
+        log_p_s, log_p_t = (s / tau).log_softmax(1), (t / tau).log_softmax(1)
+        return (log_p_t.exp() * (log_p_t - log_p_s)).sum(1)
+
+
+def test_a_loss_in_the_form_of_version_0_1_still_computes_the_same():
+    s, t, labels, tau, weight = sample('kd', 7, 8)
+    with pytest.warns(FutureWarning, match='take tau out'):
+        old = OldForm(Given(tau))
+    torch.testing.assert_close(old(s, t, labels, weight, 4.0),
+                               KDLoss(Given(tau))(s, t, labels, weight, 4.0))
+    with pytest.warns(FutureWarning):
+        two = OldForm(Given((tau, 2 * tau)))
+    with pytest.raises(ValueError, match='OldForm.divergence takes one tau for both sides'):
+        two(s, t, labels)

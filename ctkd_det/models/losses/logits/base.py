@@ -4,6 +4,8 @@ Symbols: N sampled RoIs, C classes, s and t the logits of student and teacher
 (N, C+1) with the background last, tau the temperature, (1,) or (N, 1), tau_s and
 tau_t where student and teacher have one each.
 """
+import inspect
+import warnings
 from typing import Dict, List, Optional, Union
 
 import torch
@@ -98,6 +100,8 @@ class LogitLoss(DistillLoss):
         self.tau_power = at_least_zero('tau_power', tau_power)
         self.relative_adversary = relative_adversary
         self.soften, self.uncertainty_weight = soften, uncertainty_weight
+        # a loss of a user's own that was written for version 0.1
+        self._divides_itself = 'tau' in inspect.signature(self.divergence).parameters
         self._check_meaning()
         # scalars for the log, from the latest forward
         self.statistics: Dict[str, Tensor] = {}
@@ -173,12 +177,23 @@ class LogitLoss(DistillLoss):
     def _of_each_roi(self, s: Tensor, t: Tensor, labels: Tensor, tau: Tau) -> Tensor:
         """The loss of each RoI at one level of temperature, (N,)."""
         tau_s, tau_t = softening(tau, self.soften)
-        loss = self.divergence(s / tau_s, t / tau_t, labels) * power_of(
-            tau_s, tau_t, self.tau_power)
+        loss = (self.divergence(s, t, labels, self._one(tau)) if self._divides_itself else
+                self.divergence(s / tau_s, t / tau_t, labels))
+        loss = loss * power_of(tau_s, tau_t, self.tau_power)
         return loss * uncertainty(t, tau_t) if self.uncertainty_weight else loss
+
+    def _one(self, tau: Tau) -> Tensor:
+        if isinstance(tau, Tensor) and self.soften == 'both':
+            return tau
+        raise ValueError(f'{type(self).__name__}.divergence takes one tau for both sides, here '
+                         'each has its own: take the parameter tau out, s and t come divided')
 
     def _check_meaning(self) -> None:
         kind = type(self).__name__
+        if self._divides_itself:
+            warnings.warn(f'{kind}.divergence(s, t, labels, tau) is the form of version 0.1 and '
+                          'still works. Since 0.2 s and t come divided by their temperatures: '
+                          'take tau out', FutureWarning, stacklevel=3)
         if self.for_sigmoids and not self.temperature.for_sigmoids:
             raise ValueError(f'{type(self.temperature).__name__} is for classifiers that end in a '
                              f'softmax, {kind} for sigmoids: give it another temperature')
