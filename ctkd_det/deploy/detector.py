@@ -65,6 +65,14 @@ class DeployedDetector(nn.Module):
         return Limits(config.get('max_per_img', MOST_OF_YOLOX), config.get('score_thr', 0))
 
     @property
+    def num_classes(self) -> int:
+        """int: Number of classes."""
+        if not isinstance(self.model, TwoStageDetector):
+            return self.model.bbox_head.num_classes
+        head = self.model.roi_head.bbox_head
+        return (head[-1] if isinstance(head, nn.ModuleList) else head).num_classes
+
+    @property
     def outputs(self) -> Tuple[str, ...]:
         """tuple[str]: Names of what it returns."""
         masks = isinstance(self.model, TwoStageDetector) and self.model.roi_head.with_mask

@@ -60,6 +60,7 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
     except NotDeployable as error:
         raise click.ClickException(str(error)) from error
     images = images_of(cfg, 'val', options.data, options.images, options.shape)
+    _check_classes(detector.num_classes, images, checkpoint.get('meta') or {})
     size = InputSize(*options.shape) if options.shape else None
     metadata = _metadata(cfg, checkpoint, images, options)
     try:
@@ -116,6 +117,26 @@ def _model(cfg: Any, checkpoint: dict):
     except RuntimeError as error:
         raise click.ClickException(f'the checkpoint is not of this config: {error}') from error
     return model
+
+
+def _check_classes(number: int, images: Any, meta: dict) -> None:
+    """See that the images are annotated with what the detector has learnt.
+
+    Raises:
+        click.ClickException: if not; mAP and the names in the file would be wrong.
+    """
+    names, file = list(images.dataset.metainfo['classes']), images.dataset.ann_file
+    learnt = (meta.get('dataset_meta') or {}).get('classes')
+    if len(names) != number:
+        raise click.ClickException(f'the detector has {number} classes, {file} {len(names)}: '
+                                   'compare on the data that it was trained for, --data FOLDER')
+    if isinstance(learnt, (list, tuple)) and list(map(str, learnt)) != names:
+        first = next((pair for pair in zip(learnt, names, strict=False) if str(pair[0]) != pair[1]),
+                     (len(learnt), len(names)))
+        raise click.ClickException(
+            f'the checkpoint and {file} have other classes, or in another order: first '
+            f'{first[0]!r} and {first[1]!r}. Compare on the data that it was trained for, '
+            '--data FOLDER')
 
 
 def _metadata(cfg: Any, checkpoint: dict, images: Any, options: OnnxOptions) -> Dict[str, str]:

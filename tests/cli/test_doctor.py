@@ -35,6 +35,12 @@ def test_on_this_machine(tmp_path, monkeypatch):
     assert found['data data/coco'] == 'warn'  # nobody has asked for it
 
 
+def test_an_extra_that_is_not_there():
+    row = check_package(Package('no_such_package', ('no-such-package', ), 'pip install it',
+                                needed_by='export --format onnx'))
+    assert row.state == 'ok' and 'export --format onnx alone needs it: pip install it' in row.found
+
+
 def test_data_and_config(tmp_path):
     write(tmp_path / 'd', dict(train=('train.json', 'train'), val=('val.json', 'val')),
           coco(['cat']))

@@ -76,15 +76,24 @@ def test_a_distilled_student_and_the_same_bytes(shapes, tmp_path):
 def test_names_in_a_checkpoint_are_texts(shapes, tmp_path):
     """What a stranger's checkpoint says of itself becomes no path."""
     checkpoint = torch.load(TEACHER[1], weights_only=True)
-    checkpoint['meta'] = dict(ctkd_det=dict(method={'../../x': '{0.__class__}'}),
-                              dataset_meta=dict(classes=['../../y'] * 8))
+    checkpoint['meta'] = dict(ctkd_det=dict(method={'../../x': '{0.__class__}'}))
     torch.save(checkpoint, tmp_path / 'strange.pth')
     result = invoke('export', TEACHER[0], tmp_path / 'strange.pth', '--out', tmp_path / 'out',
                     '--format', 'onnx', '--data', shapes, '--images', 2)
     assert result.exit_code == 0, result.output
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['teacher.onnx']
     facts = {p.key: p.value for p in onnx.load(tmp_path / 'out' / 'teacher.onnx').metadata_props}
-    assert json.loads(facts['method']) == {'../../x': '{0.__class__}'} and 'y' not in facts
+    assert json.loads(facts['method']) == {'../../x': '{0.__class__}'}
+
+
+def test_other_classes(shapes, tmp_path):
+    checkpoint = torch.load(TEACHER[1], weights_only=True)
+    checkpoint['meta'] = dict(dataset_meta=dict(classes=['square', 'triangle'] + ['../y'] * 6))
+    torch.save(checkpoint, tmp_path / 'other.pth')
+    result = invoke('export', TEACHER[0], tmp_path / 'other.pth', '--out', tmp_path / 'out',
+                    '--format', 'onnx', '--data', shapes)
+    assert result.exit_code == 1 and "first 'square' and 'triangle'" in result.output
+    assert not (tmp_path / 'out').exists()
 
 
 def test_a_file_that_detects_something_else_is_not_written(shapes, tmp_path, monkeypatch):
