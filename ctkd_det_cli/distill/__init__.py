@@ -39,7 +39,8 @@ class TeacherStage(click.ParamType):
 
 @click.command(cls=Command)
 @click.argument('student')
-@click.option('--teacher', help="the teacher's config: a name or a path")
+@click.option('--teacher', help="the teacher's config: a name or a path; auto: one of "
+              "MMDetection's model zoo that suits the student, with its weights")
 @click.option('--teacher-ckpt', metavar='FILE|URL|auto',
               help="the teacher's weights; auto: those of MMDetection's model zoo")
 @click.option('--method', default='ctkd', show_default=True, shell_complete=_complete_method,
@@ -140,6 +141,7 @@ def _recipe(student: str, out: Optional[Path],
                                f'without a teacher: --method {ALONE}')
     # what takes no time is looked at before torch is imported
     from .data import find_data
+    from .known_teachers import known_teacher
     from .teacher_weights import find_weights
     from .zoo import find_config
     check_names(given['method'])
@@ -147,6 +149,9 @@ def _recipe(student: str, out: Optional[Path],
     pupil = find_config(student)
     teacher, weights = None, ''
     if given['teacher']:
+        if given['teacher'] == 'auto':
+            given.update(teacher=known_teacher(pupil.path.stem),
+                         teacher_ckpt=given['teacher_ckpt'] or 'auto')
         teacher = find_config(given['teacher'])
         weights = find_weights(given['teacher_ckpt'], teacher)
     load_package()
