@@ -20,6 +20,7 @@ BENCHMARKS = ROOT / 'tools' / 'benchmarks'
 EVIDENCE = ROOT / 'docs' / 'evidence'
 sys.path.insert(0, str(BENCHMARKS))
 
+import recipe_search  # noqa: E402
 import recipe_table  # noqa: E402
 from benches import student_config, teacher_config, trunk_config  # noqa: E402
 from formulations import LogTemperature, TeacherScaleTemperature  # noqa: E402
@@ -220,11 +221,26 @@ def test_the_page_shows_the_results_as_they_are(bench):
         assert row in pages
 
 
+def test_students_that_teach_themselves(tmp_path):
+    """Each with the teacher that it is, snapshots in two cycles of the bench's three epochs."""
+    for method, teacher in (('ctkd+snapshot', 'snapshot'), ('kd_tau1+frskd', 'refined'),
+                            ('ctkd', None)):
+        run = recipe_search.branch('shapes_scratch', method, 0, tmp_path)
+        cfg = Config.fromfile(run.config)
+        assert ('teacher_ckpt' in cfg.model) == (teacher is None)
+        assert teacher is None or cfg.model.teacher_config == teacher
+        cycles = [hook.cycle for hook in cfg.custom_hooks if hook.type == 'SnapshotHook']
+        half = cfg.train_cfg.max_epochs // 2
+        assert cycles == ([half] if teacher == 'snapshot' else [])
+        assert (cfg.param_scheduler[-1].get('periods') == [half, cfg.max_epochs - half]) == bool(
+            cycles)
+
+
 @pytest.mark.parametrize('method', METHODS)
 def test_every_method_is_a_shipped_fragment(method):
     added = additions(method, num_classes=8)
     loss, *more = added['distill_losses'].values()
-    assert bool(more) == method.startswith('dtkd')
+    assert bool(more) == method.startswith(('dtkd', 'frskd'))
     learned = isinstance(loss.get('temperature'), dict) and not more
     hooks = [hook['type'] for hook in added['custom_hooks']]
     assert ('CurriculumHook' in hooks) == learned and 'CheckDataHook' in hooks

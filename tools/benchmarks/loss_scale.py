@@ -20,6 +20,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 import ctkd_det  # noqa: F401
+from ctkd_det.models.distilled_config import is_beside_student
 
 OWN = "the detector's own"
 
@@ -65,7 +66,7 @@ def measure(model: nn.Module, batches: Iterable[dict]) -> Dict[str, Scale]:
     for loss in names.values():
         loss.window.factor = 1.0
     student = [p for name, p in model.named_parameters()
-               if p.requires_grad and not name.startswith('distill_losses.')]
+               if p.requires_grad and not is_beside_student(name)]
     found: Dict[str, List[tuple]] = {}
     for data in batches:
         data = model.data_preprocessor(data, training=True)

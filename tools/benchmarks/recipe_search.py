@@ -45,6 +45,7 @@ from recipes import GRID, JOINED, METHODS, additions
 
 from ctkd_det.log_names import parse_taus
 from ctkd_det.runs import Run, RunFailed
+from ctkd_det_cli.distill.cycles import with_cycles
 
 ROOT = Path(__file__).resolve().parents[2]
 _writing = threading.Lock()
@@ -140,6 +141,10 @@ def branch(bench: str, method: str, seed: int, work_dir: Path) -> Run:
         cfg.optim_wrapper.paramwise_cfg = added['paramwise_cfg']
         for own in teacher(bench, work_dir):
             cfg.model.update(teacher_config=str(own.config), teacher_ckpt=str(own.checkpoint))
+        if added['teacher_config']:
+            del cfg.model['teacher_ckpt']
+            cfg.model.teacher_config = added['teacher_config']
+        cfg.merge_from_dict(with_cycles(dict(custom_hooks=added['custom_hooks']), cfg))
     return run_of(f'{bench} {method}, seed {seed}', cfg, work_dir / bench / method / f'seed_{seed}',
                   method)
 

@@ -45,12 +45,15 @@ FEATURE_WEIGHTS = dict(
     fgd=20.0, srrl=0.3, crd=0.3)
 FEATURES: Methods = {
     name: (name, dict(loss_weight=weight), {}) for name, weight in FEATURE_WEIGHTS.items()}
+# the student teaches itself
+SELF_TAUGHT: Methods = {'snapshot': ('snapshot_kd', {}, {}), 'frskd': ('frskd', {}, {})}
 BESIDE = ('kd_tau1', 'ctkd')
 # and what the search tried besides
 METHODS: Methods = {
     **GRID,
     **RIVALS,
     **FEATURES,
+    **SELF_TAUGHT,
     # the adversary's learning rate as high as the detector's; as shipped a twentieth of it
     'ctkd_lr1': ('ctkd_global', {}, dict(lr_mult=1.0)),
     # its weight decay as strong as the detector's
@@ -81,7 +84,8 @@ METHODS: Methods = {
        for tau, w in (('1', '1'), ('2', '1'), ('4', '1'), ('1', '4'))},
 }
 # method -> the methods that it joins
-JOINED = {f'{beside}+{name}': (beside, name) for beside in BESIDE for name in FEATURES}
+JOINED = {f'{beside}+{name}': (beside, name)
+          for beside in BESIDE for name in (*FEATURES, *SELF_TAUGHT)}
 # method -> changes of its CurriculumHook
 CURRICULA = {'ctkd_lambda4': dict(lambda_max=4.0), 'ctkd_end1': dict(end=1)}
 
@@ -91,12 +95,14 @@ def additions(method: str, num_classes: int) -> Dict[str, Any]:
 
     Returns:
         dict: With ``distill_losses``, ``custom_hooks``, ``custom_imports`` and
-        ``paramwise_cfg``, as in the fragments.
+        ``paramwise_cfg``, as in the fragments; ``teacher_config`` is that of
+        a student that teaches itself, else None.
     """
     parts = [_additions(part, num_classes) for part in JOINED.get(method, [method])]
     joined = parts[0]
     for part in parts[1:]:
         joined['distill_losses'].update(part['distill_losses'])
+        joined['teacher_config'] = joined['teacher_config'] or part['teacher_config']
         joined['custom_hooks'] += [h for h in part['custom_hooks']
                                    if h not in joined['custom_hooks']]
         joined['paramwise_cfg'].setdefault('custom_keys', {}).update(
@@ -126,7 +132,7 @@ def _additions(method: str, num_classes: int) -> Dict[str, Any]:
     multipliers = [cfg[name] for name in ('temperature_paramwise', 'adapter_paramwise')
                    if name in cfg]
     keys = {key: value for part in multipliers for key, value in part['custom_keys'].items()}
-    return dict(distill_losses=cfg['distill_losses'],
+    return dict(teacher_config=cfg.get('teacher_config'), distill_losses=cfg['distill_losses'],
                 custom_hooks=cfg.get('custom_hooks', []),
                 custom_imports=cfg['custom_imports'],
                 paramwise_cfg=dict(custom_keys=keys) if keys else {})
