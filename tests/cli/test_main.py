@@ -86,7 +86,7 @@ def test_every_command_in_the_docs_exists_with_its_options():
     for line in lines:
         command = cli.commands[line.split()[0]]
         if command.name not in ('demo', 'benchmark'):  # the options of these are their scripts'
-            assert set(re.findall(r' (--[a-z-]+)', line)) <= set(_options(command)), line
+            assert set(re.findall(r' (--[a-z0-9-]+)', line)) <= set(_options(command)), line
 
 
 @pytest.mark.parametrize('name', ['distill', 'train'])
