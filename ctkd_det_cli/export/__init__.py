@@ -30,8 +30,8 @@ def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema:
     """Write the plain student of a distillation.
 
     A checkpoint with the student's weights alone, and a config of plain
-    MMDetection beside it, which loads it strictly: MMDetection's tools and
-    MMDeploy take them as they are. From a work directory it reads the config
+    MMDetection beside it, which loads it strictly: MMDetection's tools
+    take them as they are. From a work directory it reads the config
     as it was trained, --cfg-options included, and the best checkpoint, or
     the last one if none was kept as the best.
 
