@@ -57,7 +57,8 @@ SMALLER = {
     ('block_mid_channels', 128): 8, ('embed_dims', 256): 16, ('num_feats', 128): 8,
     ('feedforward_channels', 1024): 16, ('feedforward_channels', 2048): 16, ('num_layers', 6): 2,
     ('num_queries', 300): 10, ('num_queries', 900): 10, ('dropout', 0.1): 0.0,
-    ('ffn_drop', 0.1): 0.0, ('max_per_img', 300): 40, ('batch_augments', ...): None, ('max_per_img', 2000): 40,
+    ('ffn_drop', 0.1): 0.0, ('max_per_img', 300): 40,
+    ('batch_augments', ...): None, ('max_per_img', 2000): 40,
     ('max_per_img', 1000): 40, ('num_convs', 8): 1}
 
 
