@@ -95,7 +95,7 @@ class ProgressHook(Hook):
         self.screen, self.training, self.log = screen, training, log
         self.start = self.first = 0.0
 
-    def before_train(self, runner: Runner) -> None:
+    def open(self, runner: Runner) -> None:
         """Say who learns what from whom."""
         self.screen.say(opening(runner, self.training, self.log))
         self.screen.begin(runner.max_iters)
@@ -130,6 +130,23 @@ class ProgressHook(Hook):
         left = passed / steps * (runner.max_iters - done) if steps else 0
         parts = [f'{duration(left)} left'] if left else []
         return ' · '.join(parts + [f'{name} {value}' for name, value in latest.items()])
+
+
+class OpeningHook(Hook):
+    """Opens the screen before other hooks act: a resumed training may begin with a validation.
+
+    Args:
+        progress (ProgressHook): Whose priority is the lowest, so that it tells
+            of what the other hooks did.
+    """
+    priority = 'NORMAL'
+
+    def __init__(self, progress: ProgressHook) -> None:
+        self.progress = progress
+
+    def before_train(self, runner: Runner) -> None:
+        """Open it."""
+        self.progress.open(runner)
 
 
 def latest_values(runner: Runner) -> Dict[str, str]:

@@ -17,7 +17,7 @@ from ..options import merge
 from ..reading import read_config
 from . import Training
 from .data import look_at_data, missing_data
-from .progress import ProgressHook, Screen
+from .progress import OpeningHook, ProgressHook, Screen
 from .result import Result, ending, stopped
 
 LOG = 'console.log'
@@ -46,7 +46,9 @@ def run(training: Training, last: bool = True) -> Result:
             runner = _runner(cfg)
             if quiet:
                 runner.logger.addHandler(screen.warnings())
-                runner.register_hook(ProgressHook(screen, training, log), 'LOWEST')
+                progress = ProgressHook(screen, training, log)
+                runner.register_hook(OpeningHook(progress))
+                runner.register_hook(progress, 'LOWEST')
             runner.train()
     except KeyboardInterrupt:
         click.echo(stopped(training, Path(cfg.work_dir), runner))
