@@ -89,13 +89,12 @@ class CocoFolder:
             DataError: if there is a file in the way that is none of these
                 copies, and ``force`` is False.
         """
-        written = []
-        for split in (self.train, self.val):
-            if split.original is None:
-                continue
+        copies = [split for split in (self.train, self.val) if split.original is not None]
+        for split in copies:
             if split.ann_file.exists() and not force and not _is_ours(split.ann_file):
                 raise DataError(f'{split.ann_file} exists and is no copy that ctkd-det has made',
                                 'give another --out, or --force to replace it')
+        for split in copies:
             info = dict(split.content.get('info') or {}) if isinstance(
                 split.content.get('info'), dict) else {}
             info.update(cleaned_by=MADE_BY, cleaned_from=str(split.original))
@@ -103,8 +102,7 @@ class CocoFolder:
             split.ann_file.write_text(json.dumps({'info': info, **{
                 key: value for key, value in split.content.items() if key != 'info'}}),
                 encoding='utf-8')
-            written.append(split.ann_file)
-        return written
+        return [split.ann_file for split in copies]
 
 
 def find_coco(root: Path) -> CocoFolder:

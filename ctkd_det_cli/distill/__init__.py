@@ -90,6 +90,9 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
         --teacher my_teacher.py --teacher-ckpt my_teacher.pth --method ctkd+dkd \\
         --epochs 24 --batch-size 4 --lr 0.005 --with-baseline
     """
+    if with_baseline and options['resume'] not in (None, 'auto'):
+        raise click.UsageError('--with-baseline: --resume without FILE, so that each of the two '
+                               'trainings finds its own checkpoint')
     recipe, out = _recipe(student, out, options)
     _check_training(recipe, options['cfg_options'], dry_run)
     if with_baseline and recipe.method == ALONE:
@@ -99,13 +102,14 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
         recipes.insert(0, (out.with_name(f'{out.stem}_alone.py'),
                            f'{work_dir}_alone' if work_dir else None, recipe.baseline))
     from .data import save
-    from .recipe import write
-    if recipe.data:
-        save(recipe.data, force)
+    from .recipe import refuse_edited, write
     texts = {path: one.text(out.parent) for path, _, one in recipes}
     if recipe.student.pure_python:
         texts[out.with_name(recipe.student.base)] = recipe.student.config.pretty_text
-    write(texts, force)
+    refuse_edited(texts, force)
+    if recipe.data:
+        save(recipe.data, force)
+    write(texts)
     trainings = [Training(path, folder, **options) for path, folder, _ in recipes]
     for training in trainings:
         _show(training)
@@ -161,6 +165,8 @@ def _recipe(student: str, out: Optional[Path],
         learning['inherit'] = list(learning['inherit'])
     recipe = Recipe(pupil, teacher, weights, given['method'], data, learning, Changes(**changes))
     out = (out or Path(f'{recipe.name}.py')).absolute()
+    if out.resolve() in {source.path.resolve() for source in (pupil, teacher) if source}:
+        raise click.UsageError(f'--out {out} is a config that this one is made from')
     if data:
         recipe = replace(recipe, data=data.beside(out))
     recipe.check()

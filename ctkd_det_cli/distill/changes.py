@@ -1,6 +1,6 @@
 """The settings that people change most, as overrides of the student's config."""
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
@@ -8,6 +8,8 @@ from ..training.advice import schedulers
 from .source_code import Name
 
 SEED = 0
+# epochs of hooks: YOLOX's and RTMDet's, which end their mosaics
+HOOK_EPOCHS = ('switch_epoch', 'num_last_epochs')
 RESIZES = ('Resize', 'FixScaleResize', 'RandomChoiceResize', 'RandomResize')
 # their sizes follow from the image's in ways that one number does not tell
 OTHER_SIZES = ('Mosaic', 'CachedMosaic', 'MixUp', 'CachedMixUp', 'RandomAffine', 'RandomCrop',
@@ -58,6 +60,16 @@ class Changes:
         if self.seed is not None or base.get('randomness', {}).get('seed') is None:
             blocks['randomness'] = dict(seed=SEED if self.seed is None else self.seed)
         return blocks
+
+
+    def hooks(self, base: Any) -> List[dict]:
+        """The base's custom hooks, whose epochs keep their place in the training."""
+        hooks = list(base.get('custom_hooks') or [])
+        old = base.get('train_cfg', {}).get('max_epochs')
+        if not self.epochs or not old or self.epochs == old:
+            return hooks
+        return [{**hook, **{key: _at(hook[key], old, self.epochs)
+                            for key in HOOK_EPOCHS if key in hook}} for hook in hooks]
 
 
 def merged(a: Any, b: Any) -> Any:

@@ -111,6 +111,10 @@ class Recipe:
         blocks = dict(_base_=self.student.base)
         if self.method != ALONE:
             blocks.update(self._distillation(base))
+        hooks = self.changes.hooks(base)
+        # a list of the base would be replaced, not continued
+        if 'custom_hooks' in blocks or hooks != list(base.get('custom_hooks') or []):
+            blocks['custom_hooks'] = [*hooks, *blocks.get('custom_hooks', [])]
         blocks['default_hooks'] = safe_hooks(base)
         if self.head_changes:
             blocks = merged(blocks, dict(model=self.head_changes))
@@ -139,15 +143,15 @@ class Recipe:
                 type=distilled_type(self.student).__name__,
                 **method.model, **self._teacher, distill_losses=method.losses,
                 **self.options))
-        if method.hooks:  # a list of the base would be replaced, not continued
-            blocks['custom_hooks'] = [*base.get('custom_hooks', []), *method.hooks]
+        if method.hooks:
+            blocks['custom_hooks'] = method.hooks
         if method.optim_wrapper:
             blocks['optim_wrapper'] = method.optim_wrapper
         return blocks
 
 
-def write(texts: Dict[Path, str], force: bool) -> None:
-    """Write all files, or none if one of them was edited.
+def refuse_edited(texts: Dict[Path, str], force: bool) -> None:
+    """See, before anything is written, that no edited file would be replaced.
 
     Args:
         texts (dict): What each file is to say.
@@ -162,6 +166,10 @@ def write(texts: Dict[Path, str], force: bool) -> None:
             raise click.ClickException(
                 f'{out} exists and says something else. To train what it says: ctkd-det train '
                 f'{out}; to replace it: --force; to write another: --out FILE')
+
+
+def write(texts: Dict[Path, str]) -> None:
+    """Write all files."""
     for out, text in texts.items():
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding='utf-8')

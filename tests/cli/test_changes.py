@@ -1,5 +1,7 @@
 """The options that people change most, as the written config has them."""
+import json
 import re
+import shutil
 
 import pytest
 from mmengine.config import Config
@@ -120,3 +122,50 @@ def test_refused(student, option, message, tmp_path):
                     tmp_path / 'x.py', *option)
     assert result.exit_code in (1, 2) and not (tmp_path / 'x.py').exists()
     assert re.search(message, ' '.join(result.output.split())), result.output
+
+
+@pytest.mark.parametrize('student, key, value', [
+    ('rtmdet_tiny_8xb32-300e_coco', 'switch_epoch', 28), ('yolox_tiny_8xb8-300e_coco',
+                                                          'num_last_epochs', 2)])
+def test_hooks_that_count_epochs_are_stretched_too(student, key, value, tmp_path):
+    """The mosaic of 300 epochs ends in the same part of 30."""
+    cfg = written(tmp_path / 'x.py', student, '--method', 'none', '--epochs', 30)
+    hooks = [hook[key] for hook in cfg.custom_hooks if key in hook]
+    assert hooks == [value] and cfg.train_cfg.max_epochs == 30
+    cfg = written(tmp_path / 'y.py', student, '--epochs', 30, '--teacher', 'auto')
+    assert [hook[key] for hook in cfg.custom_hooks if key in hook] == [value]
+    assert [hook.type for hook in cfg.custom_hooks].count('CurriculumHook') == 1
+
+
+def test_both_trainings_find_their_own_checkpoint(folder, tmp_path):
+    result = invoke('distill', *PAIR, '--with-baseline', '--resume', folder / 'student.py',
+                    '--out', tmp_path / 'x.py')
+    assert result.exit_code == 2 and '--resume without FILE' in result.output
+    assert not (tmp_path / 'x.py').exists()
+
+
+def test_a_config_does_not_replace_what_it_is_made_from(folder):
+    text = (folder / 'student.py').read_text()
+    result = invoke('distill', folder / 'student.py', '--method', 'none', '--dry-run', '--force',
+                    '--out', folder / 'student.py')
+    assert result.exit_code == 2 and 'is a config that this one is made from' in result.output
+    assert (folder / 'student.py').read_text() == text
+
+
+def test_a_refusal_leaves_the_cleaned_copies_unwritten(folder, tmp_path):
+    data = tmp_path / 'data'
+    shutil.copytree(folder / 'shapes', data)
+    for part in ('train', 'val'):
+        content = json.loads((data / f'{part}.json').read_text())
+        for box in content['annotations']:
+            del box['area']
+        (data / f'{part}.json').write_text(json.dumps(content))
+    line = ['distill', folder / 'student.py', '--method', 'none', '--data', data, '--dry-run',
+            '--out', tmp_path / 'out' / 'x.py']
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'x.py').write_text('# edited\n')
+    result = invoke(*line)
+    assert result.exit_code == 1 and 'says something else' in result.output
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['x.py']
+    assert invoke(*line, '--force').exit_code == 0
+    assert len(list((tmp_path / 'out').glob('*.json'))) == 2
