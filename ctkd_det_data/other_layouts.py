@@ -76,8 +76,7 @@ def _guesses(root: Path, files: List[Path], jsons: List[Path]) -> Iterator[str]:
     if any(f.suffix.lower() == '.xml' for f in files):
         yield f'This looks like Pascal VOC (XML files): {_CONVERT.format(root)}.'
     if any(_first_kind(f) == 'labelme' for f in jsons[:3]):
-        yield ("This looks like labelme, a JSON file an image: labelme's own "
-               'examples/instance_segmentation/labelme2coco.py writes COCO.')
+        yield f'This looks like labelme (a JSON file for each image): {_CONVERT.format(root)}.'
     yield from _misplaced(root, jsons)
     if 'result.json' in names:
         yield ('result.json is the COCO export of Label Studio, all images in one: '

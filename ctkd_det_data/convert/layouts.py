@@ -39,7 +39,7 @@ def convert(source: Path, out: Path, kind: Optional[str] = None,
     records, classes, notes = KINDS[kind](source)
     if not records:
         raise DataError(f'{source} has no annotated images of the layout {kind}')
-    numbers = write(records, source, out.expanduser(), classes, val_share, longest_side)
+    numbers = write(records, source, out.expanduser().resolve(), classes, val_share, longest_side)
     return kind, numbers, notes
 
 

@@ -1,4 +1,5 @@
 """labelme's files, and a single file of COCO's format."""
+import os
 from pathlib import Path
 from typing import List, Optional, Tuple
 
@@ -14,6 +15,10 @@ def read_labelme(root: Path) -> Tuple[List[Record], Optional[List[str]], List[st
     """Read a folder with a JSON file of labelme for each image.
 
     Rectangles and polygons are read; what else is drawn is counted in a note.
+
+    Raises:
+        DataError: if an image is missing or has another size than stated, or
+            a shape has no label.
     """
     images, records, other = find_images(root), [], 0
     for file in sorted(root.rglob('*.json')):
@@ -30,14 +35,17 @@ def read_labelme(root: Path) -> Tuple[List[Record], Optional[List[str]], List[st
             raise DataError(f'{file}: the image is {size[0]} x {size[1]}, stated is {stated[0]} x '
                             f'{stated[1]}', 'resize the image, or draw the shapes again')
         objects = []
-        for shape in content['shapes']:
+        for number, shape in enumerate(content['shapes']):
             points = [[as_number(v) for v in point] for point in shape.get('points', [])]
             if len(points) < 2 or shape.get('shape_type', 'polygon') not in (
                     'rectangle', 'polygon') or None in sum(points, []):
                 other += 1
                 continue
+            label = shape.get('label')
+            if label is None or not str(label).strip():
+                raise DataError(f'{file}: shapes[{number}] has no label', 'write one')
             polygon = [v for point in points for v in point] if len(points) > 2 else []
-            objects.append(Object(str(shape['label']), box_around(points),
+            objects.append(Object(str(label), box_around(points),
                                   [polygon] if polygon else []))
         records.append(Record(image, size, objects))
     return records, None, ([f'{other} shapes are neither rectangles nor polygons and were left '
@@ -48,7 +56,8 @@ def read_coco(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]
     """Read the one file of COCO's format below a folder, and put right what can be.
 
     Raises:
-        DataError: if there are several, or it cannot be read right.
+        DataError: if there are several, it cannot be read right, or an image
+            is outside the folder.
     """
     files = [f for f in sorted(root.rglob('*.json')) if _is_coco(f)]
     if len(files) != 1:
@@ -62,8 +71,8 @@ def read_coco(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]
     if wrong:
         raise DataError('\n'.join(wrong))
     names = {entry['id']: entry['name'] for entry in content['categories']}
-    records = {entry['id']: Record(folder / entry['file_name'], (entry['width'], entry['height']),
-                                   []) for entry in content['images']}
+    records = {entry['id']: Record(_inside(root, files[0], folder / entry['file_name']),
+                                   (entry['width'], entry['height']), []) for entry in content['images']}
     for box in content['annotations']:
         if box['image_id'] in records and box['category_id'] in names:
             mask = box.get('segmentation')
@@ -74,6 +83,21 @@ def read_coco(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]
     used = {box['category_id'] for box in content['annotations']}
     return (list(records.values()), list(class_names(content['categories'], used)),
             [str(f) for f in found])
+
+
+def _inside(root: Path, ann_file: Path, image: Path) -> Path:
+    """The image's path below ``root``, without ``..``.
+
+    Raises:
+        DataError: if it is outside.
+    """
+    plain = Path(os.path.normpath(image))
+    if not plain.is_relative_to(root):
+        plain = plain.resolve()  # an absolute name may go through a link
+    if not plain.is_relative_to(root):
+        raise DataError(f'{ann_file}: the image {plain} is outside {root}',
+                        'put it there, and write file_name relative to that folder')
+    return plain
 
 
 def _is_coco(file: Path) -> bool:

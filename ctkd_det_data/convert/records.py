@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -49,11 +50,14 @@ def real_size(file: Path) -> Tuple[int, int]:
     """Width and height as MMDetection reads an image.
 
     Raises:
-        DataError: if it is none.
+        DataError: if it is none, or is cut off.
     """
     size = size_of(file)
     if not size:
         raise DataError(f'{file} cannot be opened as an image', 'replace or delete it')
+    if not size.whole:
+        raise DataError(f'{file} is cut off: the file ends before the image does',
+                        'copy it again, or delete it')
     return size.seen
 
 
@@ -77,8 +81,11 @@ def write(records: Sequence[Record], root: Path, out: Path, classes: Optional[Se
         dict: Number of images in 'train' and 'val'.
 
     Raises:
-        DataError: if ``out`` is not empty, or a part would be.
+        DataError: if ``out`` is not empty, a part would be, or a file cannot
+            be read or written. Nothing is written then.
     """
+    if out.exists() and not out.is_dir():
+        raise DataError(f'{out} is a file', 'give a new folder')
     if out.exists() and any(out.iterdir()):
         raise DataError(f'{out} is not empty', 'give a new folder')
     names = list(classes or sorted({o.name for r in records for o in r.objects}))
@@ -91,17 +98,37 @@ def write(records: Sequence[Record], root: Path, out: Path, classes: Optional[Se
         if not chosen:
             raise DataError(f'{root}: no image of {len(records)} would be in {part}',
                             'choose another --val-share')
-    for part, chosen in parts.items():
-        for record in chosen:
-            target = out / 'images' / record.file.relative_to(root)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if longest_side and max(record.size) > longest_side:
-                _shrink(record, longest_side, target)
-            else:
-                _put(record.file, target)
-        (out / f'{part}.json').write_text(json.dumps(_coco(chosen, names, root)),
-                                          encoding='utf-8')
+    try:
+        _write_whole(parts, names, root, out, longest_side)
+    except OSError as error:
+        raise DataError(f'{out} cannot be written: {error}') from error
     return {part: len(chosen) for part, chosen in parts.items()}
+
+
+def _write_whole(parts: Dict[str, List[Record]], names: Sequence[str], root: Path, out: Path,
+                 longest_side: Optional[int]) -> None:
+    """Write all or nothing: in a folder of its own first.
+
+    An existing folder may be the only place where the user can write, or
+    another disk, so the draft is in it; else beside it.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    place = out if out.is_dir() else out.parent
+    with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=place) as folder:
+        draft = Path(folder)
+        for part, chosen in parts.items():
+            for record in chosen:
+                target = draft / 'images' / record.file.relative_to(root)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if longest_side and max(record.size) > longest_side:
+                    _shrink(record, longest_side, target)
+                else:
+                    _put(record.file, target)
+            (draft / f'{part}.json').write_text(json.dumps(_coco(chosen, names, root)),
+                                                encoding='utf-8')
+        out.mkdir(exist_ok=True)  # the draft itself is readable by its owner alone
+        for file in list(draft.iterdir()):
+            file.rename(out / file.name)
 
 
 def _drawn(name: Path, share: float) -> str:
@@ -121,10 +148,14 @@ def _shrink(record: Record, longest_side: int, target: Path) -> None:
     from PIL import Image, ImageOps
     factor = longest_side / max(record.size)
     record.size = tuple(max(round(v * factor), 1) for v in record.size)
-    with Image.open(record.file) as image:
-        upright = ImageOps.exif_transpose(image)
-        upright.resize(record.size, Image.Resampling.LANCZOS).save(
-            target, **(dict(quality=92) if image.format == 'JPEG' else {}))
+    try:
+        with Image.open(record.file) as image:
+            upright = ImageOps.exif_transpose(image)
+            upright.resize(record.size, Image.Resampling.LANCZOS).save(
+                target, **(dict(quality=92) if image.format == 'JPEG' else {}))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f'{record.file} cannot be shrunk: {error}',
+                        'copy it again, or leave --longest-side out') from error
     for o in record.objects:
         o.box = [v * factor for v in o.box]
         o.polygons = [[v * factor for v in polygon] for polygon in o.polygons]

@@ -62,11 +62,11 @@ def _objects(file: Path, size: Tuple[int, int], names: List[str]) -> List[Object
         try:
             index, *values = map(float, line.split())
             name = names[int(index)]
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, OverflowError):
             raise DataError(f'{file}, line {number}: {line[:60]!r} is not the number of one of '
                             f'{len(names)} classes with numbers', 'correct it, or the names in '
                             'data.yaml') from None
-        if index < 0 or not -0.01 <= min(values, default=2) <= max(values, default=2) <= 1.01 or (
+        if index < 0 or not all(-0.01 <= v <= 1.01 for v in values) or (
                 len(values) != 4 and (len(values) < 6 or len(values) % 2)):
             raise DataError(f'{file}, line {number}: {line[:60]!r} is neither CLASS X Y WIDTH '
                             'HEIGHT nor CLASS X Y X Y ..., in parts of the image (0 to 1)',

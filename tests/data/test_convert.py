@@ -90,7 +90,8 @@ def test_yolo(layout, tmp_path):
     assert find_coco(tmp_path / 'out').classes == ('apple', 'pear')
 
 
-@pytest.mark.parametrize('line', ['7 .5 .5 .1 .1', '0 30 20 10 10', '0 .5 .5', 'apple .5 .5 1 1'])
+@pytest.mark.parametrize('line', ['7 .5 .5 .1 .1', '0 30 20 10 10', '0 .5 .5', 'apple .5 .5 1 1',
+                                  'inf .5 .5 .1 .1', '0 .5 nan .1 .1'])
 def test_yolos_errors_name_the_line(line, tmp_path):
     text(tmp_path / 'classes.txt', 'apple\npear\n')
     image(tmp_path / 'a.png')
@@ -112,6 +113,70 @@ def test_labelme(tmp_path):
     assert boxes(tmp_path / 'out')[:2] == [
         ('apple', [4, 10, 20, 20], 0), ('pear', [1, 1, 8, 20], 0)]
     assert not find_coco(tmp_path / 'out').findings
+
+
+def test_a_shape_of_labelme_without_a_label(tmp_path):
+    image(tmp_path / 'in' / 'a.png')
+    text(tmp_path / 'in' / 'a.json', dict(imagePath='a.png', shapes=[
+        dict(label='apple', shape_type='rectangle', points=[[24, 30], [4, 10]]),
+        dict(shape_type='rectangle', points=[[24, 30], [4, 10]])]))
+    with pytest.raises(DataError, match=r'a.json: shapes\[1\] has no label'):
+        convert(tmp_path / 'in', tmp_path / 'out')
+
+
+def cut(path):
+    """A JPEG whose second half is missing."""
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+
+
+def test_a_jpeg_that_is_cut_off(tmp_path):
+    cut(voc(tmp_path / 'voc') / 'JPEGImages' / 'd.jpg')
+    with pytest.raises(DataError, match='d.jpg is cut off'):
+        convert(tmp_path / 'voc', tmp_path / 'out', longest_side=32)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ['voc']
+
+
+@pytest.mark.parametrize('exists', [False, True])
+def test_nothing_is_written_unless_all_is(exists, tmp_path, monkeypatch):
+    """The last image breaks after it was looked at."""
+    from ctkd_det_data.convert import records
+    if exists:
+        (tmp_path / 'out').mkdir()
+    drawn = records._coco
+    monkeypatch.setattr(records, '_coco', lambda *args: (
+        cut(tmp_path / 'voc' / 'JPEGImages' / 'd.jpg'), drawn(*args))[1])
+    with pytest.raises(DataError, match='d.jpg cannot be shrunk'):
+        convert(voc(tmp_path / 'voc'), tmp_path / 'out', longest_side=32)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ['out'] * exists + ['voc']
+    assert not exists or not list((tmp_path / 'out').iterdir())
+    monkeypatch.undo()
+    image(tmp_path / 'voc' / 'JPEGImages' / 'd.jpg')
+    convert(tmp_path / 'voc', tmp_path / 'out', longest_side=32)
+    assert boxes(tmp_path / 'out')[0] == ('pear', [2, 3, 10, 15], 0)
+    assert sorted(f.name for f in (tmp_path / 'out').iterdir()) == [
+        'images', 'train.json', 'val.json']
+    assert sorted(f.name for f in tmp_path.iterdir()) == ['out', 'voc']
+
+
+@pytest.mark.parametrize('inner', ['', 'coco'])
+def test_a_file_in_the_way(inner, tmp_path):
+    text(tmp_path / 'out', 'mine')
+    result = invoke('data', voc(tmp_path / 'voc'), tmp_path / 'out' / inner)
+    assert result.exit_code == 1 and str(tmp_path / 'out') in result.output
+    assert (tmp_path / 'out').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('name', ['{}/b.png', '../../b.png'])
+def test_an_image_outside_the_folder(name, tmp_path):
+    for file in ('in/images/a.png', 'b.png'):
+        image(tmp_path / file)
+    text(tmp_path / 'in' / 'all.json', dict(
+        images=[dict(id=1, file_name='a.png', width=64, height=48),
+                dict(id=2, file_name=name.format(tmp_path), width=64, height=48)],
+        annotations=[dict(id=i, image_id=i, category_id=1, bbox=[4, 4, 9, 9]) for i in (1, 2)],
+        categories=[dict(id=1, name='apple')]))
+    with pytest.raises(DataError, match=f'the image {tmp_path / "b.png"} is outside '):
+        convert(tmp_path / 'in', tmp_path / 'out', val_share=0.5)
 
 
 def test_one_coco_file_is_split_and_cleaned(tmp_path):

@@ -137,7 +137,7 @@ FOREIGN = dict(
     fiftyone=({'train/labels.json': coco(['cat']), 'train/data/a.png': '',
                'val/labels.json': coco(['cat'])}, 'FiftyOne exports COCO'),
     labelme=({'train/a.json': dict(shapes=[], imagePath='a.png', version='5'),
-              'train/a.png': ''}, 'looks like labelme'),
+              'train/a.png': ''}, 'looks like labelme (a JSON file for each image): ctkd-det data '),
     labelme2coco=({'train/annotations.json': coco(['cat']),
                    'val/annotations.json': coco(['cat'])},
                   'For train, train/annotations.json is probably meant'),
