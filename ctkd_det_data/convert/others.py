@@ -71,8 +71,9 @@ def read_coco(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]
     if wrong:
         raise DataError('\n'.join(wrong))
     names = {entry['id']: entry['name'] for entry in content['categories']}
-    records = {entry['id']: Record(_inside(root, files[0], folder / entry['file_name']),
-                                   (entry['width'], entry['height']), []) for entry in content['images']}
+    records = {
+        entry['id']: Record(_inside(root, files[0], folder / entry['file_name']),
+                            (entry['width'], entry['height']), []) for entry in content['images']}
     for box in content['annotations']:
         if box['image_id'] in records and box['category_id'] in names:
             mask = box.get('segmentation')
