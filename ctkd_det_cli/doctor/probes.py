@@ -6,8 +6,13 @@ from pathlib import Path
 from typing import Iterator
 
 from ..places import load_package
+from ..reading import find_modules_beside
 from .ops_file import FULL, NONE, OLD, ops_of_mmcv
 from .rows import FAIL, OK, WARN, Row, first_line
+
+# by ctkd_det.compat.torchvision_ops, in place of mmcv's compiled ones
+SERVED = ('nms', 'softnms', 'roi_align', 'roi_pool', 'deform_conv', 'modulated_deform_conv',
+          'ms_deform_attn')
 
 
 def check_ops() -> Iterator[Row]:
@@ -21,7 +26,7 @@ def check_ops() -> Iterator[Row]:
         return
     compiled = sys.modules['mmcv._ext'].__file__.endswith(('.so', '.pyd'))
     source = "mmcv's, compiled" if compiled else (
-        "torchvision's; only nms, softnms, roi_align, roi_pool")
+        f"torchvision's; only {', '.join(SERVED)}")
     if wrong:
         yield Row('operators', FAIL, f'{source}; wrong result: {", ".join(wrong)}', mend)
     else:
@@ -68,8 +73,9 @@ def check_config(path: Path, timeout: float) -> Iterator[Row]:
     """Look whether a distillation config can be read and its teacher's weights be had."""
     try:
         load_package()
-        from mmengine.config import Config
-        cfg = Config.fromfile(path)
+        from ctkd_det.configs import read_config, with_names
+        find_modules_beside(path)
+        cfg = with_names(read_config(path))
         model = cfg.model
     except Exception as error:  # a config is a program
         yield Row(f'config {path}', FAIL, first_line(error), f'correct {path}')

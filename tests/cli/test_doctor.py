@@ -14,7 +14,7 @@ from cli.conftest import coco, command, invoke, write
 from ctkd_det_cli.doctor import packages
 from ctkd_det_cli.doctor.ops_file import MARK
 from ctkd_det_cli.doctor.packages import PACKAGES, Package, check_package
-from ctkd_det_cli.doctor.probes import check_weights
+from ctkd_det_cli.doctor.probes import SERVED, check_config, check_weights
 from helpers import CONFIGS, ROOT
 
 
@@ -58,6 +58,29 @@ def test_data_and_config(tmp_path):
     assert invoke('doctor', '--config', tmp_path / 'c.py').exit_code == 0
     missing = invoke('doctor', '--data', tmp_path / 'nowhere')
     assert missing.exit_code == 1 and 'there is no folder' in ' '.join(missing.output.split())
+
+
+def test_a_pure_python_config_with_a_module_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, 'path', list(sys.path))
+    (tmp_path / 'beside_doctor.py').write_text('SEEN = True')
+    (tmp_path / 'c.py').write_text("""from mmdet.models import RetinaNet
+from ctkd_det.hooks import SafeCheckpointHook
+custom_imports = dict(imports=['beside_doctor'])
+model = dict(type=RetinaNet)
+default_hooks = dict(checkpoint=dict(type=SafeCheckpointHook))
+""")
+    ours, checkpoints, teacher = check_config(tmp_path / 'c.py', 1)
+    assert (ours.state, ours.found) == ('ok', 'RetinaNet'), ours
+    assert checkpoints.state == 'ok' and teacher.state == 'warn'
+    assert 'RetinaNet' in invoke('doctor', '--config', tmp_path / 'c.py').output
+
+
+def test_all_operators_that_torchvision_stands_in_for_are_named():
+    from ctkd_det.compat import torchvision_ops
+    functions = {name for name, value in vars(torchvision_ops).items()
+                 if getattr(value, '__module__', None) == torchvision_ops.__name__
+                 and not name.startswith(('_', 'get_')) and 'backward' not in name}
+    assert set(SERVED) == {name.removesuffix('_forward') for name in functions}
 
 
 def test_broken_packages(tmp_path):
