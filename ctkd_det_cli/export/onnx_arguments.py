@@ -1,10 +1,13 @@
 """The options of ``--format onnx``, and what they need to be installed."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple
 
 import click
+
+from ctkd_det_data import CocoFolder
+from ..distill.data import find_data
 
 EXTRA = "pip install 'ctkd_det[deploy]'  (or: pip install onnx onnxruntime)"
 # as ctkd_det.deploy.OPSETS, which needs torch to be imported
@@ -20,7 +23,7 @@ class OnnxOptions:
         opset: Version of ONNX's operators.
         preprocess: Whether mean, standard deviation and order of the colours
             are in the file.
-        data: A data set to compare on, instead of the config's.
+        data: A data set to compare on, instead of the config's, cleaned.
         images: Number of images to compare on, and to calibrate with.
         int8: Whether to quantise.
         max_drop: The largest loss of mAP, in points, by quantisation.
@@ -28,7 +31,7 @@ class OnnxOptions:
     shape: Optional[Tuple[int, int]] = None
     opset: int = 17
     preprocess: bool = True
-    data: Optional[Path] = None
+    data: Optional[CocoFolder] = None
     images: int = 100
     int8: bool = False
     max_drop: Optional[float] = None
@@ -63,7 +66,7 @@ def check_onnx_options(format_: str, shape: Optional[Tuple[int, int]],
     Raises:
         click.UsageError: if one is given that has no effect.
         click.ClickException: if the packages are not installed, with the
-            command that installs them.
+            command that installs them, or the data set cannot be read right.
     """
     options = OnnxOptions(shape=shape, **values)
     if format_ != 'onnx':
@@ -76,4 +79,4 @@ def check_onnx_options(format_: str, shape: Optional[Tuple[int, int]],
     missing = [name for name in ('onnx', 'onnxruntime') if find_spec(name) is None]
     if missing:
         raise click.ClickException(f'--format onnx needs {" and ".join(missing)}: {EXTRA}')
-    return options
+    return replace(options, data=find_data(values['data']))

@@ -1,4 +1,5 @@
 """The images that an exported file is proved on, and calibrated with."""
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +14,7 @@ from mmengine.dataset import pseudo_collate
 from pycocotools.coco import COCO
 
 from ctkd_det.configs import nested_datasets
-from ctkd_det_data import DataError
-from ..distill.data import find_data
+from ctkd_det_data import CocoFolder, DataError
 from .detections import silent
 
 
@@ -25,9 +25,11 @@ class Images:
     Attributes:
         dataset: mmdet's.
         indices: Those that are used.
+        content: What the annotation file says, cleaned; None: as it is.
     """
     dataset: CocoDataset
     indices: Tuple[int, ...]
+    content: Optional[dict] = None
 
     def __iter__(self) -> Iterator[Tuple[np.ndarray, Dict[str, Any]]]:
         """Yield each as (H, W, 3), uint8 in RGB, and as ``model.test_step`` takes it."""
@@ -43,19 +45,23 @@ class Images:
     def annotations(self) -> COCO:
         """COCO: The annotation file; mmdet's data set does not keep it."""
         with silent():
-            truth = COCO(self.dataset.ann_file)
+            truth = COCO(None if self.content else self.dataset.ann_file)
+            if self.content:
+                truth.dataset = self.content
+                truth.createIndex()
         truth.dataset.setdefault('info', {})  # pycocotools copies it
         return truth
 
 
-def images_of(cfg: Config, part: str, folder: Optional[Path], number: int,
+def images_of(cfg: Config, part: str, data: Optional[CocoFolder], number: int,
               shape: Optional[Tuple[int, int]]) -> Images:
     """Images of the validation or the training set, evenly spread.
 
     Args:
         cfg (Config): Plain, of the student.
         part (str): 'val' or 'train'.
-        folder (Path, optional): A data set instead of the config's.
+        data (CocoFolder, optional): A data set instead of the config's. What
+            was put right in it is used as it was put right.
         number (int): How many at most.
         shape (tuple, optional): Height and width to fit the images into.
             Defaults to None, what the test pipeline makes of them.
@@ -68,8 +74,7 @@ def images_of(cfg: Config, part: str, folder: Optional[Path], number: int,
                                           'test_dataloader')]
     found = [nested_datasets(loader['dataset'])[-1] for loader in loaders if loader]
     pipelines = [d['pipeline'] for d in found[1:] or found if 'pipeline' in d]
-    if folder is not None:
-        data = find_data(folder)
+    if data is not None:
         split = data.val if part == 'val' else data.train
         source = dict(type='CocoDataset', ann_file=str(split.ann_file),
                       data_prefix=dict(img=str(split.images)), metainfo=dict(classes=data.classes))
@@ -81,7 +86,18 @@ def images_of(cfg: Config, part: str, folder: Optional[Path], number: int,
         raise click.ClickException('the config has no test pipeline: give --shape HEIGHT WIDTH')
     source.update(pipeline=fitted(shape) if shape else pipelines[0], test_mode=True)
     source.pop('filter_cfg', None)
-    return Images(*_built(source, number))
+    return Images(*_built(source, number)) if data is None else _cleaned(data, part, source, number)
+
+
+def _cleaned(data: CocoFolder, part: str, source: dict, number: int) -> Images:
+    """As the folder was read: mmdet loads files alone, so it gets copies for a moment."""
+    with tempfile.TemporaryDirectory() as folder:
+        copies = data.beside(Path(folder, 'copy.py'))
+        copies.save()
+        split = copies.val if part == 'val' else copies.train
+        dataset, indices = _built(dict(source, ann_file=str(split.ann_file)), number)
+    dataset.ann_file = source['ann_file']  # the user's, for what is said of it
+    return Images(dataset, indices, split.content)
 
 
 def _built(source: dict, number: int) -> Tuple[CocoDataset, Tuple[int, ...]]:

@@ -1,6 +1,7 @@
 """``ctkd-det export --format onnx`` on the shipped teacher, which detects something."""
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -51,6 +52,38 @@ def test_metadata(exported):
     assert facts['dataset'] == 'val.json'
 
 
+def changed(data, folder, part, change):
+    """A copy of a data set whose JSON file of one part is changed."""
+    shutil.copytree(data, folder)
+    (file, ) = (f for f in folder.rglob('*.json') if part in f.stem)
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+    return folder
+
+
+def test_data_that_have_to_be_put_right(exported, shapes, tmp_path):
+    """The same mAP as with the good file, from which only area and the order differ."""
+    def change(content):
+        content['categories'].reverse()
+        for box in content['annotations']:
+            del box['area']
+
+    data = changed(shapes, tmp_path / 'odd', 'val', change)
+    result = invoke('export', *TEACHER, '--out', tmp_path / 'out', '--format', 'onnx', '--data',
+                    data)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("have no 'area'") == 1 and 'in the order of train' in result.output
+    assert points(result.output) == points(exported[0])
+    facts = {p.key: p.value for p in onnx.load(tmp_path / 'out' / 'teacher.onnx').metadata_props}
+    assert facts['dataset'] == 'val.json' and json.loads(facts['classes'])[0] == 'triangle'
+
+
+def points(printed):
+    """The mAP of PyTorch."""
+    return next(float(line.split('│')[4]) for line in printed.splitlines() if '│ PyTorch' in line)
+
+
 def test_a_distilled_student_and_the_same_bytes(shapes, tmp_path):
     cfg = use_data(Config.fromfile(TEACHER[0]), shapes)
     cfg.custom_imports = dict(imports=['ctkd_det'])
@@ -71,6 +104,13 @@ def test_a_distilled_student_and_the_same_bytes(shapes, tmp_path):
     assert json.loads(facts['method']) == dict(loss_ctkd='KDLoss')
     assert json.loads(facts['resize']) == dict(scale=[64, 64], keep_ratio=True, pad=[64, 64])
     assert [d.dim_value for d in file.graph.input[0].type.tensor_type.shape.dim][1:] == [64, 64, 3]
+    # data that cannot be read right are said before anything is written
+    bad = changed(shapes, tmp_path / 'bad', 'val', lambda content: content.update(
+        annotations=[dict(box, category_id=77) for box in content['annotations']]))
+    result = invoke('export', tmp_path / 'distilled.py', tmp_path / 'distilled.pth', '--out',
+                    tmp_path / 'c', '--format', 'onnx', '--data', bad)
+    assert result.exit_code == 1 and 'category 77' in result.output
+    assert not (tmp_path / 'c').exists()
 
 
 def test_names_in_a_checkpoint_are_texts(shapes, tmp_path):
