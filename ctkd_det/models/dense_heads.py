@@ -81,7 +81,7 @@ class DenseReader:
 
     def targets(self, levels: Sequence[Tensor]) -> Targets:
         """What was assigned in this step, from the logits of its levels."""
-        labels, weights = zip(*(_labels_and_weights(args, kwargs)
+        labels, weights = zip(*(labels_and_weights(args, kwargs)
                                 for _, args, kwargs, _ in self.calls), strict=True)
         return Targets(torch.cat(labels), torch.cat(weights), self.avg_factor())
 
@@ -250,7 +250,8 @@ def _wide(x: Tensor) -> Tensor:
     return x.float() if x.dtype.itemsize < 4 else x
 
 
-def _labels_and_weights(args: tuple, kwargs: dict) -> Tuple[Tensor, Tensor]:
+def labels_and_weights(args: tuple, kwargs: dict) -> Tuple[Tensor, Tensor]:
+    """What a classification loss was given beside the logits, (N,) each."""
     logits, labels = args[:2]
     if isinstance(labels, tuple):  # labels and the quality of each
         labels = labels[0]

@@ -1,4 +1,5 @@
 """Finds where a forward pass stops being finite."""
+from itertools import chain
 from typing import Any, Callable, Iterator, List, NamedTuple, Tuple
 
 import torch
@@ -63,9 +64,10 @@ def not_finite_on_the_way(model: nn.Module, run: Callable[[], Any]) -> List[NotF
 
 
 def not_finite_weights(module: nn.Module, who: str) -> List[NotFinite]:
-    """Those parameters that are not finite."""
-    return [finding for name, parameter in module.named_parameters()
-            for finding in _examine(f"the {who}'s weights {name}", parameter)]
+    """Those parameters and buffers that are not finite; an infinite variance hides its inputs."""
+    return [finding for name, tensor in chain(module.named_parameters(), module.named_buffers())
+            if tensor.is_floating_point()
+            for finding in _examine(f"the {who}'s weights {name}", tensor)]
 
 
 def _examine(what: str, tensor: Tensor) -> List[NotFinite]:

@@ -4,6 +4,7 @@ from typing import Any, Dict, List, Tuple
 
 from torch import Tensor, nn
 
+from .dense_heads import labels_and_weights
 from .detr_heads import QUERY_ARGUMENTS, detr_head
 from .taps import Logits
 
@@ -50,7 +51,7 @@ class QueryTap:
             record, last = self.record, self.scores[-1]
             # one call a layer; then those of the encoder's proposals and of denoising
             args, kwargs = self.calls[len(self.scores) - 1]
-            record.labels, record.label_weights = args[1:3]
+            record.labels, record.label_weights = labels_and_weights(args, kwargs)
             record.avg_factor = kwargs['avg_factor']
             # DINO's denoising queries come first: they know the ground truth
             number = len(record.labels) // len(last)

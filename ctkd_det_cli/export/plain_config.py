@@ -1,5 +1,6 @@
 """Turns a distillation config into the plain one that it extends."""
 import ast
+import re
 from pathlib import Path
 from typing import Any, Iterator, List, Optional, Set
 
@@ -121,7 +122,9 @@ def _bases(path: Path) -> List[str]:
                 bases = ast.literal_eval(node.value)
             except ValueError:  # mmengine takes an expression, too
                 return []
-            return [bases] if isinstance(bases, str) else list(bases)
+            # as mmengine fills it in
+            return [re.sub(r'\{\{\s*fileDirname\s*\}\}', lambda _: str(path.parent.resolve()), base)
+                    for base in ([bases] if isinstance(bases, str) else bases)]
     return []
 
 

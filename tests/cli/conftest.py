@@ -1,6 +1,7 @@
 """A real distillation by ``ctkd-det distill``, once for the tests that look at its results."""
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,10 @@ from helpers import ROOT, make_shapes, make_teacher, student_config
 def command(*args, cwd, **env):
     """Run ctkd-det in a process of its own; returns its status and all it printed."""
     env = {**os.environ, 'PYTHONPATH': str(ROOT), **env}
+    # a shell's background job, as these tests may be one, has SIGINT ignored, and hands that down
     result = subprocess.run([sys.executable, '-m', 'ctkd_det_cli', *map(str, args)], cwd=cwd,
-                            capture_output=True, text=True, env=env)
+                            capture_output=True, text=True, env=env,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     return result.returncode, result.stdout + result.stderr
 
 

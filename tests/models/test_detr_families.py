@@ -8,6 +8,7 @@ from mmdet.registry import MODELS
 import families
 import helpers
 from ctkd_det.models.detectors.choice import distilled_class
+from ctkd_det.models.queries import QueryTap
 from ctkd_det.models.teachers import TeacherError
 
 TAU = 2.0
@@ -120,3 +121,15 @@ def test_other_detrs_are_named():
         distilled_class(MODELS.get('DETR'))
     with pytest.raises(TypeError, match='DDQDETR cannot be distilled: it has its own'):
         distilled_class(MODELS.get('DDQDETR'))
+
+
+def test_labels_with_qualities(teacher_of):
+    """QualityFocalLoss is given pairs of labels and qualities: the labels are taken."""
+    model = build('deformable', teacher_of('deformable'))
+    model.bbox_head.loss_cls = MODELS.build(dict(type='QualityFocalLoss', use_sigmoid=True))
+    data = helpers.batch(model, num_images=3)
+    with QueryTap(model) as (record, ):
+        losses_of(model, data)
+    assert record.labels.shape == record.label_weights.shape == record.cls_score.shape[:1]
+    assert len(record.labels) == 3 * next(iter(record.queries.values())).size(1)
+    assert set(record.labels.tolist()) <= set(range(model.bbox_head.num_classes + 1))

@@ -45,6 +45,21 @@ def test_weight_zero_is_plain_mmdet_to_the_last_bit(teacher):
     assert all(torch.equal(v, weights[k]) for k, v in plain_weights.items())
 
 
+def test_a_loss_of_weight_zero_leaves_no_gradient_that_clipping_could_see(teacher):
+    """Not even a 0: one more term changes the rounding of the sum of squares."""
+    model = distilled(teacher, loss_ctkd=dict(GLOBAL, loss_weight=0.0),
+                      loss_vid=dict(type='VIDLoss', loss_weight=0.0))
+    data = batch(model)
+    losses, _ = model.parse_losses(model(data['inputs'], data['data_samples'], 'loss'))
+    losses.backward()
+    assert list(model.distill_losses.parameters())
+    assert all(p.grad is None for p in model.distill_losses.parameters())
+    # a temperature that another loss uses goes on learning
+    model = distilled(teacher, loss_a=dict(GLOBAL, loss_weight=0.0),
+                      loss_b=dict(type='DKDLoss', temperature='loss_a'))
+    assert model.distill_losses.loss_a.temperature.theta.requires_grad
+
+
 def test_distillation_changes_the_student_but_not_its_losses_in_step_one(teacher):
     plain, plain_weights = trained(build(student_config()).train(), steps=1)
     ours, weights = trained(distilled(teacher), steps=1)

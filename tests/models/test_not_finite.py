@@ -48,6 +48,16 @@ def test_a_teacher_with_weights_that_are_not_finite_is_refused(tmp_path, value):
         build(distill(student_config(), teacher))
 
 
+def test_a_teacher_with_an_infinite_running_variance_is_refused(tmp_path):
+    """In eval mode the layer's output would be finite, and not depend on the image."""
+    teacher = make_teacher(tmp_path)
+    checkpoint = torch.load(teacher['teacher_ckpt'])
+    checkpoint['state_dict']['backbone.bn1.running_var'][0] = math.inf
+    torch.save(checkpoint, teacher['teacher_ckpt'])
+    with pytest.raises(TeacherError, match=r'backbone\.bn1\.running_var \(1 of 8 values'):
+        build(distill(student_config(), teacher))
+
+
 def test_a_teacher_whose_logits_overflow_is_named_on_its_first_batch(tmp_path):
     teacher = make_teacher(tmp_path)
     checkpoint = torch.load(teacher['teacher_ckpt'])
@@ -55,7 +65,20 @@ def test_a_teacher_whose_logits_overflow_is_named_on_its_first_batch(tmp_path):
     torch.save(checkpoint, teacher['teacher_ckpt'])
     model = build(distill(student_config(), teacher, dict(loss_ctkd=GLOBAL))).train()
     data = batch(model)
-    with pytest.raises(TeacherError, match='teacher.pth gives logits or features that are NaN'):
+    with pytest.raises(TeacherError, match='teacher.pth gives logits that are NaN'):
+        model(data['inputs'], data['data_samples'], 'loss')
+
+
+def test_features_that_are_finite_do_not_hide_logits_that_are_not(tmp_path):
+    """Each kind of answers is looked at on the first batch."""
+    teacher = make_teacher(tmp_path)
+    checkpoint = torch.load(teacher['teacher_ckpt'])
+    checkpoint['state_dict']['roi_head.bbox_head.fc_cls.weight'].fill_(3e38)
+    torch.save(checkpoint, teacher['teacher_ckpt'])
+    model = build(distill(student_config(), teacher, dict(
+        loss_pkd=dict(type='PKDLoss'), loss_ctkd=GLOBAL))).train()
+    data = batch(model)
+    with pytest.raises(TeacherError, match='teacher.pth gives logits that are NaN'):
         model(data['inputs'], data['data_samples'], 'loss')
 
 

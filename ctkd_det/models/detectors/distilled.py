@@ -227,7 +227,7 @@ class DistilledDetector:
         sides, feats = {}, None
         if 'neck' in active:
             feats = self.teacher.features(batch_inputs, batch_data_samples)
-            self.teacher.check_answers(feats)
+            self.teacher.check_answers('neck features', feats)
             student, teacher = self.level_match.align(maps, feats)
             boxes = [get_box_tensor(sample.gt_instances.bboxes) for sample in batch_data_samples]
             sides['neck'] = [dict(student=student, teacher=teacher, boxes=boxes,
@@ -235,12 +235,14 @@ class DistilledDetector:
         if active & {'logits', 'roi'}:
             records = self.complete(records, batch_inputs)
             logits = self.teacher_logits(batch_inputs, batch_data_samples, records, feats)
-            self.teacher.check_answers(logits)
+            self.teacher.check_answers('logits', logits)
             sides['logits'] = [
                 dict(student=record.cls_score, teacher=t, labels=record.labels,
                      weight=record.label_weights, avg_factor=record.avg_factor)
                 for record, t in zip(records, logits, strict=True)]
         if 'roi' in active:
+            self.teacher.check_answers('RoI features',
+                                       [record.teacher_features for record in records])
             sides['roi'] = [
                 dict(student=record.features, teacher=record.teacher_features, stage=i,
                      labels=record.labels, rois=record.rois, classifier=self.teacher.classifier(i))

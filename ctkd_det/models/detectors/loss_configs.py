@@ -1,5 +1,5 @@
 """Reads and builds the ``distill_losses`` of a config."""
-from typing import Callable, Dict
+from typing import Callable, Dict, Iterable
 
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType
@@ -59,7 +59,22 @@ def build_losses(configs: Dict[str, ConfigType],
                              f'{nearest(cfg["temperature"], owners)}')
         losses[name] = build_part({**cfg, 'temperature': 1.0}, name)
         losses[name].share_temperature(losses[cfg['temperature']])
+    _freeze_unused(losses.values())
     return nn.ModuleDict({name: losses[name] for name in configs})
+
+
+def _freeze_unused(losses: Iterable[nn.Module]) -> None:
+    """Leave no gradient, not even 0, to what only losses of weight 0 have.
+
+    A 0 more changes how the norm of all gradients is summed, and so the last
+    bit of a clipped step; weight decay would move the parameter.
+    """
+    idle = [loss for loss in losses if loss.loss_weight == 0]
+    used = {p for loss in losses if loss.loss_weight > 0 and hasattr(loss, 'temperature')
+            for p in loss.temperature.parameters()}
+    for loss in idle:
+        for parameter in set(loss.parameters()) - used:
+            parameter.requires_grad_(False)
 
 
 def check_classifier(losses: nn.ModuleDict, student: nn.Module) -> None:

@@ -1,7 +1,7 @@
 """The frozen teacher: held, checked, shown the student's images."""
 import copy
 from pathlib import Path
-from typing import Callable, Collection, Mapping, Optional, Sequence, Union
+from typing import Callable, Collection, Mapping, Optional, Sequence, Set, Union
 
 import torch
 from mmdet.registry import MODELS
@@ -77,7 +77,8 @@ class FrozenTeacher:
         check_pair(student, self.model, teacher_name=self.name, teacher_classes=self.classes,
                    inherit=inherit, sources=sources, **pair_options)
         self.model.requires_grad_(False).eval()
-        self.follows, self.answers_checked = True, False
+        self.follows = True
+        self.answers_checked: Set[str] = set()
         self.convert = InputConverter(
             normalisation(student.data_preprocessor, (), 'the student'),
             normalisation(self.model.data_preprocessor,
@@ -127,18 +128,22 @@ class FrozenTeacher:
             self.model.to(images.device)
         return self.extract_feat(images.to(weight.dtype))
 
-    def check_answers(self, answers: Sequence[Tensor]) -> None:
+    def check_answers(self, kind: str, answers: Sequence[Tensor]) -> None:
         """Look once, at its first batch, whether what it says is finite.
+
+        Args:
+            kind (str): What they are; each kind is looked at once.
+            answers (Sequence[Tensor]): Of any shape.
 
         Raises:
             TeacherError: if not. Its weights are, so they must be too large.
         """
-        if self.answers_checked or not any(x.numel() for x in answers):
+        if kind in self.answers_checked or not any(x.numel() for x in answers):
             return
-        self.answers_checked = True
+        self.answers_checked.add(kind)
         if not all(bool(x.isfinite().all()) for x in answers):
             raise TeacherError(
-                f'{self.name} gives logits or features that are NaN or infinite on the first '
+                f'{self.name} gives {kind} that are NaN or infinite on the first '
                 'batch, although its weights are finite. Test it alone: ctkd-det test '
                 'TEACHER_CONFIG TEACHER_CKPT')
 
