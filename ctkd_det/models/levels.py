@@ -76,23 +76,36 @@ class LevelMatch:
         return dict(levels=levels, student_channels=list(self.student.channels),
                     teacher_channels=widths)
 
-    def align(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tuple[list, list]:
+    def align(self, student: Sequence[Tensor], teacher: Sequence[Tensor],
+              image_shape: Tuple[int, int]) -> Tuple[list, list, Tuple[float, float]]:
         """The maps of each of the student's levels, and the teacher's beside them.
 
         At another image size each side pads to its own multiple: what only one
         of them covers is cut off.
 
+        Args:
+            student (Sequence[Tensor]): Of each of its levels (B, C, H, W).
+            teacher (Sequence[Tensor]): The same of the teacher's levels.
+            image_shape (tuple[int, int]): Height and width of the student's
+                padded batch.
+
         Returns:
-            tuple: Two lists of (B, C, H, W); None where the teacher has no
-            such level.
+            tuple: Two lists of (B, C, H, W), with None where the teacher has
+            no such level; height and width that these maps cover, in pixels of
+            the student's batch.
         """
         s, t = list(student), [None if j is None else teacher[j] for j in self.counterparts]
-        if self.scale != 1:
-            for i, j in enumerate(self.counterparts):
-                if j is not None:
-                    s[i], t[i] = _common(s[i], self.student.strides[i], t[i],
-                                         self.teacher.strides[j] / self.scale)
-        return s, t
+        if self.scale == 1:
+            return s, t, image_shape
+        covered = None
+        for i, j in enumerate(self.counterparts):
+            if j is not None:
+                strides = self.student.strides[i], self.teacher.strides[j] / self.scale
+                pixels = _common_pixels(s[i], strides[0], t[i], strides[1])
+                s[i], t[i] = (_cut(x, pixels, stride)
+                              for x, stride in zip((s[i], t[i]), strides, strict=True))
+                covered = covered or pixels  # the finest level is the most exact
+        return s, t, covered
 
     def _strides(self) -> str:
         text = (f'strides {list(self.student.strides)} of the student, '
@@ -148,10 +161,13 @@ def _nearest(stride: float, others: List[float]) -> Optional[int]:
     return j if distances[j] < math.log(_NEAR) else None
 
 
-def _common(s: Tensor, stride_s: float, t: Tensor, stride_t: float) -> Tuple[Tensor, Tensor]:
-    """The parts of two maps that cover the same pixels, to half a position."""
-    for dim in (2, 3):
-        pixels = min(s.size(dim) * stride_s, t.size(dim) * stride_t)
-        s, t = (x.narrow(dim, 0, max(1, round(pixels / stride)))
-                for x, stride in ((s, stride_s), (t, stride_t)))
-    return s, t
+def _common_pixels(s: Tensor, stride_s: float, t: Tensor, stride_t: float) -> Tuple[float, float]:
+    """Height and width that both maps cover."""
+    height, width = (min(s.size(dim) * stride_s, t.size(dim) * stride_t) for dim in (2, 3))
+    return height, width
+
+
+def _cut(x: Tensor, pixels: Tuple[float, float], stride: float) -> Tensor:
+    """The part of a map that covers so many pixels, to half a position."""
+    height, width = (max(1, round(size / stride)) for size in pixels)
+    return x[:, :, :height, :width]

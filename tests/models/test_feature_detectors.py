@@ -10,6 +10,7 @@ from mmengine.model import ExponentialMovingAverage
 
 import families
 from ctkd_det.models.levels import neck_levels
+from ctkd_det.models.losses.features.fgd_loss import box_mask
 from ctkd_det.models.teachers import TeacherError
 from helpers import FEATURES, GLOBAL, batch, build, distill, make_teacher, student_config
 
@@ -281,6 +282,30 @@ def test_roi_features_need_no_common_classes(tmp_path):
     dense = families.save_teacher(tmp_path, families.tiny('retinanet'))
     with pytest.raises(TeacherError, match='single-stage'):
         distilled(dense, losses)
+
+
+def test_boxes_lie_where_the_cut_maps_see_them(wide_teacher):
+    """A width of 769: the student pads to 800, the teacher 1538 to 1568, which is 784."""
+    model = distilled(dict(wide_teacher, teacher_scale=2.0), dict(loss_fgd=dict(type='FGDLoss')))
+    student, teacher = ([torch.zeros(1, 1, height, width) for height, width in sizes]
+                        for sizes in (((24, 200), (12, 100), (6, 50)),
+                                      ((48, 392), (24, 196), (12, 98))))
+    student, teacher, covered = model.level_match.align(student, teacher, (96, 800))
+    assert [x.shape[2:] for x in student[:2]] == [x.shape[2:] for x in teacher[:2]] == [
+        (24, 196), (12, 98)]
+    assert covered == (96, 784)
+    # in positions of 4 pixels x from 96 to 98, y from 2 to 4; of 8 pixels 48, 49 and 1, 2
+    for x, (rows, columns) in zip(teacher, (((2, 4), (96, 98)), ((1, 2), (48, 49))), strict=False):
+        mask = box_mask([torch.tensor([[384., 8, 392, 16]])], covered, x)[0]
+        found = mask.nonzero()
+        assert (found.amin(0).tolist(), found.amax(0).tolist()) == (
+            [rows[0], columns[0]], [rows[1], columns[1]])
+    seen = []
+    model.distill_losses['loss_fgd'].register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs['image_shape']), with_kwargs=True)
+    # 72 is padded to 96, the teacher's 144 to 160
+    assert model(**batch(model, size=72), mode='loss')['loss_fgd'].isfinite()
+    assert seen == [(80, 80)]
 
 
 def test_a_teacher_that_looks_at_larger_images(wide_teacher):

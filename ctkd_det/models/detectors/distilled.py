@@ -228,10 +228,11 @@ class DistilledDetector:
         if 'neck' in active:
             feats = self.teacher.features(batch_inputs, batch_data_samples)
             self.teacher.check_answers('neck features', feats)
-            student, teacher = self.level_match.align(maps, feats)
+            student, teacher, covered = self.level_match.align(
+                maps, feats, tuple(batch_inputs.shape[2:]))
             boxes = [get_box_tensor(sample.gt_instances.bboxes) for sample in batch_data_samples]
             sides['neck'] = [dict(student=student, teacher=teacher, boxes=boxes,
-                                  image_shape=tuple(batch_inputs.shape[2:]))]
+                                  image_shape=covered)]
         if active & {'logits', 'roi'}:
             records = self.complete(records, batch_inputs)
             logits = self.teacher_logits(batch_inputs, batch_data_samples, records, feats)

@@ -62,7 +62,7 @@ class FGDLoss(FeatureLoss):
             nn.ModuleList(_Context(width) for _, width in self.widths) for _ in range(2))
 
     def compare(self, i: int, s: Tensor, t: Tensor, boxes: Sequence[Tensor],
-                image_shape: Tuple[int, int]) -> Tensor:
+                image_shape: Tuple[float, float]) -> Tensor:
         """The loss of one level.
 
         Args:
@@ -71,8 +71,9 @@ class FGDLoss(FeatureLoss):
             t (Tensor): (B, C', H, W), the teacher's.
             boxes (Sequence[Tensor]): Ground truth of each image, (n, 4), as
                 x1, y1, x2, y2 in pixels.
-            image_shape (tuple[int, int]): Height and width of the padded
-                batch, which the maps cover.
+            image_shape (tuple[float, float]): Height and width in pixels that
+                the maps cover: the padded batch, or less of it if the teacher
+                looks at another size.
         """
         s = self.adapt(i, s)
         positions_s, channels_s = self._attention(s)
@@ -122,12 +123,12 @@ class _Context(nn.Module):
         return x + self.transform(pooled)[:, :, None, None]
 
 
-def box_mask(boxes: Sequence[Tensor], image_shape: Tuple[int, int], like: Tensor) -> Tensor:
+def box_mask(boxes: Sequence[Tensor], image_shape: Tuple[float, float], like: Tensor) -> Tensor:
     """At each position the largest 1 / area of the boxes that cover it.
 
     Args:
         boxes (Sequence[Tensor]): Of each image (n, 4), in pixels.
-        image_shape (tuple[int, int]): Height and width of the padded batch.
+        image_shape (tuple[float, float]): Height and width that the maps cover.
         like (Tensor): (B, C, H, W).
 
     Returns:
