@@ -1,6 +1,6 @@
 """A training step as a file: batch, weights and random states, of plain values alone."""
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
 from .compat.reading import read_checkpoint
+from .models.detectors.distilled import DistilledDetector
+from .models.losses.features.draws import Draws
 from .models.not_finite import NotFinite, not_finite_on_the_way
 from .models.temperatures import ScheduledTemperature
 from .random_states import restore
@@ -75,20 +77,72 @@ def from_plain(value: Any) -> Any:
     return {'bitmaps': BitmapMasks, 'polygons': PolygonMasks}[kind](masks, *value['size'])
 
 
-def save_step(path: Path, model: torch.nn.Module, data_batch: Any, **values: Any) -> None:
+def changing_state(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
+    """Copies of what a forward pass changes in the distillation losses.
+
+    Those are their buffers, such as a queue, and the state of their draws.
+    A replay needs them as they were before the pass.
+
+    Returns:
+        dict[str, Tensor]: Under the names of the detector's ``state_dict``;
+        empty if it is not distilled.
+    """
+    losses = getattr(model, 'distill_losses', None)
+    if not isinstance(losses, torch.nn.Module):
+        return {}
+    state = {name: buffer.detach().clone()
+             for name, buffer in losses.named_buffers('distill_losses')}
+    for name, draws in _draws(losses):
+        state[name] = draws.get_extra_state()
+    return state
+
+
+@torch.no_grad()
+def restore_changing_state(model: torch.nn.Module, state: Dict[str, torch.Tensor]) -> None:
+    """Bring the losses back to where :func:`changing_state` saw them."""
+    if not state:
+        return
+    for name, buffer in model.distill_losses.named_buffers('distill_losses'):
+        buffer.copy_(state[name])
+    for name, draws in _draws(model.distill_losses):
+        draws.set_extra_state(state[name])
+
+
+def _draws(losses: torch.nn.Module) -> Iterator[Tuple[str, Draws]]:
+    for name, module in losses.named_modules(prefix='distill_losses'):
+        if isinstance(module, Draws):
+            yield f'{name}._extra_state', module
+
+
+def save_step(path: Path, model: torch.nn.Module, data_batch: Any,
+              changing: Dict[str, torch.Tensor], **values: Any) -> None:
     """Write a step to a file that :func:`torch.load` reads restricted.
 
     Args:
         path (Path): The file.
-        model (nn.Module): The detector, whose weights are written.
+        model (nn.Module): The detector, whose weights are written. The weights
+            of a snapshot that teaches it are, too: no other file need have them.
         data_batch: As the loader gave it.
+        changing (dict[str, Tensor]): What :func:`changing_state` gave before
+            the step's forward pass.
         **values: Plain values that say what step it was.
     """
-    weights = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    weights = {key: changing.get(key, value).detach().cpu()
+               for key, value in model.state_dict().items()}
     scheduled = {name: module.progress for name, module in model.named_modules()
                  if isinstance(module, ScheduledTemperature)}
+    meta = MessageHub.get_current_instance().get_info('dataset_meta') or {}
+    if _learns_from_snapshots(model):
+        values.update(snapshots=model.teacher.snapshots)
+        if model.teacher.snapshots:
+            values.update(snapshot={key: value.detach().cpu() for key, value
+                                    in model.teacher_model.state_dict().items()})
     torch.save(dict(values, state_dict=weights, data_batch=to_plain(data_batch),
-                    scheduled=scheduled), path)
+                    scheduled=scheduled, classes=to_plain(meta.get('classes'))), path)
+
+
+def _learns_from_snapshots(model: torch.nn.Module) -> bool:
+    return isinstance(model, DistilledDetector) and model.teacher.is_snapshot
 
 
 class Replay(NamedTuple):
@@ -119,7 +173,7 @@ def replay(path: Path, config: Optional[Path] = None, device: str = 'cpu') -> Re
         ValueError: if it is no such file, or not of this config.
     """
     step = read_checkpoint(path)
-    if not {'data_batch', 'state_dict', 'random_states', 'config'} <= step.keys():
+    if not {'data_batch', 'state_dict', 'random_states', 'config', 'classes'} <= step.keys():
         raise ValueError(f'{path} is no step that a training has written: those are named '
                          'not_finite_iter_N.pth')
     config = config or path.parent / Path(step['config']).name
@@ -131,11 +185,13 @@ def replay(path: Path, config: Optional[Path] = None, device: str = 'cpu') -> Re
     model = MODELS.build(cfg.model).to(device).train()
     try:
         model.load_state_dict(step['state_dict'])
+        _restore_snapshot(model, step)
     except RuntimeError as error:
         raise ValueError(f'{path} is not of the detector of {config}: {error}') from None
     hub = MessageHub.get_current_instance()
     hub.update_info_dict(dict(loop_stage='train', iter=step['iteration'], epoch=step['epoch'],
-                              max_epochs=step['max_epochs']))
+                              max_epochs=step['max_epochs'], cfg=cfg.pretty_text,
+                              dataset_meta=dict(classes=step['classes'])))
     for name, progress in step['scheduled'].items():
         model.get_submodule(name).progress = progress
     restore(step['random_states'])
@@ -148,9 +204,19 @@ def replay(path: Path, config: Optional[Path] = None, device: str = 'cpu') -> Re
         losses.update({name: float(value) for name, value in model.parse_losses(output)[1].items()
                        if 'loss' in name})
 
-    found = not_finite_on_the_way(model, run)
-    hub.pop_info('loop_stage')
+    try:
+        found = not_finite_on_the_way(model, run)
+    finally:
+        hub.pop_info('loop_stage')
     return Replay(step, losses, found)
+
+
+def _restore_snapshot(model: torch.nn.Module, step: Dict[str, Any]) -> None:
+    if not _learns_from_snapshots(model):
+        return
+    if step.get('snapshot'):
+        model.teacher.take_snapshot(step['snapshot'])
+    model.teacher.snapshots = step.get('snapshots')
 
 
 def _precision(cfg: Config, device: str) -> torch.autocast:

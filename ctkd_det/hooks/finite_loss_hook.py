@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..models.not_finite import not_finite_on_the_way
 from ..random_states import as_saved, random_states, restore
-from ..replay import save_step
+from ..replay import changing_state, restore_changing_state, save_step
 
 
 class NotFiniteError(RuntimeError):
@@ -27,8 +27,8 @@ class FiniteLossHook(Hook):
     The error names the iteration, the losses, and what was not finite first:
     weights, what a module returned, the logits of student or teacher, tau.
     The batch is written to ``not_finite_iter_N.pth`` in the work directory,
-    with the weights and random states of the step; ``ctkd-det replay`` runs it
-    again. Of several ranks only replay says where it began.
+    with the weights, the states of the losses and the random states before the
+    step; ``ctkd-det replay`` runs it again. Of several ranks only replay says where it began.
 
     For any detector of mmengine, distilled or plain: ``default_hooks=dict(
     finite=dict(type='FiniteLossHook'))``.
@@ -49,6 +49,8 @@ class FiniteLossHook(Hook):
                           data_batch: DATA_BATCH = None) -> None:
         """Keep what a replay of this iteration would need."""
         self._batch, self._random = data_batch, random_states()
+        # the forward pass changes these before its losses are looked at
+        self._changing = changing_state(self.model)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
@@ -81,8 +83,8 @@ class FiniteLossHook(Hook):
         file = Path(runner.work_dir) / (
             f'{name}.pth' if get_world_size() == 1 else f'{name}_rank_{get_rank()}.pth')
         try:
-            save_step(file, self.model, self._batch, iteration=runner.iter, epoch=runner.epoch,
-                      max_epochs=runner.max_epochs, losses=losses,
+            save_step(file, self.model, self._batch, self._changing, iteration=runner.iter,
+                      epoch=runner.epoch, max_epochs=runner.max_epochs, losses=losses,
                       random_states=as_saved(self._random), config=_config_beside(runner))
             saved = f'The batch is in {file}; to see it fail: ctkd-det replay {file}'
         except (OSError, RuntimeError) as error:  # torch's writer raises both
@@ -95,6 +97,7 @@ class FiniteLossHook(Hook):
         if get_world_size() > 1:  # the losses' means over ranks need all of them
             return ''
         restore(self._random)
+        restore_changing_state(self.model, self._changing)
 
         def run() -> None:
             with runner.optim_wrapper.optim_context(self.model):

@@ -2,10 +2,12 @@
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 
 from ctkd_det.hooks.finite_loss_hook import NotFiniteError
 from ctkd_det.replay import from_plain, replay, to_plain
-from helpers import GLOBAL, distill, make_shapes, run, student_config
+from helpers import (CLASSES, FEATURES, GLOBAL, distill, make_shapes, make_teacher, run,
+                     student_config)
 
 
 @pytest.fixture(scope='module')
@@ -14,14 +16,14 @@ def data(tmp_path_factory):
 
 
 class Spoil(Hook):
-    """Makes something NaN or too large before the second iteration."""
+    """Makes something NaN or too large before an iteration, the second one if not told."""
     priority = 'HIGHEST'
 
-    def __init__(self, spoil):
-        self.spoil = spoil
+    def __init__(self, spoil, at=1):
+        self.spoil, self.at = spoil, at
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == 1:
+        if runner.iter == self.at:
             self.spoil(runner.model, data_batch)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
@@ -90,6 +92,53 @@ def test_a_replay_has_the_same_losses(data, teacher, tmp_path):
     for name, value in step['losses'].items():
         assert losses[name] == pytest.approx(value, rel=0, abs=0, nan_ok=True), name
     assert 'fc_cls.weight (1 of ' in str(found[0])
+
+
+def nan_boxes(model, data_batch):
+    """Only the detector's own loss of the boxes becomes NaN."""
+    model.roi_head.bbox_head.fc_reg.weight.data.fill_(float('nan'))
+
+
+def stopped_and_replayed(cfg, work, at=1):
+    with pytest.raises(NotFiniteError, match='loss_bbox is nan. Not finite first'):
+        run(cfg, work, hooks=(Spoil(nan_boxes, at), ))
+    MessageHub.get_instance(str(work))  # as in a process that knows nothing of the training
+    step, losses, _ = replay(work / f'not_finite_iter_{at + 1}.pth')
+    assert step['losses'].keys() <= losses.keys()
+    for name, value in step['losses'].items():
+        assert losses[name] == pytest.approx(value, rel=0, abs=0, nan_ok=True), name
+    return {name: value for name, value in losses.items() if name in cfg.model.distill_losses}
+
+
+def test_a_replay_begins_before_the_losses_change_their_state(data, teacher, tmp_path):
+    """MGD draws a mask; CRD draws, fills its queue and fixes Z."""
+    cfg = config(data, teacher)
+    cfg.model.distill_losses = {name: FEATURES[name] for name in ('loss_mgd', 'loss_crd')}
+    for at in (0, 1):  # Z is not known in the first step, the queue is empty
+        losses = stopped_and_replayed(cfg.copy(), tmp_path / f'work_{at}', at)
+        assert len(losses) == 2 and all(0 < value < float('inf') for value in losses.values())
+
+
+@pytest.mark.parametrize('at', [1, 5])
+def test_a_replay_has_the_snapshot(data, tmp_path, at):
+    """Before the first snapshot no loss is active; an epoch has 4 iterations."""
+    cfg = distill(student_config(data), dict(teacher_config='snapshot'),
+                  dict(loss_ctkd=dict(GLOBAL, foreground_weight=0.5)))
+    cfg.custom_hooks = [dict(type='CurriculumHook'), dict(type='SnapshotHook', cycle=1)]
+    cfg.default_hooks.finite = dict(type='FiniteLossHook')
+    losses = stopped_and_replayed(cfg, tmp_path / 'work', at)
+    assert (losses['loss_ctkd'] > 0) == (at > 4)
+
+
+def test_a_replay_knows_classes_and_pipeline(data, tmp_path):
+    """The teacher looks for its classes by name, and sees images normalised once."""
+    cfg = config(data, dict(make_teacher(tmp_path / 'teacher', CLASSES[::-1]),
+                            class_mapping='by_name'))
+    own = cfg.model.data_preprocessor
+    cfg.train_dataloader.dataset.pipeline.insert(-1, dict(
+        type='Normalize', mean=own.mean, std=own.std, to_rgb=own.bgr_to_rgb))
+    own.update(mean=None, std=None, bgr_to_rgb=False)
+    assert stopped_and_replayed(cfg, tmp_path / 'work')['loss_ctkd'] > 0
 
 
 def test_a_plain_student_is_watched_too(data, tmp_path):
