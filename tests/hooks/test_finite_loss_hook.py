@@ -6,8 +6,16 @@ from mmengine.logging import MessageHub
 
 from ctkd_det.hooks.finite_loss_hook import NotFiniteError
 from ctkd_det.replay import from_plain, replay, to_plain
-from helpers import (CLASSES, FEATURES, GLOBAL, distill, make_shapes, make_teacher, run,
-                     student_config)
+from helpers import (
+    CLASSES,
+    FEATURES,
+    GLOBAL,
+    distill,
+    make_shapes,
+    make_teacher,
+    run,
+    student_config,
+)
 
 
 @pytest.fixture(scope='module')
