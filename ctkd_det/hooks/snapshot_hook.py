@@ -11,6 +11,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from ..compat.reading import read_checkpoint
 from ..models.detectors.distilled import DistilledDetector
 from .checkpoint_files import PARTIAL, SavingError, commit, sha256
 
@@ -77,7 +78,7 @@ class SnapshotHook(Hook):
         teacher.snapshots = 0
         if self._named:
             path = self._find(runner, self._named)
-            teacher.take_snapshot(torch.load(path, map_location='cpu', weights_only=True))
+            teacher.take_snapshot(read_checkpoint(path))
             teacher.snapshots = self._named['cycle']
             runner.logger.info(f'SnapshotHook: the teacher is {path}')
         elif self._step(runner) >= self.cycle:
