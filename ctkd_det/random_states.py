@@ -51,9 +51,7 @@ class LoaderStates:
         if len(states or {}) == loader.num_workers and self.persistent:
             self.workers = {int(worker): value for worker, value in states.items()}
         self.at_epochs_start = dict(self.workers)
-        if loader.num_workers > 0:
-            loader.worker_init_fn = partial(
-                _start_worker, start=loader.worker_init_fn, states=dict(self.workers))
+        keep_workers_from_sigterm(loader, self.workers)
         if self.persistent:
             loader.collate_fn = partial(_collate, collate=loader.collate_fn)
 
@@ -74,6 +72,19 @@ class LoaderStates:
         if self.persistent and isinstance(data_batch, dict) and _KEY in data_batch:
             worker, states = data_batch.pop(_KEY)
             self.workers[worker] = states
+
+
+def keep_workers_from_sigterm(loader: DataLoader,
+                              states: Optional[Dict[int, dict]] = None) -> None:
+    """Let a loader's workers, not started yet, leave SIGTERM to the main process.
+
+    Args:
+        loader (DataLoader): Whose workers have not been started yet.
+        states (dict, optional): Random states to start the workers with.
+    """
+    if loader.num_workers > 0:
+        loader.worker_init_fn = partial(
+            _start_worker, start=loader.worker_init_fn, states=dict(states or {}))
 
 
 def as_saved(states: Any) -> Any:

@@ -67,7 +67,7 @@ class Score(BaseMetric):
 def runner(work_dir: Path, epochs: int = 4, by_epoch: bool = True, workers: int = 0,
            persistent: bool = False, resume: bool = False, hooks: tuple = (), length: int = 10,
            val: bool = True, launcher: str = 'none', model_wrapper_cfg: Optional[dict] = None,
-           **checkpoint: Any) -> Runner:
+           seed: Optional[int] = 0, **checkpoint: Any) -> Runner:
     """Of ``length / 2`` iterations an epoch."""
     iterations = length // 2
     loader = dict(batch_size=2, num_workers=workers, persistent_workers=persistent)
@@ -92,5 +92,5 @@ def runner(work_dir: Path, epochs: int = 4, by_epoch: bool = True, workers: int 
             logger=dict(type='LoggerHook', interval=1),
             checkpoint=dict(type='SafeCheckpointHook', by_epoch=by_epoch,
                             interval=1 if by_epoch else iterations, **checkpoint)),
-        randomness=dict(seed=0), experiment_name=f'{work_dir.name}{random.random()}',
+        randomness=dict(seed=seed), experiment_name=f'{work_dir.name}{random.random()}',
         log_level='WARNING')

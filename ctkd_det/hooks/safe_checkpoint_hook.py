@@ -8,9 +8,16 @@ from mmengine.dist import all_gather_object, broadcast_object_list, get_world_si
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-from ..random_states import LoaderStates, as_saved, random_states, restore
+from ..random_states import (
+    LoaderStates,
+    as_saved,
+    keep_workers_from_sigterm,
+    random_states,
+    restore,
+)
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .checkpoint_files import INTERRUPTED, SavingError, fault, remove
+from .loaders import end_workers, seed_as_before, seed_of_sampler, start_workers_again
 from .resuming import (
     RestOfEpoch,
     RestOfTraining,
@@ -41,9 +48,9 @@ class SafeCheckpointHook(AtomicCheckpointHook):
     - The random states of all ranks and workers are saved and restored, and
       validation leaves them as they were. A resumed training is the
       uninterrupted one, to the last bit where the kernels are deterministic.
-    - SIGTERM saves before the training ends, with exit status 143. A resume
-      goes on in the midst of the epoch. Several ranks agree on it every 10
-      iterations.
+    - SIGTERM, to this process or to its workers as well, saves before the
+      training ends, with exit status 143. A resume goes on in the midst of
+      the epoch. Several ranks agree on it every 10 iterations.
 
     Args:
         *args: See :class:`mmengine.hooks.CheckpointHook`.
@@ -67,6 +74,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         # random states: of all ranks, to save; of this one, as they were saved
         self._ranks: List[dict] = []
         self._own: dict = {}
+        self._sampler_seed: Optional[int] = None
         self._before_val: Optional[dict] = None
 
     def before_run(self, runner: Runner) -> None:
@@ -97,6 +105,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         if not runner._resume:
             return
         self._goes_on = True
+        self._sampler_seed = checkpoint.get('sampler_seed')
         count_in_new_epochs(runner, checkpoint)
         ranks = checkpoint.get('random_states', [])
         if len(ranks) == get_world_size():
@@ -110,7 +119,12 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         """Follow the data's workers, listen for SIGTERM, validate what is still to be validated."""
         super().before_train(runner)
         self._training = True
+        if self._goes_on:
+            seed_as_before(runner, self._sampler_seed)
         self._loader = LoaderStates(runner.train_dataloader, self._own.get('workers'))
+        start_workers_again(runner)
+        if runner.val_loop is not None:
+            keep_workers_from_sigterm(runner.val_dataloader)
         self._termination.watch()
         if self._goes_on:
             validate_if_due(runner)
@@ -205,6 +219,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         if 'optimizer' in checkpoint:
             checkpoint['random_states'] = [as_saved(rank) for rank in self._ranks]
             checkpoint['epoch_length'] = len(runner.train_dataloader)
+            checkpoint['sampler_seed'] = seed_of_sampler(runner.train_dataloader)
 
     def _restore(self) -> None:
         if self._own:
@@ -251,6 +266,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         """End the process; the checkpoint is there."""
         runner.logger.warning(f'SIGTERM: training ends. {self.last_ckpt} is saved, --resume goes '
                               'on from it')
+        end_workers(runner)
         if torch.distributed.is_initialized():
             torch.distributed.barrier()
             torch.distributed.destroy_process_group()

@@ -109,3 +109,16 @@ def test_an_iteration_based_run_equals_an_uninterrupted_one(tmp_path, loader):
     assert (tmp_path / 'parts' / 'iter_13.pth').exists()
     resumed = train(tmp_path / 'parts', resume=True, **options)
     assert_equal_runs(resumed, whole)
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+@pytest.mark.parametrize('loader', ['process', 'persistent'])
+def test_a_run_without_a_seed_goes_on_with_the_one_it_drew(tmp_path, loader, by_epoch):
+    """The loader, built before the checkpoint is read, is brought to that seed, too."""
+    options = dict(LOADERS[loader], by_epoch=by_epoch, val=False)
+    train(tmp_path / 'parts', hooks=(After(12, signal.SIGTERM), ), expected=SystemExit, seed=None,
+          **options)
+    path, = [path for path in (tmp_path / 'parts').glob('*.pth') if '13' in path.name]
+    seed = torch.load(path, weights_only=True)['meta']['seed']
+    resumed = train(tmp_path / 'parts', resume=True, seed=None, **options)
+    assert_equal_runs(resumed, train(tmp_path / 'whole', seed=seed, **options))

@@ -34,6 +34,12 @@ def train(work_dir: Path, **options: Any) -> None:
     toy.runner(work_dir, **options).train()
 
 
+def train_in_own_group(work_dir: Path, **options: Any) -> None:
+    """With its workers in a process group, of which its process id is the name."""
+    os.setpgrp()
+    train(work_dir, **options)
+
+
 def train_and_die(work_dir: Path, number: int, **options: Any) -> None:
     """SIGKILL before the ``number``-th time that it opens, renames or removes a checkpoint.
 

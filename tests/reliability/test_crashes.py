@@ -1,4 +1,5 @@
 """Trainings that are killed, anywhere: nothing is lost, and what follows is the same to the bit."""
+import os
 import random
 import signal
 import sys
@@ -9,7 +10,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from processes import finish, kill_after, start, train, train_and_die, wait_for  # noqa: E402
+from processes import (  # noqa: E402
+    finish,
+    kill_after,
+    start,
+    train,
+    train_and_die,
+    train_in_own_group,
+    wait_for,
+)
 
 from ctkd_det.hooks.checkpoint_files import CheckpointFolder, fault  # noqa: E402
 
@@ -82,3 +91,16 @@ def test_sigterm_ends_it_at_the_next_iteration_with_a_checkpoint(tmp_path):
     meta = torch.load(path, weights_only=True)['meta']
     assert fault(path) is None and 5 <= meta['iter'] < 2000
     assert meta['epoch'] == meta['iter'] // 5
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+def test_sigterm_to_the_workers_as_well_saves_a_checkpoint(tmp_path, by_epoch):
+    """What clusters send; workers of the validation, which was done before, are there too."""
+    process = start(train_in_own_group, tmp_path, epochs=400, by_epoch=by_epoch, workers=1,
+                    persistent=True)
+    wait_for((tmp_path / ('epoch_3.pth' if by_epoch else 'iter_15.pth')).exists)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert finish(process) == 128 + signal.SIGTERM
+    path = Path((tmp_path / 'last_checkpoint').read_text())
+    assert fault(path) is None
+    assert 15 <= torch.load(path, weights_only=True)['meta']['iter'] < 2000

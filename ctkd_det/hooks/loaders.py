@@ -1,0 +1,101 @@
+"""The training data's loader, brought to the seed of the run that is resumed.
+
+mmengine builds the loader, and an iteration-based loop starts its workers,
+before a checkpoint is read and before any hook can prepare them.
+"""
+from functools import partial
+from typing import Any, Optional
+
+from mmdet.registry import DATA_SAMPLERS
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
+
+from ..random_states import random_states, restore
+
+
+def seed_of_sampler(loader: DataLoader) -> Optional[int]:
+    """What the order of the images is drawn with, None if the sampler does not say."""
+    seed = getattr(_sampler(loader), 'seed', None)
+    return None if seed is None else int(seed)
+
+
+def seed_as_before(runner: Runner, sampler_seed: Optional[int]) -> None:
+    """Order and augment the images as the run that is resumed did.
+
+    Without a seed in the config each start of a process draws a new one, with
+    which the loader was built. Seeds that the config gives to the sampler or
+    to the workers themselves stay. To be called before the workers start.
+
+    Args:
+        runner (Runner): Whose ``seed`` is the resumed one already.
+        sampler_seed (int, optional): The resumed run's; None if unknown.
+    """
+    loader, config = runner.train_dataloader, runner._train_dataloader
+    if not _is_built_here(config):
+        return
+    start = loader.worker_init_fn
+    if isinstance(start, partial) and 'worker_init_fn' not in config:
+        loader.worker_init_fn = partial(start, seed=runner.seed)
+    if sampler_seed is None and not runner._randomness_cfg.get('diff_rank_seed'):
+        sampler_seed = runner.seed
+    if sampler_seed is not None and sampler_seed != seed_of_sampler(loader):
+        _renew_samplers(runner, sampler_seed)
+
+
+def start_workers_again(runner: Runner) -> None:
+    """Start an iteration-based loop's workers as the loader says now.
+
+    Its first ones have taken images from the sampler already, which begins
+    anew. No random number is drawn of this process's.
+    """
+    loop = runner.train_loop
+    loader = loop.dataloader
+    if not isinstance(loop, IterBasedTrainLoop) or not _is_built_here(runner._train_dataloader):
+        return
+    states = random_states()
+    kind = type(loop.dataloader_iterator)
+    # the old workers end here
+    loop.dataloader_iterator = loader._iterator = None
+    _renew_samplers(runner, seed_of_sampler(loader))
+    loop.dataloader_iterator = kind(loader)
+    restore(states)
+
+
+def end_workers(runner: Runner) -> None:
+    """End the workers that would outlive the loop.
+
+    The interpreter would end them with SIGTERM, which a worker passes over
+    once, or which torch reports as an error after the end.
+    """
+    loop = runner.train_loop
+    # after a resume another iterator is around it
+    around = getattr(loop, 'dataloader_iterator', None)
+    around = getattr(around, 'batches', around)
+    iterators = [getattr(around, '_iterator', None), runner.train_dataloader._iterator]
+    if runner.val_loop is not None:
+        iterators.append(runner.val_dataloader._iterator)
+    for iterator in iterators:
+        if hasattr(iterator, '_shutdown_workers'):
+            iterator._shutdown_workers()
+
+
+def _renew_samplers(runner: Runner, seed: Optional[int]) -> None:
+    """Bring the samplers to their beginning; a loader does not let them be replaced."""
+    loader, config = runner.train_dataloader, runner._train_dataloader
+    sampler = _sampler(loader)
+    vars(sampler).update(vars(DATA_SAMPLERS.build(
+        config['sampler'], default_args=dict(dataset=loader.dataset, seed=seed))))
+    if config.get('batch_sampler') is not None:
+        vars(loader.batch_sampler).update(vars(DATA_SAMPLERS.build(
+            config['batch_sampler'],
+            default_args=dict(sampler=sampler, batch_size=config.get('batch_size')))))
+
+
+def _is_built_here(config: Any) -> bool:
+    """Whether mmengine built the loader and its samplers; a ready-made one is the user's."""
+    return isinstance(config, dict) and all(
+        isinstance(config.get(key) or {}, dict) for key in ('sampler', 'batch_sampler'))
+
+
+def _sampler(loader: DataLoader) -> object:
+    return getattr(loader.batch_sampler, 'sampler', loader.sampler)
