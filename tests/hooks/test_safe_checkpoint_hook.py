@@ -111,8 +111,9 @@ def test_an_iteration_based_run_equals_an_uninterrupted_one(tmp_path, loader):
     assert_equal_runs(resumed, whole)
 
 
-@pytest.mark.parametrize('by_epoch', [True, False])
-@pytest.mark.parametrize('loader', ['process', 'persistent'])
+@pytest.mark.parametrize('loader, by_epoch', [
+    ('process', True), ('process', False), ('persistent', True),
+    pytest.param('persistent', False, marks=long)])
 def test_a_run_without_a_seed_goes_on_with_the_one_it_drew(tmp_path, loader, by_epoch):
     """The loader, built before the checkpoint is read, is brought to that seed, too."""
     options = dict(LOADERS[loader], by_epoch=by_epoch, val=False)
