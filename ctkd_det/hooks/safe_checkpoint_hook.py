@@ -1,4 +1,5 @@
 """Checkpoints that survive a crash, and bring a training back to the last bit."""
+import atexit
 from pathlib import Path
 from typing import Any, List, Optional
 
@@ -123,6 +124,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             seed_as_before(runner, self._sampler_seed)
         self._loader = LoaderStates(runner.train_dataloader, self._own.get('workers'))
         start_workers_again(runner)
+        atexit.register(end_workers, runner)  # before multiprocessing waits for them
         if runner.val_loop is not None:
             keep_workers_from_sigterm(runner.val_dataloader)
         self._termination.watch()
