@@ -84,10 +84,9 @@ def test_each_entry_point_refuses_and_names_file_and_reason(name, folder, result
     found = {entry: html.unescape(message) for entry, file, _, message in results
              if file == f'{name}.pth'}
     assert found.keys() == set(ENTRY_POINTS)
-    if name == 'flipped':  # an automatic resume passes over it, and takes the whole one beside it
+    if name == 'flipped':
+        # passed over for the whole one beside it; test_damaged_checkpoints.py says with which words
         assert found.pop('resume_auto') == ''
-        log = ''.join(path.read_text() for path in (folder / 'stranger').glob('*/*.log'))
-        assert '--resume skips' in log and 'flipped.pth' in log and REASONS[name] in log
     wrong = {entry: message for entry, message in found.items()
              if f'{name}.pth' not in message or REASONS[name] not in message
              or 'weights_only' in message or 'add_safe_globals' in message}
