@@ -8,7 +8,7 @@ from mmdet.models.roi_heads.multi_instance_roi_head import MultiInstanceRoIHead
 from mmdet.models.roi_heads.trident_roi_head import TridentRoIHead
 from torch import nn
 
-from .dense_heads import READERS, DenseReader
+from .dense import READERS, DenseReader
 from .detr_heads import detr_head, is_detr
 
 # they look standard, but one RoI has several sets of logits, or one image several branches

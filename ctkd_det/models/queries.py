@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Tuple
 
 from torch import Tensor, nn
 
-from .dense_heads import labels_and_weights
+from .dense import labels_and_weights
 from .detr_heads import QUERY_ARGUMENTS, detr_head
 from .taps import Logits
 

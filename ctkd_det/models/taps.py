@@ -9,7 +9,7 @@ from typing import List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
-from .dense_heads import DenseReader, flat
+from .dense import DenseReader, flat
 from .heads import RoIStage, dense_reader, roi_stages
 
 

@@ -2,8 +2,7 @@
 import math
 from typing import Optional, Tuple
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .window import Window
 
@@ -54,8 +53,3 @@ def at_least_zero(name: str, value: float) -> float:
     if not math.isfinite(value) or value < 0:
         raise ValueError(f'{name} must be a finite number >= 0, got {value}')
     return value
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """The tensor in float32 if it has half precision, else itself."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

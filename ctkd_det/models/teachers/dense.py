@@ -4,7 +4,7 @@ from typing import Optional, Sequence
 import torch
 from torch import Tensor
 
-from ..dense_heads import flat
+from ..dense import flat
 from ..heads import dense_reader
 from .checkpoint import TeacherError
 from .teacher import ClassifyingTeacher

@@ -2,8 +2,9 @@
 import math
 from typing import Optional
 
-import torch
 from torch import Tensor
+
+from ..precision import at_least_float32
 
 # beyond it float32 does not tell a softened distribution from a uniform one, and tau^2 grows on
 LARGEST = 1e6
@@ -42,9 +43,7 @@ class TemperatureBounds:
 
     def tau(self, theta: Tensor) -> Tensor:
         """Temperature of ``theta``, same shape, in float32 or wider."""
-        if theta.dtype in (torch.float16, torch.bfloat16):
-            theta = theta.float()
-        return self.tau_min + self.tau_range * theta.sigmoid()
+        return self.tau_min + self.tau_range * at_least_float32(theta).sigmoid()
 
     def theta(self, tau: float) -> float:
         """The parameter at which the temperature is ``tau``.

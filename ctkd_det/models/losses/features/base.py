@@ -10,7 +10,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import torch
 from torch import Tensor, nn
 
-from ..distill_loss import DistillLoss, at_least_float32
+from ...precision import at_least_float32
+from ..distill_loss import DistillLoss
 from .adapters import linear_adapter
 from .shapes import check_shapes, resize_to
 

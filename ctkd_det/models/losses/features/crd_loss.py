@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from ..distill_loss import at_least_float32
+from ...precision import at_least_float32
 from ..weights import mean_over_ranks, weighted_mean
 from .adapters import need_widths
 from .base import FeatureLoss

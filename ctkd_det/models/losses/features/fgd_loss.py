@@ -5,7 +5,8 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..distill_loss import at_least_float32, at_least_zero
+from ...precision import at_least_float32
+from ..distill_loss import at_least_zero
 from .adapters import need_widths
 from .base import FeatureLoss
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..distill_loss import at_least_float32
+from ...precision import at_least_float32
 from .adapters import SafeBatchNorm2d, need_widths
 from .base import FeatureLoss
 from .reductions import mean_all

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from ...building import build_part
+from ...precision import at_least_float32
 from ...temperatures import FixedTemperature, MultiLevelTemperature
 from ...temperatures.base import Tau, levels_of, tensors_of
-from ..distill_loss import DistillLoss, at_least_float32, at_least_zero
+from ..distill_loss import DistillLoss, at_least_zero
 from ..weights import TINY, balance_foreground, mean_over_ranks, weighted_mean
 from .softening import SIDES, power_of, softening, uncertainty
 
