@@ -29,6 +29,12 @@ def registered_class(registry_: Registry, kind: Union[str, type]) -> Optional[ty
     return registry_.get(kind) if isinstance(kind, str) else kind
 
 
+def type_name(config: dict) -> str:
+    """The name of the class that a config's ``type`` stands for, without its module."""
+    kind = config.get('type')
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
+
+
 def with_names(config: Any) -> Any:
     """A copy of a config with names where a pure-Python config has the classes themselves.
 

@@ -76,6 +76,17 @@ def test_builds(name, weights_of):
     assert any(isinstance(hook, CheckDataHook) for hook in hooks)
 
 
+@pytest.mark.parametrize('name', [name for name in FILES if name.startswith('students/')
+                                  or name in ('shapes/student.py', 'shapes/teacher.py')])
+def test_plain_students_are_guarded_without_an_import(name):
+    """MMDetection's own train.py finds the hooks by their full names."""
+    cfg = Config.fromfile(CONFIGS / name)
+    assert 'custom_imports' not in cfg
+    assert {key: cfg.default_hooks[key]['type'] for key in ('checkpoint', 'finite', 'data')} == {
+        key: f'ctkd_det.hooks.{kind}' for key, kind in dict(
+            checkpoint='SafeCheckpointHook', finite='FiniteLossHook', data='CheckDataHook').items()}
+
+
 def test_the_temperatures_multiplier_is_for_temperatures_only():
     init_default_scope('mmdet')
     fragment = Config.fromfile(CONFIGS / '_base_' / 'distill' / 'ctkd_instance.py')

@@ -13,4 +13,4 @@ model = dict(
         bbox_head=dict(in_channels=16, fc_out_channels=64)))
 default_hooks = dict(
     checkpoint=dict(type=_base_.safe_hooks.checkpoint.type, max_keep_ckpts=1),
-    finite=_base_.safe_hooks.finite)
+    finite=_base_.safe_hooks.finite, data=_base_.safe_hooks.data)

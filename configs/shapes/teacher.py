@@ -13,4 +13,4 @@ param_scheduler = [
 ]
 default_hooks = dict(
     checkpoint=dict(type=_base_.safe_hooks.checkpoint.type, max_keep_ckpts=1),
-    finite=_base_.safe_hooks.finite)
+    finite=_base_.safe_hooks.finite, data=_base_.safe_hooks.data)

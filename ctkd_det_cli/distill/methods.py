@@ -2,7 +2,7 @@
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Set
+from typing import Any, Dict, List, Sequence, Set
 
 import click
 
@@ -38,14 +38,23 @@ def teaches_itself(name: str) -> bool:
     return any(part in SELF_TAUGHT for part in name.split('+'))
 
 
-def safe_hooks(base: dict) -> Dict[str, dict]:
-    """Default hooks with which a training survives crashes, but none in place of a user's own."""
+def safe_hooks(base: dict, custom: Sequence[dict] = ()) -> Dict[str, dict]:
+    """Default hooks that guard a training, but none in place of a user's own.
+
+    Args:
+        base (dict): The student's config.
+        custom (Sequence[dict]): The ``custom_hooks`` of the config that is
+            written. Defaults to ().
+    """
     from mmengine.config import Config
+
+    from ctkd_det.configs import type_name
     hooks = Config.fromfile(shipped('ctkd_det', 'configs') / '_base_' / 'safe_hooks.py').safe_hooks
     own = (base.get('default_hooks') or {}).get('checkpoint', dict(type='CheckpointHook'))
-    kind = own and own['type']
-    if getattr(kind, '__name__', str(kind)).rpartition('.')[2] != 'CheckpointHook':
+    if type_name(own or {}) != 'CheckpointHook':
         del hooks['checkpoint']
+    if 'CheckDataHook' in map(type_name, custom):
+        del hooks['data']
     return hooks.to_dict()
 
 

@@ -25,8 +25,8 @@ def missing_data(cfg: Any) -> Optional[str]:
 def look_at_data(cfg: Any) -> None:
     """Do what ``CheckDataHook`` does, but before the data sets are built, which may fail.
 
-    Every config is looked at, also one without that hook. One that has it
-    with ``strict=False`` is only warned. Of several processes the first one
+    Every config is looked at, also one without that hook. If the last one has
+    ``strict=False``, there are only warnings. Of several processes the first one
     looks.
 
     Raises:
@@ -34,11 +34,13 @@ def look_at_data(cfg: Any) -> None:
     """
     if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) != '0':
         return
+    from ctkd_det.configs import type_name
     from ctkd_det.datasets.configured import check_data
-    hooks = [hook for hook in cfg.get('custom_hooks') or ()
-             if getattr(hook.get('type'), '__name__', hook.get('type')) == 'CheckDataHook']
+    default = [hook for hook in (cfg.get('default_hooks') or {}).values() if hook]
+    hooks = [hook for hook in [*default, *(cfg.get('custom_hooks') or ())]
+             if type_name(hook) == 'CheckDataHook']
     try:
-        findings = check_data(cfg, strict=all(hook.get('strict', True) for hook in hooks))
+        findings = check_data(cfg, strict=not hooks or hooks[-1].get('strict', True))
     except DataError as error:
         raise click.ClickException(str(error)) from error
     for finding in findings:

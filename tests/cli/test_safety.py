@@ -42,12 +42,15 @@ def test_adam_gets_a_multiplier_of_its_own(folder, tmp_path):
 
 
 @pytest.mark.parametrize('own, expected', [
-    (None, {'finite'}), (dict(type='MyCheckpointHook'), {'finite'}),
-    (dict(type='CheckpointHook'), {'checkpoint', 'finite'}),
-    (dict(type='mmengine.hooks.CheckpointHook'), {'checkpoint', 'finite'})])
+    (None, set()), (dict(type='MyCheckpointHook'), set()),
+    (dict(type='CheckpointHook'), {'checkpoint'}),
+    (dict(type='mmengine.hooks.CheckpointHook'), {'checkpoint'})])
 def test_a_checkpoint_hook_of_the_users_own_stays(own, expected):
-    assert safe_hooks(dict(default_hooks=dict(checkpoint=own))).keys() == expected
-    assert safe_hooks(dict()).keys() == {'checkpoint', 'finite'}
+    assert safe_hooks(dict(default_hooks=dict(checkpoint=own))).keys() == {
+        'finite', 'data', *expected}
+    assert safe_hooks(dict()).keys() == {'checkpoint', 'finite', 'data'}
+    own_check = dict(type='CheckDataHook', strict=False)
+    assert safe_hooks(dict(), [own_check]).keys() == {'checkpoint', 'finite'}
 
 
 def test_an_exported_config_needs_nothing_of_ours(tmp_path):
@@ -58,7 +61,8 @@ def test_an_exported_config_needs_nothing_of_ours(tmp_path):
     checkpoint = dict(plain.default_hooks.checkpoint)
     checkpoint.pop('_scope_', None)
     assert checkpoint == dict(type='CheckpointHook', interval=1, max_keep_ckpts=1)
-    assert 'finite' not in plain.default_hooks and 'ctkd_det' not in plain.pretty_text
+    assert not {'finite', 'data'} & plain.default_hooks.keys()
+    assert 'ctkd_det' not in plain.pretty_text
 
 
 def test_doctor_recommends_it(tmp_path):
