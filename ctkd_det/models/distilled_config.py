@@ -49,8 +49,11 @@ def plain_model(model: dict, plain_type: Optional[str] = None) -> dict:
     cls = registered_class(MODELS, model['type'])
     if cls is None:
         raise TypeError(f'no detector is registered as {model["type"]}')
-    kept = {key: value for key, value in model.items() if key not in distillation_arguments(cls)}
-    return dict(kept, type=plain_type or plain_parent(cls).__name__)
+    plain_type = plain_type or plain_parent(cls).__name__
+    plain = registered_class(MODELS, plain_type)
+    # a plain RTMDet takes what the dense detector takes on its behalf
+    ours = set(distillation_arguments(cls)).difference(arguments(plain) if plain else ())
+    return dict({key: value for key, value in model.items() if key not in ours}, type=plain_type)
 
 
 def learns_from_teacher(cls: Optional[type]) -> bool:

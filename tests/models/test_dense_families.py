@@ -152,6 +152,27 @@ def test_images_without_objects(num_objects, teacher_of):
         assert total.isfinite()
 
 
+@pytest.mark.parametrize('family', ['rtmdet', 'atss'])
+def test_rtmdet_gets_syncbn_on_several_ranks_as_plain_mmdet_gives_it(
+        family, teacher_of, monkeypatch):
+    for module in ('mmdet.models.detectors.rtmdet', 'ctkd_det.models.detectors.kd_dense'):
+        monkeypatch.setattr(f'{module}.get_world_size', lambda: 2)
+
+    def kinds(model):
+        return [(name, type(module)) for name, module in model.named_modules()
+                if not name.startswith('distill_losses') and name]
+
+    synced, ours = kinds(build(family)), kinds(build(family, teacher_of(family)))
+    assert ours == synced and (family == 'rtmdet') == any(
+        kind is torch.nn.SyncBatchNorm for _, kind in synced)
+    if family == 'rtmdet':
+        ours = kinds(build(family, teacher_of(family), use_syncbn=False))
+        assert not any(kind is torch.nn.SyncBatchNorm for _, kind in ours)
+    else:
+        with pytest.raises(TypeError, match="use_syncbn=True is an argument of RTMDet.*sync_bn="):
+            build(family, teacher_of(family), use_syncbn=True)
+
+
 def test_softmax_losses_are_refused(teacher_of):
     with pytest.raises(ValueError, match='KDLoss is not for heads with use_sigmoid=True'):
         build('retinanet', teacher_of('retinanet'), dict(type='KDLoss', temperature=1.0))

@@ -31,14 +31,15 @@ class OwnRetinaNet(KnowledgeDistillationDenseDetector, RetinaNet):
 
 COMMON = {'teacher_config', 'teacher_ckpt', 'distill_losses', 'class_mapping', 'inherit',
           'eval_teacher', 'teacher_compile', 'teacher_loss_weight', 'teacher_options'}
+DENSE = COMMON | {'use_syncbn'}
 ROI = COMMON | {'teacher_stage', 'teacher_scale'}
 
 
 @pytest.mark.parametrize('cls, parent, arguments', [
     (KnowledgeDistillationTwoStageDetector, 'TwoStageDetector', ROI),
-    (KnowledgeDistillationDenseDetector, 'SingleStageDetector', COMMON),
+    (KnowledgeDistillationDenseDetector, 'SingleStageDetector', DENSE),
     (OwnStudent, 'TwoStageDetector', ROI | {'own'}),
-    (OwnRetinaNet, 'RetinaNet', COMMON),
+    (OwnRetinaNet, 'RetinaNet', DENSE),
     ('KnowledgeDistillationSingleStageDetector', 'SingleStageDetector',
      {'teacher_config', 'teacher_ckpt', 'eval_teacher'}),  # mmdet's own
     (RetinaNet, 'RetinaNet', set())])
@@ -72,6 +73,10 @@ def test_the_plain_config_of_a_model():
     assert plain == dict(type='SingleStageDetector', backbone=1) and 'inherit' in DISTILLED
     assert plain_model(DISTILLED, 'RetinaNet') == dict(type='RetinaNet', backbone=1)
     assert plain_model(plain) == plain and plain_model(plain) is not plain
+    # what plain RTMDet takes as well stays its own
+    synced = dict(DISTILLED, use_syncbn=False)
+    assert plain_model(synced, 'RTMDet') == dict(type='RTMDet', backbone=1, use_syncbn=False)
+    assert plain_model(synced) == plain
     by_class = dict(DISTILLED, type=KnowledgeDistillationDenseDetector)  # MMEngine's pure Python
     assert plain_model(by_class) == plain
     assert is_distilled(DISTILLED) and not is_distilled(plain) and not is_distilled({})

@@ -1,4 +1,4 @@
-from .choice import distilled_class
+from .choice import DISTILLED, distilled_class
 from .kd_dense import KnowledgeDistillationDenseDetector
 from .kd_detr import (
     KnowledgeDistillationConditionalDETR,
@@ -9,7 +9,7 @@ from .kd_detr import (
 from .kd_two_stage import KnowledgeDistillationTwoStageDetector
 
 __all__ = [
-    'KnowledgeDistillationConditionalDETR', 'KnowledgeDistillationDABDETR',
+    'DISTILLED', 'KnowledgeDistillationConditionalDETR', 'KnowledgeDistillationDABDETR',
     'KnowledgeDistillationDINO', 'KnowledgeDistillationDeformableDETR',
     'KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector', 'distilled_class'
 ]

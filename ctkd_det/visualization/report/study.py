@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Union
 
-from ...models import KnowledgeDistillationDenseDetector, KnowledgeDistillationTwoStageDetector
+from ...models.detectors import DISTILLED
 from ...models.distilled_config import distillation_arguments
 from ...work_dir import find_runs
 from .methods import BASELINE_COLOUR, COLOURS, DASHES, TEACHER_COLOUR, Method, group_runs
@@ -11,9 +11,7 @@ from .metrics import Metric, find_metrics
 from .runs import Missing, TrainedRun, flatten, read_run
 
 # arguments of a detector that say how it is distilled, not what it is
-DISTILLATION = frozenset((
-    'type', *distillation_arguments(KnowledgeDistillationTwoStageDetector),
-    *distillation_arguments(KnowledgeDistillationDenseDetector)))
+DISTILLATION = {'type'}.union(*map(distillation_arguments, DISTILLED))
 
 
 @dataclass
