@@ -3,7 +3,10 @@
 mmengine builds the loader, and an iteration-based loop starts its workers,
 before a checkpoint is read and before any hook can prepare them.
 """
+import atexit
+import weakref
 from functools import partial
+from multiprocessing.util import Finalize
 from typing import Any, Optional
 
 from mmdet.registry import DATA_SAMPLERS
@@ -77,6 +80,25 @@ def end_workers(runner: Runner) -> None:
     for iterator in iterators:
         if hasattr(iterator, '_shutdown_workers'):
             iterator._shutdown_workers()
+
+
+def end_workers_at_exit(runner: Runner) -> None:
+    """Call :func:`end_workers` when the process ends, unless the runner is gone by then.
+
+    Otherwise torch waits for each worker for seconds, in an ``atexit`` function
+    that runs after this one. A child of ``multiprocessing`` does not run such
+    functions. It runs its finalizers, then waits for its own children forever.
+    """
+    alive = weakref.ref(runner)
+
+    def end() -> None:
+        atexit.unregister(end)
+        if alive() is not None:
+            end_workers(alive())
+
+    atexit.register(end)
+    # before the queues are closed (10), by which the workers are told; also when the runner is gone
+    Finalize(runner, end, exitpriority=100)
 
 
 def _renew_samplers(runner: Runner, seed: Optional[int]) -> None:

@@ -1,5 +1,4 @@
 """Checkpoints that survive a crash, and bring a training back to the last bit."""
-import atexit
 from pathlib import Path
 from typing import Any, List, Optional
 
@@ -18,7 +17,13 @@ from ..random_states import (
 )
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .checkpoint_files import INTERRUPTED, SavingError, fault, remove
-from .loaders import end_workers, seed_as_before, seed_of_sampler, start_workers_again
+from .loaders import (
+    end_workers,
+    end_workers_at_exit,
+    seed_as_before,
+    seed_of_sampler,
+    start_workers_again,
+)
 from .resuming import (
     RestOfEpoch,
     RestOfTraining,
@@ -124,7 +129,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             seed_as_before(runner, self._sampler_seed)
         self._loader = LoaderStates(runner.train_dataloader, self._own.get('workers'))
         start_workers_again(runner)
-        atexit.register(end_workers, runner)  # before multiprocessing waits for them
+        end_workers_at_exit(runner)
         if runner.val_loop is not None:
             keep_workers_from_sigterm(runner.val_dataloader)
         self._termination.watch()

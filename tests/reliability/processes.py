@@ -1,4 +1,5 @@
 """Trainings in processes of their own, which can be killed as any process can."""
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ from mmengine.logging import MessageHub
 
 # everything is imported already; a child starts at once
 _CONTEXT = multiprocessing.get_context('fork')
+_KEPT: list = []
 
 
 def start(function: Callable, *args: Any, **kwargs: Any) -> multiprocessing.Process:
@@ -32,6 +34,23 @@ def start(function: Callable, *args: Any, **kwargs: Any) -> multiprocessing.Proc
 
 def train(work_dir: Path, **options: Any) -> None:
     toy.runner(work_dir, **options).train()
+
+
+def fail_while_workers_live(work_dir: Path, exit_functions: bool, **options: Any) -> None:
+    """Raise an error after the training of a runner that something still refers to.
+
+    With ``exit_functions``, run what an interpreter runs at its end, and raise
+    the error only if the workers have ended by themselves.
+    """
+    atexit._clear()  # of the parent
+    _KEPT.append(toy.runner(work_dir, **options))
+    _KEPT[0].train()
+    workers = multiprocessing.active_children()
+    if exit_functions:
+        atexit._run_exitfuncs()
+        workers = [worker for worker in workers if worker.exitcode == 0]
+    if len(workers) == 1:
+        raise KeyError
 
 
 def train_in_own_group(work_dir: Path, **options: Any) -> None:

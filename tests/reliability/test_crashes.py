@@ -1,16 +1,20 @@
 """Trainings that are killed, anywhere: nothing is lost, and what follows is the same to the bit."""
+import gc
 import os
 import random
 import signal
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
+import toy
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from processes import (  # noqa: E402
+    fail_while_workers_live,
     finish,
     kill_after,
     start,
@@ -104,3 +108,20 @@ def test_sigterm_to_the_workers_as_well_saves_a_checkpoint(tmp_path, by_epoch):
     path = Path((tmp_path / 'last_checkpoint').read_text())
     assert fault(path) is None
     assert 15 <= torch.load(path, weights_only=True)['meta']['iter'] < 2000
+
+
+@pytest.mark.parametrize('exit_functions', [True, False])
+def test_workers_that_outlive_the_loop_do_not_hold_up_the_end(tmp_path, exit_functions):
+    """A worker passes over the first SIGTERM, by which the interpreter would end it."""
+    process = start(fail_while_workers_live, tmp_path, exit_functions, epochs=1, by_epoch=False,
+                    workers=1, persistent=True, val=False)
+    assert finish(process) == 1
+
+
+def test_no_exit_function_keeps_a_runner(tmp_path):
+    runner = toy.runner(tmp_path, epochs=1, by_epoch=False, val=False)
+    runner.train()
+    there = weakref.ref(runner)
+    del runner
+    gc.collect()
+    assert there() is None
