@@ -23,12 +23,14 @@ class Pair(NamedTuple):
         student: What its model has that ``student.py``'s has not.
         teacher: What its model has that ``teacher.py``'s has not; None: the shipped teacher.
         settings: What else both configs have: data loaders, learning rate.
+        compiled: Whether the teacher's backbone and neck are compiled.
     """
     data_root: str
     classes: Optional[Tuple[str, ...]] = None
     student: Optional[dict] = None
     teacher: Optional[dict] = None
     settings: Optional[dict] = None
+    compiled: bool = False
 
 
 class Bench(NamedTuple):
@@ -112,14 +114,15 @@ PAIRS: Dict[str, Pair] = {
             dict(type='RandomCrop', crop_size=(160, 160)),
             dict(type='RandomFlip', prob=[0.25, 0.25, 0.25],
                  direction=['horizontal', 'vertical', 'diagonal']),
-            dict(type='PackDetInputs')])),
+            dict(type='PackDetInputs')]),
+        compiled=True),
     # defects of rolled steel, some 68 of 200 pixels wide
     'neu_det': Pair(
         'data/neu_det/', ('crazing', 'patches', 'inclusion', 'pitted_surface',
                           'rolled-in_scale', 'scratches'),
         student=_four_levels(_DEEP_STUDENT),
         teacher=_four_levels(_mobilenet((1, 2, 4, 6), (24, 32, 96, 320), num_classes=6)),
-        settings=_real()),
+        settings=_real(), compiled=True),
 }
 BENCHES: Dict[str, Bench] = {
     'shapes': Bench(epochs=3, val_interval=3),
@@ -131,8 +134,12 @@ BENCHES: Dict[str, Bench] = {
     'shapes_b': Bench(epochs=3, val_interval=3, pair='shapes_b'),
     'shapes_b_warm': Bench(
         epochs=8, val_interval=2, pair='shapes_b', start='shared backbone', warm_up=200),
-    'deeppcb': Bench(epochs=24, val_interval=6, pair='deeppcb', start='scratch', warm_up=200),
-    'neu_det': Bench(epochs=16, val_interval=4, pair='neu_det', start='scratch', warm_up=200),
+    'deeppcb': Bench(
+        epochs=12, val_interval=4, pair='deeppcb', start='shared backbone', warm_up=200),
+    'deeppcb_scratch': Bench(
+        epochs=24, val_interval=6, pair='deeppcb', start='scratch', warm_up=200),
+    'neu_det': Bench(
+        epochs=8, val_interval=4, pair='neu_det', start='shared backbone', warm_up=200),
 }
 TRUNK_EPOCHS = 12
 

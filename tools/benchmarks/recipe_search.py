@@ -11,9 +11,10 @@ images in the same order, so methods can be compared in pairs. The other benches
 - shapes_scratch: no trunks, from scratch;
 - shapes_b and shapes_b_warm: a teacher, data and students of their own, on which no
   setting was chosen;
-- deeppcb and neu_det: real images, from scratch, with a teacher that starts from ImageNet.
-  Their data in data/deeppcb and data/neu_det, and the teacher's backbone in
-  data/mobilenet_v2_imagenet_mmdet.pth, are yours to put there (docs/dataset.md).
+- deeppcb and neu_det: real images, as shapes_warm, with a teacher that starts from ImageNet;
+  deeppcb_scratch: no trunk, from scratch. Their data in data/deeppcb and data/neu_det, and
+  the teacher's backbone in data/mobilenet_v2_imagenet_mmdet.pth, are yours to put there
+  (docs/dataset.md).
 
 Interrupt it and start it again as you like: finished runs are not repeated,
 others go on.
@@ -39,7 +40,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, List, Tuple
 
-from benches import BENCHES, SHAPES, student_config, teacher_config, trunk_config
+from benches import BENCHES, PAIRS, SHAPES, student_config, teacher_config, trunk_config
 from mmengine.config import Config
 from recipes import GRID, JOINED, METHODS, additions
 
@@ -132,7 +133,8 @@ def branch(bench: str, method: str, seed: int, work_dir: Path) -> Run:
         else:
             cfg.model.init_cfg = init
     if method != 'student':
-        added = additions(method, cfg.model.roi_head.bbox_head.num_classes)
+        added = additions(method, cfg.model.roi_head.bbox_head.num_classes,
+                          BENCHES[bench].pair)
         cfg.model.update(
             type='KnowledgeDistillationTwoStageDetector', distill_losses=added['distill_losses'],
             teacher_config=str(SHAPES / 'teacher.py'), teacher_ckpt=str(SHAPES / 'teacher.pth'))
@@ -140,7 +142,8 @@ def branch(bench: str, method: str, seed: int, work_dir: Path) -> Run:
         cfg.custom_imports = added['custom_imports']
         cfg.optim_wrapper.paramwise_cfg = added['paramwise_cfg']
         for own in teacher(bench, work_dir):
-            cfg.model.update(teacher_config=str(own.config), teacher_ckpt=str(own.checkpoint))
+            cfg.model.update(teacher_config=str(own.config), teacher_ckpt=str(own.checkpoint),
+                             teacher_compile=PAIRS[BENCHES[bench].pair].compiled)
         if added['teacher_config']:
             del cfg.model['teacher_ckpt']
             cfg.model.teacher_config = added['teacher_config']

@@ -22,6 +22,8 @@ GRID: Methods = {
     'ctkd+dkd': ('ctkd_dkd', {}, {}),
     'ctkd_paper': ('ctkd_paper', {}, {}),
 }
+# a loss of another kind, with a fixed temperature and with CTKD's
+RELATIONS: Methods = {'dist': ('dist', {}, {}), 'ctkd+dist': ('ctkd_dist', {}, {})}
 # temperatures without an adversary
 RIVALS: Methods = {
     'dtkd': ('dtkd', {}, {}),
@@ -39,18 +41,20 @@ RIVALS: Methods = {
 # Losses between features, by themselves and beside KD or CTKD. A weight is chosen by one rule,
 # from `loss_scale.py` on the untrained student: the loss's gradient is half of the detector's own;
 # where a trained part of the loss's own stands between student and teacher (VID, MGD, ReviewKD),
-# whose first gradient says little, its value is half of the detector's own.
-FEATURE_WEIGHTS = dict(
-    fitnet=0.8, at=80.0, sp=5e3, pkt=1.5e5, vid=0.5, pkd=9.0, cwd=4.0, reviewkd=0.4, mgd=3e-5,
-    fgd=20.0, srrl=0.3, crd=0.3)
-FEATURES: Methods = {
-    name: (name, dict(loss_weight=weight), {}) for name, weight in FEATURE_WEIGHTS.items()}
+# whose first gradient says little, its value is half of the detector's own. A pair without a
+# row takes that of the shapes.
+FEATURE_WEIGHTS: Dict[str, Dict[str, float]] = dict(
+    shapes=dict(
+        fitnet=0.8, at=80.0, sp=5e3, pkt=1.5e5, vid=0.5, pkd=9.0, cwd=4.0, reviewkd=0.4, mgd=3e-5,
+        fgd=20.0, srrl=0.3, crd=0.3))
+FEATURES: Methods = {name: (name, {}, {}) for name in FEATURE_WEIGHTS['shapes']}
 # the student teaches itself
 SELF_TAUGHT: Methods = {'snapshot': ('snapshot_kd', {}, {}), 'frskd': ('frskd', {}, {})}
 BESIDE = ('kd_tau1', 'ctkd')
 # and what the search tried besides
 METHODS: Methods = {
     **GRID,
+    **RELATIONS,
     **RIVALS,
     **FEATURES,
     **SELF_TAUGHT,
@@ -90,15 +94,20 @@ JOINED = {f'{beside}+{name}': (beside, name)
 CURRICULA = {'ctkd_lambda4': dict(lambda_max=4.0), 'ctkd_end1': dict(end=1)}
 
 
-def additions(method: str, num_classes: int) -> Dict[str, Any]:
+def additions(method: str, num_classes: int, pair: str = 'shapes') -> Dict[str, Any]:
     """What ``method`` adds to the config of a distilled detector.
+
+    Args:
+        method (str): Of METHODS or JOINED.
+        num_classes (int): Of the student.
+        pair (str): Whose FEATURE_WEIGHTS are taken.
 
     Returns:
         dict: With ``distill_losses``, ``custom_hooks``, ``custom_imports`` and
         ``paramwise_cfg``, as in the fragments; ``teacher_config`` is that of
         a student that teaches itself, else None.
     """
-    parts = [_additions(part, num_classes) for part in JOINED.get(method, [method])]
+    parts = [_additions(part, num_classes, pair) for part in JOINED.get(method, [method])]
     joined = parts[0]
     for part in parts[1:]:
         joined['distill_losses'].update(part['distill_losses'])
@@ -110,8 +119,11 @@ def additions(method: str, num_classes: int) -> Dict[str, Any]:
     return joined
 
 
-def _additions(method: str, num_classes: int) -> Dict[str, Any]:
+def _additions(method: str, num_classes: int, pair: str) -> Dict[str, Any]:
     fragment, of_loss, of_temperature = METHODS[method]
+    if method in FEATURES:
+        weights = FEATURE_WEIGHTS.get(pair, FEATURE_WEIGHTS['shapes'])
+        of_loss = dict(of_loss, loss_weight=weights[method])
     cfg = copy.deepcopy(Config.fromfile(FRAGMENTS / f'{fragment}.py').to_dict())
     for hook in cfg.get('custom_hooks', []):
         if hook['type'] == 'CurriculumHook':
