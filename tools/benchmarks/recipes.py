@@ -46,7 +46,10 @@ RIVALS: Methods = {
 FEATURE_WEIGHTS: Dict[str, Dict[str, float]] = dict(
     shapes=dict(
         fitnet=0.8, at=80.0, sp=5e3, pkt=1.5e5, vid=0.5, pkd=9.0, cwd=4.0, reviewkd=0.4, mgd=3e-5,
-        fgd=20.0, srrl=0.3, crd=0.3))
+        fgd=20.0, srrl=0.3, crd=0.3),
+    deeppcb=dict(
+        fitnet=1.2, at=540.0, sp=1.6e3, pkt=7.1e4, vid=0.51, pkd=6.1, cwd=6.0, reviewkd=0.26,
+        mgd=6.3e-6, fgd=15.0, srrl=0.37, crd=0.31))
 FEATURES: Methods = {name: (name, {}, {}) for name in FEATURE_WEIGHTS['shapes']}
 # the student teaches itself
 SELF_TAUGHT: Methods = {'snapshot': ('snapshot_kd', {}, {}), 'frskd': ('frskd', {}, {})}
