@@ -2,12 +2,14 @@
 import numpy as np
 import torch
 
-from ctkd_det.models import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss
+from ctkd_det.models import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss, QualityFocalKDLoss
 from ctkd_det.models.temperatures import BaseTemperature
 
 LOSSES = {'kd': KDLoss, 'dkd': lambda tau, **kw: DKDLoss(tau, alpha=0.7, beta=3.0, **kw),
           'dist': lambda tau, **kw: DISTLoss(tau, beta=1.5, gamma=0.5, **kw),
-          'binary': BinaryKDLoss}
+          'binary': BinaryKDLoss,
+          'quality_focal': lambda tau, **kw: QualityFocalKDLoss(tau, beta=1.5, **kw)}
+SIGMOIDS = ('binary', 'quality_focal')
 
 
 class Given(BaseTemperature):
@@ -23,7 +25,7 @@ class Given(BaseTemperature):
 
 def sample(name, n, c, scale=3.0, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    width = c if name == 'binary' else c + 1
+    width = c if name in SIGMOIDS else c + 1
     s, t = (scale * torch.randn(n, width, dtype=torch.float64, generator=generator)
             for _ in range(2))
     labels = torch.randint(c + 1, (n, ), generator=generator)
@@ -81,7 +83,16 @@ def binary(s, t, y, tau):
             for a, b, k in zip(s, t, tau, strict=True)]
 
 
-FORMULAS = dict(kd=kd, dkd=dkd, dist=dist, binary=binary)
+def quality_focal(s, t, y, tau):
+    out = []
+    for a, b, k in zip(s, t, tau, strict=True):
+        p, q = 1 / (1 + np.exp(-a / k)), 1 / (1 + np.exp(-b / k))
+        cross_entropy = -q * np.log(p) - (1 - q) * np.log(1 - p)
+        out.append(k**2 * (np.abs(p - q)**1.5 * cross_entropy).sum())
+    return out
+
+
+FORMULAS = dict(kd=kd, dkd=dkd, dist=dist, binary=binary, quality_focal=quality_focal)
 
 
 def expected(name, s, t, labels, tau, weight, avg_factor):

@@ -41,4 +41,4 @@ def test_the_shown_options_are_arguments():
         'self', 'args', 'kwargs', 'distill_losses', 'eval_teacher', 'teacher_options',
         'teacher_compile',  # docs/training.md
         'teacher_loss_weight'}  # docs/methods.md
-    assert shown == ours and dense - common - two_stage == {'use_syncbn'}
+    assert shown == ours and dense - common - two_stage == {'cross_head', 'use_syncbn'}

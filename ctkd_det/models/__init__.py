@@ -21,6 +21,7 @@ from .losses import (
                            MGDLoss,
                            PKDLoss,
                            PKTLoss,
+                           QualityFocalKDLoss,
                            ReviewKDLoss,
                            SPLoss,
                            SRRLLoss,
@@ -44,6 +45,6 @@ __all__ = [
     'KnowledgeDistillationConditionalDETR', 'KnowledgeDistillationDABDETR',
     'KnowledgeDistillationDINO', 'KnowledgeDistillationDeformableDETR',
     'KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector', 'LogitLoss',
-    'MGDLoss', 'MultiLevelTemperature', 'PKDLoss', 'PKTLoss', 'ReviewKDLoss', 'SPLoss', 'SRRLLoss',
-    'ScheduledTemperature', 'VIDLoss'
+    'MGDLoss', 'MultiLevelTemperature', 'PKDLoss', 'PKTLoss', 'QualityFocalKDLoss', 'ReviewKDLoss',
+    'SPLoss', 'SRRLLoss', 'ScheduledTemperature', 'VIDLoss'
 ]

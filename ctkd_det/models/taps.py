@@ -49,8 +49,10 @@ class DenseLogits(Logits):
 
     ``level_shapes`` are those of the head's outputs, (B, A * C, H, W) with A
     anchors at each location; N is the sum of B * H * W * A over the levels.
+    ``tower_maps`` are those of a :class:`TowerCut`, if that was asked for.
     """
     level_shapes: List[torch.Size] = field(default_factory=list)
+    tower_maps: List[Tensor] = field(default_factory=list)
 
 
 class NeckTap:

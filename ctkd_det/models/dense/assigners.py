@@ -32,6 +32,7 @@ class TOODReader(AlignedReader):
     """Its ``forward`` gives probabilities, the geometric mean of two; it has a loss to begin with.
     """
     kinds = (TOODHead, )
+    towers = ()
     # nearer to 0 or 1 float32 cannot say how sure the head is
     eps = 1e-6
 

@@ -18,6 +18,7 @@ class YOLOXReader(DenseReader):
     """
     kinds = (YOLOXHead, )
     methods = ('loss_by_feat', )
+    towers = ('multi_level_cls_convs', 'multi_level_reg_convs')
 
     @staticmethod
     def logits(outputs: Sequence[Any]) -> List[Tensor]:

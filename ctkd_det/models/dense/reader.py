@@ -33,6 +33,8 @@ class DenseReader:
     # heads of which a family is, and the methods that make them so
     kinds: Tuple[type, ...] = (AnchorHead, FCOSHead, ATSSHead, GFLHead, YOLOFHead)
     methods: Tuple[str, ...] = ('loss_by_feat', 'loss_by_feat_single')
+    # where their convolutions are, those for classes first; none if both share them
+    towers: Tuple[str, ...] = ('cls_convs', 'reg_convs')
 
     def __init__(self, head: nn.Module) -> None:
         self.head = head

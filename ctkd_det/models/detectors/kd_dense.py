@@ -1,5 +1,6 @@
 """A single-stage detector that learns from a frozen teacher's dense classifications."""
-from typing import List, Optional, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Iterator, List, Optional, Sequence
 
 from mmdet.models.dense_heads import RTMDetHead
 from mmdet.models.detectors import SingleStageDetector
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from ..taps import DenseLogits, DenseTap
 from ..teachers import DenseTeacher
+from ..towers import TowerCut
 from .distilled import DistilledDetector
 
 
@@ -25,9 +27,16 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
     heads end in sigmoids: use ``BinaryKDLoss``. What happens in a step:
     :class:`DistilledDetector`.
 
+    With ``cross_head`` it is CrossKD: the student's logits in the distillation
+    losses are no longer its own, but what the rest of the teacher's head makes
+    of its features, see :class:`CrossHead`.
+
     Args:
         *args, **kwargs: Those of :class:`DistilledDetector` and of
             :class:`mmdet.models.SingleStageDetector`.
+        cross_head (dict, optional): ``layer`` and ``align`` of a
+            :class:`CrossHead`; an empty dict takes the defaults. Defaults to
+            None, no crossing.
         use_syncbn (bool): Whether an RTMDet that is trained on several ranks
             gets SyncBN, as :class:`mmdet.models.RTMDet` gives it to itself.
             Other heads take no such argument. Defaults to True.
@@ -35,12 +44,13 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
     Raises:
         TypeError: if ``use_syncbn`` is given with another head.
         ValueError, FileNotFoundError, TeacherError, TypeError: see
-            :class:`DistilledDetector`.
+            :class:`DistilledDetector` and :class:`CrossHead`.
     """
     teacher_class = DenseTeacher
 
-    def __init__(self, *args, use_syncbn: Optional[bool] = None, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args, cross_head: Optional[dict] = None,
+                 use_syncbn: Optional[bool] = None, **kwargs) -> None:
+        super().__init__(*args, teacher_options=dict(cross_head=cross_head), **kwargs)
         if isinstance(self.bbox_head, RTMDetHead):
             if use_syncbn is not False and get_world_size() > 1:
                 for part in (self.backbone, self.neck, self.bbox_head):
@@ -50,13 +60,27 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
                             f'head is a {type(self.bbox_head).__name__}; for other detectors '
                             "write sync_bn='torch' beside model")
 
-    def tap(self) -> DenseTap:
-        """What records the logits of the head, see :class:`DenseTap`."""
-        return DenseTap(self.bbox_head)
+    @contextmanager
+    def tap(self) -> Iterator[List[DenseLogits]]:
+        """What records the logits of the head, see :class:`DenseTap`, and of its towers the maps.
+        """
+        cross = self.teacher.cross
+        cut = TowerCut(self.bbox_head, cross.layer).heard() if cross else nullcontext([])
+        with cut as maps, DenseTap(self.bbox_head) as records:
+            yield records
+        for record in records:
+            record.tower_maps = maps
 
     def teacher_logits(self, batch_inputs: Tensor, batch_data_samples: SampleList,
                        records: List[DenseLogits],
                        feats: Optional[Sequence[Tensor]] = None) -> List[Tensor]:
-        """The teacher's logits at the recorded locations."""
-        return [self.teacher.dense_logits(
+        """The teacher's logits at the recorded locations.
+
+        With a crossed head the student's become those of its maps in the
+        teacher's head.
+        """
+        logits = [self.teacher.dense_logits(
             batch_inputs, batch_data_samples, record.level_shapes, feats) for record in records]
+        for record in records if self.teacher.cross else []:
+            record.cls_score = self.teacher.crossed_logits(record.tower_maps)
+        return logits

@@ -1,20 +1,31 @@
 """The teacher of a single-stage student."""
-from typing import Optional, Sequence
+from typing import Any, List, Optional, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..dense import flat
 from ..heads import dense_reader
 from .checkpoint import TeacherError
+from .cross import CrossHead
 from .teacher import ClassifyingTeacher
 
 
 class DenseTeacher(ClassifyingTeacher):
     """Classifies the locations that the student classifies: backbone, neck and head, no NMS.
 
-    Args and errors are those of :class:`ClassifyingTeacher`.
+    Args:
+        *args, **kwargs: See :class:`ClassifyingTeacher`.
+        cross_head (dict, optional): Arguments of a :class:`CrossHead`, with
+            which it also says what becomes of the student's maps in its head.
+            Defaults to None, it does not.
     """
+
+    def __init__(self, *args, student: nn.Module, cross_head: Optional[dict] = None,
+                 **kwargs) -> None:
+        super().__init__(*args, student=student, cross_head=cross_head, **kwargs)
+        self.cross = None if cross_head is None else CrossHead(
+            student.bbox_head, self.model.bbox_head, 'the student', self.name, **cross_head)
 
     @torch.no_grad()
     def dense_logits(self, images: Tensor, batch_data_samples: Sequence,
@@ -38,11 +49,27 @@ class DenseTeacher(ClassifyingTeacher):
         """
         if feats is None:
             feats = self.features(images, batch_data_samples)
-        head = self.model.bbox_head
-        levels = dense_reader(head).logits(head(feats))
+        levels = self._levels((self.cross.own if self.cross else self.model.bbox_head)(feats))
         sizes, students = ([tuple(shape[2:]) for shape in shapes]
                            for shapes in ([x.shape for x in levels], level_shapes))
         if sizes != students:
             raise TeacherError(f'the feature levels of {self.name} have the sizes {sizes} '
                                f"on this batch, the student's {students}")
-        return self.map_classes(flat(levels, head.cls_out_channels))
+        return self._rows(levels)
+
+    def crossed_logits(self, maps: Sequence[Tensor]) -> Tensor:
+        """Classify every location from the student's own maps, see :class:`CrossHead`.
+
+        Args:
+            maps (Sequence[Tensor]): Of the images of the latest :meth:`dense_logits`.
+
+        Returns:
+            Tensor: (N, C) logits whose graph leads to the maps.
+        """
+        return self._rows(self._levels(self.cross(maps)))
+
+    def _levels(self, outputs: Any) -> List[Tensor]:
+        return dense_reader(self.model.bbox_head).logits(outputs)
+
+    def _rows(self, levels: Sequence[Tensor]) -> Tensor:
+        return self.map_classes(flat(levels, self.model.bbox_head.cls_out_channels))

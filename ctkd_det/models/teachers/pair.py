@@ -4,10 +4,12 @@ from typing import Collection, List, Optional, Sequence, Union
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from torch import nn
 
+from ..building import check_arguments
 from ..detr_heads import detr_kind, different_queries, is_detr
 from ..heads import classifiers, different_priors, has_sigmoids
 from .checkpoint import TeacherError
 from .classes import Names, check_number_of_classes
+from .cross import CrossHead
 from .inherit import inheritable_weights
 
 
@@ -20,6 +22,7 @@ def check_pair(student: nn.Module,
                class_mapping: Optional[str] = None,
                teacher_stage: Union[int, str, None] = None,
                inherit: Sequence[str] = (),
+               cross_head: Optional[dict] = None,
                sources: Collection[str] = ('logits', )) -> None:
     """See whether the losses between two detectors mean anything.
 
@@ -39,6 +42,8 @@ def check_pair(student: nn.Module,
         teacher_stage (int | str, optional): See :func:`teaching_stages`.
         inherit (Sequence[str]): Names of the parts that the student starts
             with, see :func:`inheritable_weights`.
+        cross_head (dict, optional): Arguments of a :class:`CrossHead`.
+            Defaults to None, the student's logits are its own.
         sources (Collection[str]): What the losses compare: 'logits', 'roi',
             'neck'. Defaults to logits.
 
@@ -64,6 +69,7 @@ def check_pair(student: nn.Module,
     elif class_mapping is not None:
         raise ValueError(f'class_mapping={class_mapping!r} says how logits are compared, but no '
                          'loss of distill_losses compares logits')
+    _check_crossing(cross_head, *heads, student_name, teacher_name)
     _check_stages(teacher_stage, *heads, kind_of(student), teacher_name, sources)
     inheritable_weights(student, teacher, inherit)
 
@@ -170,6 +176,17 @@ def _check_queries(student: nn.Module, teacher: nn.Module, student_name: str,
         raise TeacherError(f'{teacher_name} cannot answer the queries of {student_name}, '
                            f'{different}: take a teacher with the same, or losses between the '
                            'necks (PKDLoss, FGDLoss ...)')
+
+
+def _check_crossing(cross_head: Optional[dict], students: Sequence[nn.Module],
+                    teachers: Sequence[nn.Module], student_name: str, teacher_name: str) -> None:
+    if cross_head is None:
+        return
+    if not students:
+        raise ValueError(f'cross_head={dict(cross_head)} says whose predictions are compared, but '
+                         'no loss of distill_losses compares predictions')
+    check_arguments(CrossHead, cross_head, 'cross_head')
+    CrossHead(students[0], teachers[0], student_name, teacher_name, **cross_head)
 
 
 def _check_inherited_classes(inherit: Sequence[str], class_mapping: Optional[str],

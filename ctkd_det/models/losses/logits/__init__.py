@@ -3,5 +3,6 @@ from .binary_kd_loss import BinaryKDLoss
 from .dist_loss import DISTLoss
 from .dkd_loss import DKDLoss
 from .kd_loss import KDLoss
+from .quality_focal_kd_loss import QualityFocalKDLoss
 
-__all__ = ['BinaryKDLoss', 'DISTLoss', 'DKDLoss', 'KDLoss', 'LogitLoss']
+__all__ = ['BinaryKDLoss', 'DISTLoss', 'DKDLoss', 'KDLoss', 'LogitLoss', 'QualityFocalKDLoss']
