@@ -39,6 +39,6 @@ def test_the_shown_options_are_arguments():
         KnowledgeDistillationDenseDetector))
     ours = (common | two_stage | dense) - {
         'self', 'args', 'kwargs', 'distill_losses', 'eval_teacher', 'teacher_options',
-        'teacher_compile',  # docs/training.md
+        'teacher_compile', 'teacher_fold', 'teacher_dtype',  # docs/training.md
         'teacher_loss_weight'}  # docs/methods.md
     assert shown == ours and dense - common - two_stage == {'cross_head', 'use_syncbn'}

@@ -119,7 +119,7 @@ def test_background_of_a_sigmoid_head_is_one_past_the_last_logit():
 
 @pytest.mark.parametrize('options', [dict(tau_power=-1), dict(window=dict(begin=-1)),
                                      dict(window=dict(begin=3, end=3)),
-                                     dict(window=dict(warmup=-1))])
+                                     dict(window=dict(warmup=-1)), dict(window=dict(every=0))])
 def test_bad_options(options):
     with pytest.raises(ValueError):
         KDLoss(1.0, **options)
@@ -130,6 +130,8 @@ def test_bad_options(options):
     (dict(begin=2, end=4), [0, 0, 1, 1, 0, 0]),
     (dict(begin=1, warmup=3), [0, .25, .5, .75, 1, 1]),
     (dict(begin=1, by_epoch=True), [0, 0, 0, 1, 1, 1]),
+    (dict(begin=1, every=2, warmup=3), [0, .25, 0, .75, 0, 1]),
+    (dict(by_epoch=True, every=2), [1, 1, 1, 0, 0, 0]),
 ])
 def test_window(options, factors):
     window, found = Window(**options), []

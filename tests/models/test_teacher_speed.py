@@ -1,9 +1,10 @@
-"""A compiled teacher and one in channels_last say what the plain one says."""
+"""A teacher that is compiled, folded, in half precision or in channels_last says what it said."""
 import copy
 
 import pytest
 import torch
 from mmengine.config import Config
+from torch import nn
 
 from ctkd_det.models.teachers import TeacherError
 from helpers import batch, build, distill, make_shapes, run, student_config
@@ -90,3 +91,49 @@ def test_channels_last_hook(teacher, tmp_path):
         weight = detector.backbone.layer1[0].conv2.weight
         assert weight.is_contiguous(memory_format=torch.channels_last)
         assert not weight.is_contiguous()
+
+
+def test_a_folded_teacher_answers_the_same_and_is_inherited_from_before(teacher):
+    model = distilled(teacher, teacher_fold=True, inherit=['neck'])
+    generator = torch.Generator().manual_seed(0)
+    for module in model.teacher_model.modules():  # as trained ones have them
+        if isinstance(module, nn.BatchNorm2d):
+            for value in (module.weight, module.bias, module.running_mean, module.running_var):
+                value.data.uniform_(0.5, 1.5, generator=generator)
+    plain = distilled(teacher)
+    plain.teacher_model.load_state_dict(model.teacher_model.state_dict())
+    model.init_weights()  # as a Runner does, by the names of the weights
+    found = roi_logits(model)
+    torch.testing.assert_close(found, roi_logits(plain), rtol=1e-5, atol=1e-5)
+    assert torch.equal(roi_logits(model), found)
+    body = model.teacher_model.backbone
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in body.modules())
+    assert body.layer1[0].conv2.weight.is_contiguous(memory_format=torch.channels_last)
+    assert not any(p.requires_grad for p in model.teacher_model.parameters())
+
+
+def test_what_cannot_be_folded_is_refused(teacher):
+    model = distilled(teacher, teacher_fold=True)
+    block = model.teacher_model.backbone.layer1[0]
+    # defined in another order than it runs
+    block._modules = {name: block._modules[name]
+                      for name in ('conv1', 'bn2', 'conv2', 'bn1', 'relu')}
+    block.bn1.bias.fill_(3)
+    with pytest.raises(TeacherError, match='teacher_fold.*level 0.*teacher_fold=False'):
+        roi_logits(model)
+    with pytest.raises(ValueError, match='teacher_fold.*snapshot'):
+        distilled(dict(teacher_config='snapshot'), teacher_fold=True)
+    with pytest.raises(ValueError, match="teacher_dtype must be.*'half'"):
+        distilled(teacher, teacher_dtype='half')
+
+
+def test_a_teacher_in_bfloat16_answers_in_float32(teacher):
+    model, plain = distilled(teacher, teacher_dtype='bfloat16'), distilled(teacher)
+    found, expected = roi_logits(model), roi_logits(plain)
+    assert found.dtype == torch.float32 and not torch.equal(found, expected)
+    # three digits of the maps, of which the logits are sums
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.05 * expected.abs().max().item())
+    data = batch(model)
+    maps = model.teacher.features(data['inputs'], data['data_samples'])
+    assert {x.dtype for x in maps} == {torch.float32}
+    assert all(torch.equal(x, x.bfloat16().float()) for x in maps)

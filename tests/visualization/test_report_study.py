@@ -84,7 +84,8 @@ def test_the_teacher_is_the_run_whose_checkpoint_is_named(tmp_path):
 
 @pytest.mark.parametrize('option', [
     dict(teacher_stage=0), dict(teacher_scale=2.0), dict(class_mapping='by_name'),
-    dict(inherit=['neck']), dict(teacher_compile=True), dict(eval_teacher=True)])
+    dict(inherit=['neck']), dict(teacher_compile=True), dict(teacher_fold=True),
+    dict(eval_teacher=True)])
 def test_how_it_is_distilled_is_no_architecture(tmp_path, option):
     learner = write_run(tmp_path / 'kd', 'kd', dict(distilled(), **option))
     study = read_study([learner, write_run(tmp_path / 'student', 'student', STUDENT)])

@@ -58,6 +58,10 @@ class DistilledDetector:
             ``KnowledgeDistillationSingleStageDetector``; must be True.
         teacher_compile (bool | dict): Whether the teacher's backbone and neck
             are compiled, see :class:`FrozenTeacher`. Defaults to False.
+        teacher_fold (bool): Whether their batch norms are folded into their
+            convolutions, see the same. Defaults to False.
+        teacher_dtype (str, optional): 'bfloat16' or 'float16' in which they
+            run, see the same. Defaults to None.
         teacher_loss_weight (float): Of the losses with which a 'refined'
             teacher learns itself; 0 switches all of it off. Defaults to 1.
         teacher_options (dict, optional): Arguments that a subclass hands on to
@@ -82,6 +86,8 @@ class DistilledDetector:
                  inherit: Union[str, Sequence[str]] = (),
                  eval_teacher: bool = True,
                  teacher_compile: Union[bool, ConfigType] = False,
+                 teacher_fold: bool = False,
+                 teacher_dtype: Optional[str] = None,
                  teacher_loss_weight: float = 1.0,
                  teacher_options: Optional[dict] = None,
                  **kwargs) -> None:
@@ -107,8 +113,8 @@ class DistilledDetector:
             teacher_class = self.teacher_class if self._classifies else FrozenTeacher
             self.teacher = choice.build(
                 self, teacher_class, teacher_config, teacher_ckpt, class_mapping=class_mapping,
-                inherit=self.inherit, compile=teacher_compile, sources=self.compared,
-                **(teacher_options or {}))
+                inherit=self.inherit, compile=teacher_compile, fold=teacher_fold,
+                dtype=teacher_dtype, sources=self.compared, **(teacher_options or {}))
             if self.teacher.learns:
                 self.self_teacher = self.teacher.module
             if 'neck' in self.compared:

@@ -62,7 +62,8 @@ class TeacherChoice:
         if not isinstance(student, TwoStageDetector):
             raise ValueError(f'teacher_config={REFINED!r} has a box head for RoIs, and a '
                              'single-stage student has no RoIs')
-        for name, default in (('teacher_stage', None), ('teacher_scale', 1), ('compile', False)):
+        for name, default in (('teacher_stage', None), ('teacher_scale', 1), ('compile', False),
+                              ('fold', False), ('dtype', None)):
             if options.get(name, default) != default:
                 raise ValueError(f'teacher_config={REFINED!r} is the student itself, so '
                                  f'{name}={options[name]!r} says nothing: leave it out')

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...configs import detector_config, read_config
 from ..distilled_config import is_beside_student, is_distilled
 from ..heads import classifiers, has_sigmoids, num_classes
+from .cheaper import autocast, check_dtype, fold
 from .checkpoint import TeacherError, load_strictly
 from .classes import ClassMapping, classes_of_config
 from .compilation import compiled
@@ -39,6 +40,11 @@ class FrozenTeacher:
         compile (bool | dict): Whether its backbone and neck go through
             ``torch.compile``; a dict is that function's options. Its head
             does not: the number of RoIs changes. Defaults to False.
+        fold (bool): Whether the batch norms of its backbone and neck are
+            folded into the convolutions, and the channels stored last, see
+            :func:`fold`. Defaults to False.
+        dtype (str, optional): 'bfloat16' or 'float16': backbone and neck run
+            under autocast; their maps come in float32. Defaults to None.
         teacher_scale (float): Factor from the student's image size to that at
             which the teacher looks. Defaults to 1.
         sources (Collection[str]): What the losses compare, see
@@ -48,7 +54,8 @@ class FrozenTeacher:
     Raises:
         FileNotFoundError, TeacherError: see :func:`load_strictly`.
         TeacherError, TypeError, ValueError: see :func:`check_pair`.
-        ValueError: if ``teacher_scale`` is out of range.
+        ValueError: if ``teacher_scale`` or ``dtype`` is out of range, or a
+            snapshot, whose weights change, is to be folded.
     """
 
     # whether it is trained along with the student
@@ -56,7 +63,8 @@ class FrozenTeacher:
 
     def __init__(self, config: Union[str, Path, dict, BaseModel], checkpoint: Optional[str],
                  student: BaseModel, inherit: Sequence[str] = (),
-                 compile: Union[bool, dict] = False, teacher_scale: float = 1.0,
+                 compile: Union[bool, dict] = False, fold: bool = False,
+                 dtype: Optional[str] = None, teacher_scale: float = 1.0,
                  sources: Collection[str] = ('neck', ), **pair_options) -> None:
         self.is_snapshot = isinstance(config, BaseModel)
         # how many snapshots it was given; None: nobody takes any
@@ -64,6 +72,9 @@ class FrozenTeacher:
         if not self.is_snapshot and not checkpoint:
             raise TeacherError('teacher_ckpt is missing: a teacher without trained weights '
                                'would teach noise')
+        if self.is_snapshot and fold:
+            raise ValueError("teacher_fold: a snapshot's weights change, so there is nothing to "
+                             'fold once and for all: leave it out')
         config = config if self.is_snapshot else _read(config)
         self.model = config if self.is_snapshot else MODELS.build(detector_config(config))
         if any(p.is_meta for p in self.model.parameters()):
@@ -84,6 +95,7 @@ class FrozenTeacher:
             normalisation(self.model.data_preprocessor,
                           () if self.is_snapshot else pipeline_of(config), self.name))
         self.scale = InputScale(teacher_scale, self.model.data_preprocessor)
+        self.fold, self.dtype = fold, check_dtype(dtype)
         self.extract_feat = self.model.extract_feat
         if compile is not False:
             self.extract_feat = compiled(self.extract_feat, {} if compile is True else compile)
@@ -126,7 +138,13 @@ class FrozenTeacher:
         # FSDP moves and casts parameters behind `_apply`: meet the student where it is
         if weight.device != images.device:
             self.model.to(images.device)
-        return self.extract_feat(images.to(weight.dtype))
+        images = images.to(weight.dtype)
+        if self.fold:  # no earlier: the student inherits weights by their names
+            fold(self.model, images, self.name)
+            self.fold = False
+        with autocast(self.dtype, images.device):
+            maps = self.extract_feat(images)
+        return [x.to(weight.dtype) for x in maps] if self.dtype else maps
 
     def check_answers(self, kind: str, answers: Sequence[Tensor]) -> None:
         """Look once, at its first batch, whether what it says is finite.
