@@ -2,7 +2,7 @@
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Set
+from typing import Any, Dict, List, Set
 
 import click
 
@@ -38,14 +38,8 @@ def teaches_itself(name: str) -> bool:
     return any(part in SELF_TAUGHT for part in name.split('+'))
 
 
-def safe_hooks(base: dict, custom: Sequence[dict] = ()) -> Dict[str, dict]:
-    """Default hooks that guard a training, but none in place of a user's own.
-
-    Args:
-        base (dict): The student's config.
-        custom (Sequence[dict]): The ``custom_hooks`` of the config that is
-            written. Defaults to ().
-    """
+def safe_hooks(base: dict) -> Dict[str, dict]:
+    """Default hooks that guard a training, but none in place of a user's own."""
     from mmengine.config import Config
 
     from ctkd_det.configs import type_name
@@ -53,8 +47,6 @@ def safe_hooks(base: dict, custom: Sequence[dict] = ()) -> Dict[str, dict]:
     own = (base.get('default_hooks') or {}).get('checkpoint', dict(type='CheckpointHook'))
     if type_name(own or {}) != 'CheckpointHook':
         del hooks['checkpoint']
-    if 'CheckDataHook' in map(type_name, custom):
-        del hooks['data']
     return hooks.to_dict()
 
 

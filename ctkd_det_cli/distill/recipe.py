@@ -115,7 +115,7 @@ class Recipe:
         # a list of the base would be replaced, not continued
         if 'custom_hooks' in blocks or hooks != list(base.get('custom_hooks') or []):
             blocks['custom_hooks'] = [*hooks, *blocks.get('custom_hooks', [])]
-        blocks['default_hooks'] = safe_hooks(base, blocks.get('custom_hooks', hooks))
+        blocks['default_hooks'] = safe_hooks(base)
         if self.head_changes:
             blocks = merged(blocks, dict(model=self.head_changes))
         blocks = merged(blocks, self.changes.blocks(base))

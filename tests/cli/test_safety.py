@@ -49,8 +49,6 @@ def test_a_checkpoint_hook_of_the_users_own_stays(own, expected):
     assert safe_hooks(dict(default_hooks=dict(checkpoint=own))).keys() == {
         'finite', 'data', *expected}
     assert safe_hooks(dict()).keys() == {'checkpoint', 'finite', 'data'}
-    own_check = dict(type='CheckDataHook', strict=False)
-    assert safe_hooks(dict(), [own_check]).keys() == {'checkpoint', 'finite'}
 
 
 def test_an_exported_config_needs_nothing_of_ours(tmp_path):
