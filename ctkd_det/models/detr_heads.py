@@ -1,4 +1,6 @@
 """Which DETRs can be distilled."""
+from typing import Tuple
+
 from mmdet.models.dense_heads import DeformableDETRHead, DETRHead, DINOHead
 from mmdet.models.detectors.base_detr import DetectionTransformer
 from mmdet.models.layers import (
@@ -15,6 +17,10 @@ DECODERS = {ConditionalDetrTransformerDecoder: 'Conditional DETR',
             DeformableDetrTransformerDecoder: 'Deformable DETR',
             DinoTransformerDecoder: 'DINO'}
 QUERY_ARGUMENTS = ('query', 'query_pos', 'reference_points')
+# of decoders whose queries are a content and a box: which argument is the box, and whether it is
+# given in front of its sigmoid
+_BOXES = {DABDetrTransformerDecoder: ('query_pos', True),
+          DinoTransformerDecoder: ('reference_points', False)}
 _LOSSES = tuple(head.loss_by_feat for head in (DETRHead, DeformableDETRHead, DINOHead))
 
 
@@ -43,6 +49,21 @@ def detr_head(detector: nn.Module) -> nn.Module:
             f'DETRs {", ".join(DECODERS.values())} can. Losses between the necks (PKDLoss, '
             'FGDLoss ...) serve any other as a teacher')
     return detector.bbox_head
+
+
+def points_argument(detector: nn.Module) -> Tuple[str, bool]:
+    """The decoder's argument with the boxes of its queries, and whether they are logits.
+
+    Raises:
+        ValueError: if its queries have no box, or one that their other learned
+            vectors repeat.
+    """
+    try:
+        return _BOXES[type(detector.decoder)]
+    except KeyError:
+        raise ValueError(
+            f"distilled_queries='random': the places of a {detr_kind(detector)}'s queries are "
+            "learned vectors, not coordinates that could be drawn; take 'teacher'") from None
 
 
 def different_queries(student: nn.Module, teacher: nn.Module) -> str:

@@ -10,7 +10,7 @@ from ..configs import registered_class
 SNAPSHOT, REFINED = 'snapshot', 'refined'
 SELF_TAUGHT = {SNAPSHOT: 'its own snapshots', REFINED: 'its own refined maps'}
 # what the names of weights contain that are no student's
-_BESIDE = ('distill_losses.', 'self_teacher.')
+_BESIDE = ('distill_losses.', 'self_teacher.', 'query_draws.')
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 

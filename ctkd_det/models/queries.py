@@ -1,6 +1,7 @@
-"""Records what a DETR's decoder is asked and answers while its loss is computed."""
+"""Records what a DETR's decoder is asked and answers, and asks it something else."""
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 from torch import Tensor, nn
 
@@ -14,9 +15,12 @@ class QueryLogits(Logits):
     """Of the last layer of a DETR's decoder; N is B * Q, image by image.
 
     ``queries`` are those of its :data:`QUERY_ARGUMENTS` that the decoder has,
-    (B, Q, D) or, of reference points, (B, Q, 2) or (B, Q, 4), without a graph.
+    (B, Q, D) or, of reference points, (B, Q, 2) or (B, Q, 4), without a graph;
+    ``decoder_inputs`` are all of its arguments, among them the image's memory,
+    with a graph.
     """
     queries: Dict[str, Tensor] = field(default_factory=dict)
+    decoder_inputs: Dict[str, Any] = field(default_factory=dict)
 
 
 class QueryTap:
@@ -36,7 +40,7 @@ class QueryTap:
         self.decoder, self.head = detector.decoder, detr_head(detector)
 
     def __enter__(self) -> List[QueryLogits]:
-        self.record, self.scores, self.asked = QueryLogits(), None, {}
+        self.record, self.scores = QueryLogits(), None
         self.calls: List[Tuple[tuple, dict]] = []
         self.handles = [
             self.decoder.register_forward_pre_hook(self._on_queries, with_kwargs=True),
@@ -55,14 +59,81 @@ class QueryTap:
             record.avg_factor = kwargs['avg_factor']
             # DINO's denoising queries come first: they know the ground truth
             number = len(record.labels) // len(last)
-            record.cls_score = last[:, -number:].reshape(-1, last.size(-1))
-            record.queries = {name: x[:, -number:].detach() for name, x in self.asked.items()}
+            record.cls_score = rows(last[:, -number:])
+            record.queries = {name: x[:, -number:].detach()
+                              for name, x in queries_in(record.decoder_inputs).items()}
 
     def _on_queries(self, module: nn.Module, args: tuple, kwargs: Dict[str, Any]) -> None:
-        self.asked = {name: kwargs[name] for name in QUERY_ARGUMENTS if name in kwargs}
+        self.record.decoder_inputs = kwargs
 
     def _on_answers(self, module: nn.Module, args: tuple, output: tuple) -> None:
         self.scores = output[0]
 
     def _on_loss(self, module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> None:
         self.calls.append((args, kwargs))
+
+
+def queries_in(decoder_inputs: Mapping[str, Any]) -> Dict[str, Tensor]:
+    """Those of a decoder's arguments that are queries."""
+    return {name: decoder_inputs[name] for name in QUERY_ARGUMENTS if name in decoder_inputs}
+
+
+def rows(x: Tensor) -> Tensor:
+    """(B, Q, C) as (B * Q, C)."""
+    return x.reshape(-1, x.size(-1))
+
+
+@contextmanager
+def decoder_asked(detector: nn.Module, queries: Mapping[str, Tensor]) -> Iterator[Dict[str, Any]]:
+    """While this lasts, a DETR's decoder gets these queries in place of its own.
+
+    Args:
+        detector (nn.Module): Whose ``forward_transformer`` is then called once.
+        queries (dict[str, Tensor]): See :class:`QueryLogits`; empty for its own.
+
+    Yields:
+        dict: Once the decoder was called, its arguments with its own queries.
+    """
+    seen: Dict[str, Any] = {}
+
+    def ask(module: nn.Module, args: tuple, kwargs: Dict[str, Any]) -> Tuple[tuple, dict]:
+        seen.update(kwargs)
+        return args, {**kwargs, **_cast(queries, kwargs['query'])}
+
+    handle = detector.decoder.register_forward_pre_hook(ask, with_kwargs=True)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def answer(detector: nn.Module, decoder_inputs: Mapping[str, Any],
+           queries: Mapping[str, Tensor]) -> Tuple[Tensor, Tensor]:
+    """What a DETR's last layer answers to queries about images that it has encoded.
+
+    Args:
+        detector (nn.Module): The DETR.
+        decoder_inputs (dict): Of its decoder for these images, see :class:`QueryLogits`.
+        queries (dict[str, Tensor]): In place of those in ``decoder_inputs``.
+
+    Returns:
+        tuple[Tensor]: Logits (B, Q, C), and boxes (B, Q, 4), centre and size in
+        shares of the image.
+    """
+    inputs = {**decoder_inputs, **_cast(queries, decoder_inputs['query'])}
+    if 'self_attn_mask' in inputs:  # it keeps DINO's denoising queries apart, which are left out
+        inputs['self_attn_mask'] = None
+    states, references = detector.decoder(**inputs)
+    if 'reference_points' in inputs and len(references) == len(states):
+        references = [inputs['reference_points'], *references]
+    return last_layer(detector, states, references)
+
+
+def last_layer(detector: nn.Module, states: Any, references: Any) -> Tuple[Tensor, Tensor]:
+    """What the head makes of the decoder's states, see :func:`answer`."""
+    scores, boxes = detector.bbox_head(states, references)[:2]
+    return scores[-1], boxes[-1]
+
+
+def _cast(queries: Mapping[str, Tensor], like: Tensor) -> Dict[str, Tensor]:
+    return {name: x.to(like.dtype) for name, x in queries.items()}

@@ -15,12 +15,12 @@ TAU = 2.0
 KD = dict(type='BinaryKDLoss', temperature=TAU)
 
 
-def build(family: str, teacher: dict = None, **changes):
+def build(family: str, teacher: dict = None, loss: dict = KD, **changes):
     cfg = families.tiny(family)
     cfg.model.update(changes)
     if teacher is not None:
         cfg.model.update(type=distilled_class(MODELS.get(cfg.model.type)).__name__,
-                         distill_losses=dict(loss_kd=KD), **teacher)
+                         distill_losses=dict(loss_kd=loss), **teacher)
     model = helpers.build(cfg).train()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -94,10 +94,109 @@ def test_the_teacher_answers_the_students_queries(family, teacher_of):
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
+def decoder_inputs(model, images, samples):
+    into_encoder, inputs = model.pre_transformer(model.extract_feat(images), samples)
+    memory = model.forward_encoder(**into_encoder)
+    more = dict(batch_data_samples=samples) if hasattr(model, 'dn_query_generator') else {}
+    return {**inputs, **model.pre_decoder(**memory, **more)[0]}
+
+
+def last_logits(model, inputs):
+    if 'dn_mask' in inputs:
+        inputs = dict(inputs, dn_mask=None)
+    hidden, head = model.forward_decoder(**inputs)['hidden_states'][-1], model.bbox_head
+    return (head.cls_branches[1] if hasattr(head, 'cls_branches') else head.fc_cls)(hidden)
+
+
+@pytest.mark.parametrize('family', families.DETR)
+def test_the_student_answers_the_teachers_queries(family, teacher_of):
+    model = build(family, teacher_of(family), distilled_queries='teacher')
+    teacher, data = model.teacher_model, helpers.batch(model)
+    found = losses_of(model, data)
+    samples = copy.deepcopy(data['data_samples'])
+    images = model.teacher.convert(data['inputs'], samples)
+    theirs = decoder_inputs(teacher, images, samples)
+    asked = {name: theirs[name] for name in ('query', 'query_pos', 'reference_points')
+             if name in theirs}
+    theirs = last_logits(teacher, theirs).reshape(-1, 8)
+    ours = last_logits(model, {**decoder_inputs(model, data['inputs'], samples), **asked})
+    sure = (1 / (1 + (-theirs.double()).exp())).max(1)[0]
+    expected = kd_by_hand(ours.reshape(-1, 8), theirs, sure.detach(), 6)
+    assert found['loss_kd'].item() == pytest.approx(expected, rel=2e-5) and expected > 1e-3
+    # to the encoder and the decoder of the student, not to its own queries, and not to the teacher
+    found['loss_kd'].backward()
+    assert all(p.grad is None for p in teacher.parameters())
+    got = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    assert any('encoder.layers.0' in name for name in got)
+    assert any('decoder.layers.0' in name for name in got)
+    assert not any('query_embedding' in name for name in got)
+
+
+def test_losses_of_several_sets_of_queries_are_added(teacher_of):
+    sets = ('student', 'teacher', 'random')
+
+    def kd(*whose):
+        model = build('dab', teacher_of('dab'), distilled_queries=list(whose))
+        return losses_of(model, helpers.batch(model))['loss_kd'].item()
+
+    assert kd(*sets) == pytest.approx(sum(kd(whose) for whose in sets), rel=1e-5)
+
+
+@pytest.mark.parametrize('family, name', [('dab', 'query_pos'), ('dino', 'reference_points')])
+def test_random_queries_are_drawn_anew_and_continued(family, name, teacher_of):
+    def asked(model, steps):
+        places = []
+        handle = model.teacher_model.decoder.register_forward_pre_hook(
+            lambda module, args, kwargs: places.append(kwargs[name]), with_kwargs=True)
+        for _ in range(steps):
+            losses_of(model, helpers.batch(model))
+        handle.remove()
+        return places[1::2]  # every other call is for its own queries
+
+    model, other, third = (build(
+        family, teacher_of(family), distilled_queries='random') for _ in range(3))
+    first, second = asked(model, 2)
+    assert not torch.equal(first, second) and first.shape == (2, 10, 4)
+    uniform = first.sigmoid() if family == 'dab' else first
+    assert 0.3 < uniform.mean() < 0.7 and uniform.std() > 0.2
+    assert torch.equal(asked(other, 1)[0], first)
+    third.load_state_dict(other.state_dict())  # as a resumed run does
+    assert torch.equal(asked(third, 1)[0], second)
+
+
+def test_labels_of_the_teachers_queries_are_its_own_matches(teacher_of):
+    """Exactly one query of each object, with the object's class."""
+    model = build('dab', teacher_of('dab'), distilled_queries='teacher')
+    data, seen = helpers.batch(model), []
+    model.distill_losses['loss_kd'].register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs['labels']), with_kwargs=True)
+    losses_of(model, data)
+    for labels, sample in zip(seen[0].view(2, -1), data['data_samples'], strict=True):
+        assert sorted(labels[labels < 8].tolist()) == sorted(sample.gt_instances.labels.tolist())
+
+
+def test_with_weight_zero_it_trains_as_plain_mmdet_to_the_last_bit(teacher_of):
+    plain = families.trained(build('dab'))
+    ours = families.trained(build('dab', teacher_of('dab'), dict(KD, loss_weight=0.0),
+                                  distilled_queries=['teacher', 'random']))
+    assert all(torch.equal(value, ours[key]) for key, value in plain.items())
+
+
+@pytest.mark.parametrize('family, whose, reason', [
+    ('conditional', 'random', 'a Conditional DETR.* learned vectors, .*; take .teacher'),
+    ('dab', 'both', "one or several of .*, got 'both'"), ('dab', [], 'got '),
+    ('dab', ['teacher', 'teacher'], 'got ')])
+def test_unknown_queries_are_refused(family, whose, reason, teacher_of):
+    with pytest.raises(ValueError, match=reason):
+        build(family, teacher_of(family), distilled_queries=whose)
+
+
 @pytest.mark.parametrize('family', families.DETR)
 def test_a_teacher_with_the_students_weights_gives_zero(family, tmp_path):
     weights = build(family).state_dict()
-    model = build(family, families.save_teacher(tmp_path, families.tiny(family), weights=weights))
+    sets = ['student', 'teacher', *(['random'] if family in ('dab', 'dino') else [])]
+    model = build(family, families.save_teacher(tmp_path, families.tiny(family), weights=weights),
+                  distilled_queries=sets)
     # DINO's denoising queries stand in the same tensors: sums in another order
     assert losses_of(model, helpers.batch(model))['loss_kd'].item() == pytest.approx(0, abs=1e-6)
 

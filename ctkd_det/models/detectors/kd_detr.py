@@ -1,29 +1,69 @@
-"""DETRs that learn from a frozen teacher's answers to their own queries."""
-from typing import List, Optional, Sequence
+"""DETRs that learn from a frozen teacher: both decoders answer the same queries."""
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
+import torch
 from mmdet.models.detectors import DABDETR, DINO, ConditionalDETR, DeformableDETR
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from torch import Tensor
 
-from ..queries import QueryLogits, QueryTap
+from ..detr_heads import points_argument
+from ..losses.features.draws import Draws
+from ..queries import QueryLogits, QueryTap, answer, queries_in, rows
 from ..teachers import QueryTeacher
 from .distilled import DistilledDetector
+
+WHOSE = ('student', 'teacher', 'random')
 
 
 class DistilledDETR(DistilledDetector):
     """Adds distillation losses to a DETR; otherwise it is one.
 
-    The student's queries (contents and reference points) go through the
-    teacher's decoder, too, see :class:`QueryTeacher`; the logits of both last
-    layers are compared, each query with the weight that the student's
-    classification loss gives it, and the sum is divided by what that loss is
+    Both decoders answer the same queries (contents and reference points), see
+    :class:`QueryTeacher`; the logits of both last layers are compared, and the
+    sum over queries is divided by what the student's classification loss is
     divided by. DINO's denoising queries are left out. The heads end in
     sigmoids: use ``BinaryKDLoss``. What happens in a step:
-    :class:`DistilledDetector`, whose arguments these are, with those of the
-    plain detector.
+    :class:`DistilledDetector`.
+
+    Args:
+        *args, **kwargs: Those of :class:`DistilledDetector` and of the plain
+            detector.
+        distilled_queries (str | Sequence[str]): Whose queries both answer. Of
+            several the losses are added. Defaults to 'student'.
+
+            - 'student': its own, of which each counts as in its own
+              classification loss. The teacher's decoder runs once, the
+              student's not again.
+            - 'teacher': the teacher's, KD-DETR's specific sampling. The
+              student's decoder runs again for them. Each counts as much as
+              the teacher is sure of an object there, its largest probability,
+              KD-DETR's foreground rebalance weight. Labels are those that the
+              student's assigner gives to the teacher's answers.
+            - 'random': the teacher's contents at places that are drawn
+              uniformly in each step, KD-DETR's general sampling; weights and
+              labels as for 'teacher'. Of DAB-DETR and DINO, whose queries are
+              a content and a box; those of the others are learned vectors.
+
+    Raises:
+        ValueError: if ``distilled_queries`` is none of these, or 'random' is
+            asked of another decoder.
+        FileNotFoundError, TeacherError, TypeError, ValueError: see
+            :class:`DistilledDetector`.
     """
     teacher_class = QueryTeacher
+
+    def __init__(self, *args, distilled_queries: Union[str, Sequence[str]] = 'student',
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        whose = [distilled_queries] if isinstance(distilled_queries, str) else distilled_queries
+        self.distilled_queries = tuple(whose)
+        if not whose or len(set(whose)) < len(whose) or not set(whose) <= set(WHOSE):
+            raise ValueError(f'distilled_queries must be one or several of {WHOSE}, got '
+                             f'{distilled_queries!r}')
+        if 'random' in whose:
+            points_argument(self)
+            self.query_draws = Draws()
 
     def tap(self) -> QueryTap:
         """What records queries and logits, see :class:`QueryTap`."""
@@ -32,9 +72,42 @@ class DistilledDETR(DistilledDetector):
     def teacher_logits(self, batch_inputs: Tensor, batch_data_samples: SampleList,
                        records: List[QueryLogits],
                        feats: Optional[Sequence[Tensor]] = None) -> List[Tensor]:
-        """The teacher's logits of the recorded queries."""
-        return [self.teacher.query_logits(batch_inputs, batch_data_samples, record.queries, feats)
-                for record in records]
+        """The teacher's logits of the queries; the records become those of the same queries."""
+        record, = records
+        own = record.queries if 'student' in self.distilled_queries else {}
+        inputs, scores, boxes = self.teacher.look(batch_inputs, batch_data_samples, own, feats)
+        parts = [(scores, record)] if own else []
+        for whose in self.distilled_queries:
+            if whose == 'student':
+                continue
+            queries = queries_in(inputs)
+            if whose == 'random':
+                queries = self._elsewhere(queries)
+            if own or whose == 'random':
+                scores, boxes = self.teacher.answer(inputs, queries)
+            parts.append((scores, self._answer(record, queries, scores, boxes,
+                                               batch_data_samples)))
+        record.cls_score, record.labels, record.label_weights = (
+            torch.cat([getattr(part, name) for _, part in parts])
+            for name in ('cls_score', 'labels', 'label_weights'))
+        return [torch.cat([rows(scores) for scores, _ in parts])]
+
+    def _answer(self, record: QueryLogits, queries: Mapping[str, Tensor], scores: Tensor,
+                boxes: Tensor, batch_data_samples: SampleList) -> QueryLogits:
+        """What the student says of queries to which the teacher says ``scores`` and ``boxes``."""
+        labels = self.bbox_head.get_targets(
+            list(scores), list(boxes), [sample.gt_instances for sample in batch_data_samples],
+            [sample.metainfo for sample in batch_data_samples])[0]
+        return QueryLogits(
+            cls_score=rows(answer(self, record.decoder_inputs, queries)[0]),
+            labels=torch.cat(labels), label_weights=rows(scores).sigmoid().amax(1))
+
+    def _elsewhere(self, queries: Dict[str, Tensor]) -> Dict[str, Any]:
+        name, as_logits = points_argument(self)
+        places = self.query_draws(queries[name].shape, queries[name].device)
+        if as_logits:
+            places = torch.logit(places, eps=1e-3)
+        return {**queries, name: places}
 
 
 @MODELS.register_module()
