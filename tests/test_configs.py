@@ -105,10 +105,11 @@ def test_the_temperatures_multiplier_is_for_temperatures_only():
 
 
 def _plain(model: dict) -> dict:
-    ours = ('teacher_config', 'teacher_ckpt', 'distill_losses')
+    ours = ('teacher_config', 'teacher_ckpt', 'distill_losses', 'distilled_queries')
     return dict({k: v for k, v in model.items() if k not in ours}, type={
         'KnowledgeDistillationTwoStageDetector': 'TwoStageDetector',
-        'KnowledgeDistillationDenseDetector': 'SingleStageDetector'}[model['type']])
+        'KnowledgeDistillationDenseDetector': 'SingleStageDetector',
+        'KnowledgeDistillationDABDETR': 'DABDETR'}[model['type']])
 
 
 def test_schedules_are_those_of_their_names():

@@ -22,7 +22,7 @@ class Method:
     losses: Dict[str, dict] = field(default_factory=dict)
     hooks: List[dict] = field(default_factory=list)
     optim_wrapper: Dict[str, Any] = field(default_factory=dict)
-    # arguments of the detector, where the method has a teacher of its own
+    # arguments of the detector beside those of the teacher, or with a teacher of the method's own
     model: Dict[str, Any] = field(default_factory=dict)
 
 
@@ -94,6 +94,7 @@ def read_method(name: str, num_classes: int, sigmoids: bool = False) -> Method:
             if key in fragment:
                 method.optim_wrapper.setdefault('paramwise_cfg', {}).setdefault(
                     'custom_keys', {}).update(fragment[key]['custom_keys'])
+        method.model.update(fragment.get('detector', {}))
         if 'teacher_config' in fragment:
             own = method.model.setdefault('teacher_config', fragment['teacher_config'])
             if own != fragment['teacher_config']:

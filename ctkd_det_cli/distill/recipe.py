@@ -9,6 +9,7 @@ from mmengine.config import Config
 from torch import nn
 
 from ctkd_det.configs import imported_modules
+from ctkd_det.models.building import arguments_of
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
 from ctkd_det_data import CocoFolder
@@ -136,11 +137,16 @@ class Recipe:
     def _distillation(self, base: Config) -> Dict[str, Any]:
         sigmoids = self.sources != {'neck'} and has_sigmoids(classifiers(self.built)[0])
         method = read_method(self.method, self.num_classes, sigmoids)
+        detector = distilled_type(self.student)
+        for name in set(method.model).difference(arguments_of(detector)):
+            raise click.ClickException(
+                f'method {self.method} is not for this student: it sets {name}, which a '
+                f'{detector.__name__} does not take. For every student there are ctkd and kd')
         blocks: Dict[str, Any] = dict(
             custom_imports=dict(imports=[*imported_modules(base), 'ctkd_det'],
                                 allow_failed_imports=False),
             model=dict(
-                type=distilled_type(self.student).__name__,
+                type=detector.__name__,
                 **method.model, **self._teacher, distill_losses=method.losses,
                 **self.options))
         if method.hooks:

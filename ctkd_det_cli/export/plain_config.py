@@ -17,7 +17,7 @@ from ctkd_det.registry import SCOPE
 
 # what our fragments define besides the keys that mmengine reads
 FRAGMENT_VARIABLES = ('distill_losses', 'temperature_paramwise', 'adapter_paramwise', 'clip_grad',
-                      'teacher_config', 'teacher_ckpt', 'safe_hooks')
+                      'teacher_config', 'teacher_ckpt', 'safe_hooks', 'detector')
 # multipliers of parameters that the student alone does not have
 CUSTOM_KEYS = ('distill_losses', 'temperature', 'raw_variances')
 

@@ -104,12 +104,17 @@ def test_a_dumped_config_has_mmdets_base_class(shapes, tmp_path):
     assert plain.model.type == 'SingleStageDetector' and plain.model.bbox_head.num_classes == 8
 
 
-def test_config_of_two_names(tmp_path):
-    """What the shipped recipe says, for another student."""
-    result = distill('retinanet_r18_fpn_1x_coco', '--teacher', 'retinanet_r101_fpn_2x_coco',
+@pytest.mark.parametrize('student, teacher, method, recipe', [
+    ('retinanet_r18_fpn_1x_coco', 'retinanet_r101_fpn_2x_coco', 'ctkd',
+     'ctkd/retinanet_r18_fpn_ctkd-r101_1x_coco.py'),
+    ('dab-detr_r18_8xb2-50e_coco', 'dab-detr_r50_8xb2-50e_coco', 'kd_detr',
+     'kd_detr/dab-detr_r18_kd-detr-r50_50e_coco.py')])
+def test_config_of_two_names(student, teacher, method, recipe, tmp_path):
+    """What the shipped recipe says."""
+    result = distill(student, '--teacher', teacher, '--method', method,
                      '--teacher-ckpt', 'auto', '--out', tmp_path / 'x.py')
     assert result.exit_code == 0, result.output
-    recipe = Config.fromfile(CONFIGS / 'ctkd' / 'retinanet_r18_fpn_ctkd-r101_1x_coco.py')
+    recipe = Config.fromfile(CONFIGS / recipe)
     found = Config.fromfile(tmp_path / 'x.py')
     assert found.model.to_dict() == recipe.model.to_dict()
     assert found.optim_wrapper.to_dict() == recipe.optim_wrapper.to_dict()
@@ -121,6 +126,8 @@ def test_config_of_two_names(tmp_path):
     (RETINANET, RETINANET, ['--method', 'ctkd+dist'], 'method dist is not for this student'),
     ('faster-rcnn_r50_fpn_1x_coco', 'faster-rcnn_r101_fpn_2x_coco', ['--method', 'ctkd_sigmoid'],
      'ctkd_sigmoid is not for this student: .*a softmax.* there are ctkd, kd, .*ctkd_class'),
+    (RETINANET, RETINANET, ['--method', 'kd_detr'],
+     'method kd_detr is not for this student: it sets distilled_queries, which a Know.* ctkd and'),
     (RETINANET, 'faster-rcnn_r101_fpn_2x_coco', [],
      'is a single-stage detector, the teacher .* a two-stage one.*Take a single-stage teacher'),
     ('faster-rcnn_r50_fpn_1x_coco', RETINANET, [],

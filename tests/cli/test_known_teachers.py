@@ -10,8 +10,9 @@ from ctkd_det_cli.distill.known_teachers import KNOWN_TEACHERS
 from ctkd_det_cli.distill.zoo import find_config, zoo_entry
 from helpers import ROOT
 
-ROWS = re.findall(r'^\| `([\w-]+_coco)` \| ([\w. ]+) \| `([\w-]+_coco)` \| ([\d.]+) \|$',
-                  (ROOT / 'docs' / 'detectors.md').read_text(), re.M)
+ROWS = re.findall(
+    r'^\| `([\w-]+_coco)` \| ([\w. ]+) \| `([\w-]+_coco)` \| ([\d.]+) \| `([\w+]+)` \|$',
+    (ROOT / 'docs' / 'detectors.md').read_text(), re.M)
 
 
 @pytest.fixture(autouse=True)
@@ -21,15 +22,16 @@ def no_values(monkeypatch):
         monkeypatch.setattr(torch.nn.init, name, lambda tensor, *args, **kwargs: tensor)
 
 
-@pytest.mark.parametrize('student,_,teacher,mAP', ROWS, ids=[row[0] for row in ROWS])
-def test_each_pair_of_the_table_builds_from_one_line(student, _, teacher, mAP, tmp_path):
-    result = invoke('distill', student, '--teacher', 'auto', '--dry-run', '--out',
-                    tmp_path / 'x.py')
+@pytest.mark.parametrize('student,_,teacher,mAP,method', ROWS, ids=[row[0] for row in ROWS])
+def test_each_pair_of_the_table_builds_from_one_line(student, _, teacher, mAP, method, tmp_path):
+    result = invoke('distill', student, '--teacher', 'auto', '--method', method, '--dry-run',
+                    '--out', tmp_path / 'x.py')
     assert result.exit_code == 0, result.output
     model = Config.fromfile(tmp_path / 'x.py').model
     entry = zoo_entry(find_config(teacher).path)
     assert model.teacher_config == find_config(teacher).reference
-    assert model.teacher_ckpt == entry['Weights'] and 'loss_ctkd' in model.distill_losses
+    assert model.teacher_ckpt == entry['Weights'] and [
+        name[len('loss_'):] for name in model.distill_losses] == method.split('+')
     box, = (result['Metrics'] for result in entry['Results']
             if result['Task'] == 'Object Detection')
     assert box['box AP'] == float(mAP)
