@@ -17,6 +17,7 @@ from .losses import (
                            FGDLoss,
                            FitNetLoss,
                            KDLoss,
+                           LDLoss,
                            LogitLoss,
                            MGDLoss,
                            PKDLoss,
@@ -44,7 +45,7 @@ __all__ = [
     'GradientReversal', 'GroupTemperature', 'InstanceTemperature', 'KDLoss',
     'KnowledgeDistillationConditionalDETR', 'KnowledgeDistillationDABDETR',
     'KnowledgeDistillationDINO', 'KnowledgeDistillationDeformableDETR',
-    'KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector', 'LogitLoss',
-    'MGDLoss', 'MultiLevelTemperature', 'PKDLoss', 'PKTLoss', 'QualityFocalKDLoss', 'ReviewKDLoss',
-    'SPLoss', 'SRRLLoss', 'ScheduledTemperature', 'VIDLoss'
+    'KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector', 'LDLoss',
+    'LogitLoss', 'MGDLoss', 'MultiLevelTemperature', 'PKDLoss', 'PKTLoss', 'QualityFocalKDLoss',
+    'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'ScheduledTemperature', 'VIDLoss'
 ]

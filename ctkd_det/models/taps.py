@@ -50,9 +50,15 @@ class DenseLogits(Logits):
     ``level_shapes`` are those of the head's outputs, (B, A * C, H, W) with A
     anchors at each location; N is the sum of B * H * W * A over the levels.
     ``tower_maps`` are those of a :class:`TowerCut`, if that was asked for.
+    ``outputs`` is what the head gave, a tuple of maps of each level;
+    ``teacher_outputs`` what the teacher's did, and ``crossed_outputs`` what
+    it did of the student's maps, if that was asked for.
     """
     level_shapes: List[torch.Size] = field(default_factory=list)
     tower_maps: List[Tensor] = field(default_factory=list)
+    outputs: tuple = ()
+    teacher_outputs: tuple = ()
+    crossed_outputs: tuple = ()
 
 
 class NeckTap:
@@ -204,4 +210,4 @@ class DenseTap:
                 self.levels)
 
     def _on_forward(self, module: nn.Module, args: tuple, output: tuple) -> None:
-        self.levels = self.reader_class.logits(output)
+        self.levels, self.record.outputs = self.reader_class.logits(output), output

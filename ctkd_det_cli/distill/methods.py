@@ -121,9 +121,12 @@ def sources(name: str) -> Set[str]:
 
 def _suits(fragment: dict, sigmoids: bool) -> bool:
     from mmdet.registry import MODELS
-    # losses between features are for any classifier
-    return all(getattr(MODELS.get(loss['type']), 'for_sigmoids', sigmoids) == sigmoids
-               for loss in fragment['distill_losses'].values())
+
+    from ctkd_det.models.detectors.loss_configs import sources_of
+    losses = fragment['distill_losses']
+    # losses between features or boxes are for any classifier
+    return all(getattr(MODELS.get(losses[name]['type']), 'for_sigmoids', sigmoids) == sigmoids
+               for name, source in sources_of(losses).items() if source == 'logits')
 
 
 def _unsuitable(name: str, sigmoids: bool) -> str:

@@ -200,7 +200,7 @@ def test_levels_of_another_size_are_named(teacher_of):
     data = batch(model)
     shapes = [torch.Size((2, 8, 8 - i, 8)) for i in range(5)]
     with pytest.raises(TeacherError, match=r"\[\(8, 8\).*the student's \[\(8, 8\), \(7, 8\)"):
-        model.teacher.dense_logits(data['inputs'], data['data_samples'], shapes)
+        model.teacher.dense_outputs(data['inputs'], data['data_samples'], shapes)
 
 
 @pytest.mark.parametrize('name,head', [

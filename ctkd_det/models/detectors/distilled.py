@@ -5,7 +5,6 @@ from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence
 
 import torch
 from mmdet.structures import SampleList
-from mmdet.structures.bbox import get_box_tensor
 from mmdet.utils import ConfigType
 from mmengine.config import Config
 from mmengine.logging import MessageHub
@@ -15,11 +14,12 @@ from ...literal_config import parse_literals
 from ..building import check_arguments
 from ..distilled_config import SNAPSHOT
 from ..levels import LevelMatch
-from ..losses import DistillLoss
+from ..losses import DistillLoss, LogitLoss
 from ..taps import Logits, NeckTap
 from ..teachers import FrozenTeacher, inherit_weights
 from .log_values import log_values
-from .loss_configs import build_losses, check_classifier, check_names, sources_of
+from .loss_configs import build_losses, check_classifier, check_names, check_sources, sources_of
+from .sides import both_sides
 from .teacher_choice import TeacherChoice
 
 
@@ -101,10 +101,7 @@ class DistilledDetector:
                              "student's images would change the teacher")
         check_names(distill_losses)
         sources = sources_of(distill_losses)
-        for name, source in sources.items():
-            if source == 'roi' and source not in self.sources:
-                raise ValueError(f'{name}: {distill_losses[name]["type"]} compares RoI features, '
-                                 'and a single-stage student has no RoIs')
+        check_sources(distill_losses, self.sources)
         self.compared = set(choice.needs(sources.values()))
         # The student's initial weights must not depend on what is distilled.
         with torch.random.fork_rng(devices=[]):
@@ -126,7 +123,7 @@ class DistilledDetector:
     @property
     def _classifies(self) -> bool:
         """Whether a loss compares something that the heads compute."""
-        return bool(self.compared & {'logits', 'roi'})
+        return bool(self.compared - {'neck'})
 
     def _feature_settings(self, name: str, source: str, config: ConfigType) -> dict:
         """What a loss must be told of the two detectors, beside its config."""
@@ -194,6 +191,11 @@ class DistilledDetector:
         """
         raise NotImplementedError
 
+    def box_sides(self, batch_data_samples: SampleList, records: List[Logits],
+                  source: str) -> List[dict]:
+        """What losses between boxes compare, of each stage, once the teacher has answered."""
+        raise NotImplementedError
+
     @property
     def stage_weights(self) -> Sequence[float]:
         """Sequence[float]: The student's own weights of its stages."""
@@ -208,7 +210,9 @@ class DistilledDetector:
         results = {}
         if self.teacher.learns:
             results = self.teacher.learn(maps, self.complete(records, batch_inputs))
-        sides = self._both_sides(batch_inputs, batch_data_samples, maps, records)
+        active = {loss.source for loss in self.distill_losses.values()
+                  if self._is_active(loss)}
+        sides = both_sides(self, active, batch_inputs, batch_data_samples, maps, records)
         for name, loss in self.distill_losses.items():
             stages = 1 if loss.source == 'neck' else len(records)
             keys = [f's{i}.{name}' for i in range(stages)] if stages > 1 else [name]
@@ -222,39 +226,9 @@ class DistilledDetector:
                     side['student'], side['teacher'], **{need: side[need] for need in loss.needs})
                 statistics.append(loss.statistics)
             results.update(log_values(
-                name, loss.temperature.lambda_ if loss.source == 'logits' else None, statistics))
+                name, loss.temperature.lambda_ if isinstance(loss, LogitLoss) else None,
+                statistics))
         return results
-
-    def _both_sides(self, batch_inputs: Tensor, batch_data_samples: SampleList,
-                    maps: List[Tensor], records: List[Logits]) -> Dict[str, List[dict]]:
-        """What the active losses compare: for each source, and each stage, both sides and more."""
-        active = {loss.source for loss in self.distill_losses.values()
-                  if self._is_active(loss)}
-        sides, feats = {}, None
-        if 'neck' in active:
-            feats = self.teacher.features(batch_inputs, batch_data_samples)
-            self.teacher.check_answers('neck features', feats)
-            student, teacher, covered = self.level_match.align(
-                maps, feats, tuple(batch_inputs.shape[2:]))
-            boxes = [get_box_tensor(sample.gt_instances.bboxes) for sample in batch_data_samples]
-            sides['neck'] = [dict(student=student, teacher=teacher, boxes=boxes,
-                                  image_shape=covered)]
-        if active & {'logits', 'roi'}:
-            records = self.complete(records, batch_inputs)
-            logits = self.teacher_logits(batch_inputs, batch_data_samples, records, feats)
-            self.teacher.check_answers('logits', logits)
-            sides['logits'] = [
-                dict(student=record.cls_score, teacher=t, labels=record.labels,
-                     weight=record.label_weights, avg_factor=record.avg_factor)
-                for record, t in zip(records, logits, strict=True)]
-        if 'roi' in active:
-            self.teacher.check_answers('RoI features',
-                                       [record.teacher_features for record in records])
-            sides['roi'] = [
-                dict(student=record.features, teacher=record.teacher_features, stage=i,
-                     labels=record.labels, rois=record.rois, classifier=self.teacher.classifier(i))
-                for i, record in enumerate(records)]
-        return sides
 
     def _is_active(self, loss: DistillLoss) -> bool:
         return loss.active and self.teacher.ready

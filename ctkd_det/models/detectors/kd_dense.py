@@ -9,6 +9,7 @@ from mmdet.structures import SampleList
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
+from ..boxes import distribution_side
 from ..taps import DenseLogits, DenseTap
 from ..teachers import DenseTeacher
 from ..towers import TowerCut
@@ -24,12 +25,12 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
     that the student's own classification loss gives it, and the sum is divided
     by what that loss is divided by. Where a head multiplies its classes by an
     objectness (YOLOX, AutoAssign), the logits are those of the product. These
-    heads end in sigmoids: use ``BinaryKDLoss``. What happens in a step:
-    :class:`DistilledDetector`.
+    heads end in sigmoids: use ``BinaryKDLoss``; ``LDLoss`` compares the box
+    distributions of GFL. What happens in a step: :class:`DistilledDetector`.
 
-    With ``cross_head`` it is CrossKD: the student's logits in the distillation
-    losses are no longer its own, but what the rest of the teacher's head makes
-    of its features, see :class:`CrossHead`.
+    With ``cross_head`` it is CrossKD: the student's logits and box distributions in
+    the distillation losses are no longer its own, but what the rest of the
+    teacher's head makes of its features, see :class:`CrossHead`.
 
     Args:
         *args, **kwargs: Those of :class:`DistilledDetector` and of
@@ -47,6 +48,7 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
             :class:`DistilledDetector` and :class:`CrossHead`.
     """
     teacher_class = DenseTeacher
+    sources = ('logits', 'neck', 'distributions', 'vlr')
 
     def __init__(self, *args, cross_head: Optional[dict] = None,
                  use_syncbn: Optional[bool] = None, **kwargs) -> None:
@@ -79,8 +81,18 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
         With a crossed head the student's become those of its maps in the
         teacher's head.
         """
-        logits = [self.teacher.dense_logits(
-            batch_inputs, batch_data_samples, record.level_shapes, feats) for record in records]
-        for record in records if self.teacher.cross else []:
-            record.cls_score = self.teacher.crossed_logits(record.tower_maps)
-        return logits
+        for record in records:
+            record.teacher_outputs = self.teacher.dense_outputs(
+                batch_inputs, batch_data_samples, record.level_shapes, feats)
+            if self.teacher.cross:
+                record.crossed_outputs = self.teacher.crossed_outputs(record.tower_maps)
+                record.cls_score = self.teacher.dense_logits(record.crossed_outputs)
+        return [self.teacher.dense_logits(record.teacher_outputs) for record in records]
+
+    def box_sides(self, batch_data_samples: SampleList, records: List[DenseLogits],
+                  source: str) -> List[dict]:
+        """What losses between box distributions compare, see :func:`distribution_side`."""
+        sides = [distribution_side(self.bbox_head, record, batch_data_samples, source)
+                 for record in records]
+        self.teacher.check_answers('box distributions', [side['teacher'] for side in sides])
+        return sides

@@ -1,5 +1,5 @@
 """Reads and builds the ``distill_losses`` of a config."""
-from typing import Callable, Dict, Iterable
+from typing import Callable, Collection, Dict, Iterable
 
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType
@@ -30,6 +30,21 @@ def sources_of(configs: Dict[str, ConfigType]) -> Dict[str, str]:
             for name, cfg in configs.items()}
 
 
+# what a student lacks if it cannot compare a source
+_LACKING = dict(
+    roi='RoI features, and a single-stage student has no RoIs',
+    distributions="box distributions, and only single-stage heads such as GFL's have these",
+    vlr="box distributions, and only single-stage heads such as GFL's have these")
+
+
+def check_sources(configs: Dict[str, ConfigType], possible: Collection[str]) -> None:
+    """Raise ValueError if a loss compares what this kind of students does not have."""
+    for name, source in sources_of(configs).items():
+        if source not in possible and source in _LACKING:
+            raise ValueError(
+                f'{name}: {configs[name]["type"]} compares {_LACKING[source]}')
+
+
 def build_losses(configs: Dict[str, ConfigType],
                  settings: Callable[[str, str, ConfigType], dict]) -> nn.ModuleDict:
     """Build the losses; one whose temperature is another's name shares that one's.
@@ -44,15 +59,18 @@ def build_losses(configs: Dict[str, ConfigType],
     """
     sources, losses = sources_of(configs), {}
     for name, cfg in configs.items():
-        if sources[name] != 'logits':
+        if sources[name] in ('neck', 'roi'):
             given = {key: value for key, value in cfg.items() if value is not None}
             losses[name] = build_part({**settings(name, sources[name], cfg), **given}, name)
         elif not isinstance(cfg.get('temperature'), str):
             losses[name] = build_part(cfg, name)
-    owners = sorted(name for name, loss in losses.items() if hasattr(loss, 'temperature'))
+    with_own = sorted(name for name, loss in losses.items() if hasattr(loss, 'temperature'))
     for name, cfg in configs.items():
         if name in losses:
             continue
+        # of boxes it is another one than of classes
+        owners = [owner for owner in with_own
+                  if (sources[owner] == 'logits') == (sources[name] == 'logits')]
         if cfg['temperature'] not in owners:
             raise ValueError(f'{name}: temperature={cfg["temperature"]!r} must name a loss that '
                              f'has a temperature of its own, one of {owners}'
@@ -84,7 +102,7 @@ def check_classifier(losses: nn.ModuleDict, student: nn.Module) -> None:
         ValueError: if not, naming the loss.
     """
     for name, loss in losses.items():
-        if not isinstance(loss, LogitLoss):
+        if not isinstance(loss, LogitLoss) or loss.source != 'logits':
             continue
         sigmoids = has_sigmoids(classifiers(student)[0])
         if loss.for_sigmoids != sigmoids:

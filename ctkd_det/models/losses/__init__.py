@@ -14,11 +14,11 @@ from .features import (
                        SRRLLoss,
                        VIDLoss,
 )
-from .logits import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss, LogitLoss, QualityFocalKDLoss
+from .logits import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss, LDLoss, LogitLoss, QualityFocalKDLoss
 from .window import Window
 
 __all__ = [
     'ATLoss', 'BinaryKDLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'DistillLoss',
-    'FGDLoss', 'FeatureLoss', 'FitNetLoss', 'KDLoss', 'LogitLoss', 'MGDLoss', 'PKDLoss', 'PKTLoss',
-    'QualityFocalKDLoss', 'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'VIDLoss', 'Window'
+    'FGDLoss', 'FeatureLoss', 'FitNetLoss', 'KDLoss', 'LDLoss', 'LogitLoss', 'MGDLoss', 'PKDLoss',
+    'PKTLoss', 'QualityFocalKDLoss', 'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'VIDLoss', 'Window'
 ]

@@ -1,5 +1,5 @@
 """The teacher of a single-stage student."""
-from typing import Any, List, Optional, Sequence
+from typing import Any, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -28,48 +28,44 @@ class DenseTeacher(ClassifyingTeacher):
             student.bbox_head, self.model.bbox_head, 'the student', self.name, **cross_head)
 
     @torch.no_grad()
-    def dense_logits(self, images: Tensor, batch_data_samples: Sequence,
-                     level_shapes: Sequence[torch.Size],
-                     feats: Optional[Sequence[Tensor]] = None) -> Tensor:
-        """Classify every location.
+    def dense_outputs(self, images: Tensor, batch_data_samples: Sequence,
+                      level_shapes: Sequence[torch.Size],
+                      feats: Optional[Sequence[Tensor]] = None) -> Tuple[Any, ...]:
+        """What its head says of every location.
 
         Args:
             images (Tensor): (B, 3, H, W), normalised for the student.
             batch_data_samples (Sequence[DetDataSample]): Of length B.
-            level_shapes (Sequence[torch.Size]): Of the student's outputs.
+            level_shapes (Sequence[torch.Size]): Of the student's logits.
             feats (Sequence[Tensor], optional): What :meth:`features` gave for
                 these images. Defaults to None, to be computed.
 
         Returns:
-            Tensor: (N, C) logits without a graph, in the student's order of
-            locations and classes.
+            tuple: Without a graph, maps of each level, as its ``forward``
+            gives them.
 
         Raises:
             TeacherError: if its levels have other sizes than the student's.
         """
         if feats is None:
             feats = self.features(images, batch_data_samples)
-        levels = self._levels((self.cross.own if self.cross else self.model.bbox_head)(feats))
-        sizes, students = ([tuple(shape[2:]) for shape in shapes]
-                           for shapes in ([x.shape for x in levels], level_shapes))
+        outputs = (self.cross.own if self.cross else self.model.bbox_head)(feats)
+        sizes, students = ([tuple(shape[2:]) for shape in shapes] for shapes in (
+            [x.shape for x in dense_reader(self.model.bbox_head).logits(outputs)], level_shapes))
         if sizes != students:
             raise TeacherError(f'the feature levels of {self.name} have the sizes {sizes} '
                                f"on this batch, the student's {students}")
-        return self._rows(levels)
+        return outputs
 
-    def crossed_logits(self, maps: Sequence[Tensor]) -> Tensor:
-        """Classify every location from the student's own maps, see :class:`CrossHead`.
+    def crossed_outputs(self, maps: Sequence[Tensor]) -> Tuple[Any, ...]:
+        """The same from the student's own maps, with a graph; see :class:`CrossHead`.
 
         Args:
-            maps (Sequence[Tensor]): Of the images of the latest :meth:`dense_logits`.
-
-        Returns:
-            Tensor: (N, C) logits whose graph leads to the maps.
+            maps (Sequence[Tensor]): Of the images of the latest :meth:`dense_outputs`.
         """
-        return self._rows(self._levels(self.cross(maps)))
+        return self.cross(maps)
 
-    def _levels(self, outputs: Any) -> List[Tensor]:
-        return dense_reader(self.model.bbox_head).logits(outputs)
-
-    def _rows(self, levels: Sequence[Tensor]) -> Tensor:
-        return self.map_classes(flat(levels, self.model.bbox_head.cls_out_channels))
+    def dense_logits(self, outputs: Sequence[Any]) -> Tensor:
+        """(N, C) logits in the student's order of locations and classes, from its outputs."""
+        head = self.model.bbox_head
+        return self.map_classes(flat(dense_reader(head).logits(outputs), head.cls_out_channels))

@@ -4,6 +4,7 @@ from typing import Collection, List, Optional, Sequence, Union
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from torch import nn
 
+from ..boxes import DISTRIBUTIONS, check_valuable_region, num_bins
 from ..building import check_arguments
 from ..detr_heads import detr_kind, different_queries, is_detr
 from ..heads import classifiers, different_priors, has_sigmoids
@@ -28,8 +29,10 @@ def check_pair(student: nn.Module,
 
     Where logits are compared, both must classify the same things (RoIs, or
     the same anchors or points) into the same classes, by the same kind of
-    classifier. Where RoI features are, both must classify RoIs. Where only the
-    maps of the necks are, any teacher goes with any student.
+    classifier. Where RoI features are, both must classify RoIs. Where boxes
+    are, both must regress them at the same places, and distributions over as
+    many bins; classes do not matter. Where only the maps of the necks are,
+    any teacher goes with any student.
 
     Args:
         student (nn.Module): The detector that learns.
@@ -44,8 +47,8 @@ def check_pair(student: nn.Module,
             with, see :func:`inheritable_weights`.
         cross_head (dict, optional): Arguments of a :class:`CrossHead`.
             Defaults to None, the student's logits are its own.
-        sources (Collection[str]): What the losses compare: 'logits', 'roi',
-            'neck'. Defaults to logits.
+        sources (Collection[str]): What the losses compare, see
+            :class:`DistillLoss`. Defaults to logits.
 
     Raises:
         TeacherError: if this teacher cannot teach this student.
@@ -56,7 +59,7 @@ def check_pair(student: nn.Module,
         raise TeacherError(f'{student_name} is no two-stage detector, so it has no RoI features '
                            'to compare')
     heads = [()] * 2
-    if 'logits' in sources or 'roi' in sources:
+    if set(sources) - {'neck'}:
         _check_kinds(student, teacher, student_name, teacher_name)
         heads = students, teachers = [_classifiers(detector, name) for detector, name in (
             (student, student_name), (teacher, teacher_name))]
@@ -66,7 +69,9 @@ def check_pair(student: nn.Module,
                                 students[0].num_classes, teacher_classes)
         _check_queries(student, teacher, student_name, teacher_name)
         _check_inherited_classes(inherit, class_mapping, students[0], teachers[0])
-    elif class_mapping is not None:
+    if set(sources) & DISTRIBUTIONS:
+        _check_distributions(students[0], teachers[0], student_name, teacher_name, sources)
+    if 'logits' not in sources and class_mapping is not None:
         raise ValueError(f'class_mapping={class_mapping!r} says how logits are compared, but no '
                          'loss of distill_losses compares logits')
     _check_crossing(cross_head, *heads, student_name, teacher_name)
@@ -161,12 +166,32 @@ def _check_classifiers(student: nn.Module, teacher: nn.Module, student_name: str
             f'the classifier of {student_name} ends in {ends[0]} (use_sigmoid={sigmoids[0]}), that '
             f'of {teacher_name} in {ends[1]} (use_sigmoid={sigmoids[1]}): their logits say '
             'different things')
+    _check_priors(student, teacher, student_name, teacher_name, 'logits')
+
+
+def _check_priors(student: nn.Module, teacher: nn.Module, student_name: str, teacher_name: str,
+                  compared: str) -> None:
     different = hasattr(student, 'prior_generator') and different_priors(teacher, student)
     if different:
-        raise TeacherError(f'{teacher_name} classifies other anchors or points than '
-                           f'{student_name}, {different}, so their logits cannot be compared: take '
-                           'a teacher with the same ones, or losses between the necks (PKDLoss, '
-                           'FGDLoss ...)')
+        raise TeacherError(f'{teacher_name} has other anchors or points than {student_name}, '
+                           f'{different}, so their {compared} cannot be compared: take a teacher '
+                           'with the same ones, or losses between the necks (PKDLoss, FGDLoss ...)')
+
+
+def _check_distributions(student: nn.Module, teacher: nn.Module, student_name: str,
+                         teacher_name: str, sources: Collection[str]) -> None:
+    bins = []
+    for head, name in ((student, student_name), (teacher, teacher_name)):
+        try:
+            bins.append(num_bins(head))
+            if 'vlr' in sources and head is student:
+                check_valuable_region(head)
+        except TypeError as error:
+            raise TypeError(f'{name}: {error}') from None
+    if bins[0] != bins[1]:
+        raise TeacherError(f'the box distributions of {student_name} have {bins[0]} bins '
+                           f'(reg_max={bins[0] - 1}), those of {teacher_name} {bins[1]}')
+    _check_priors(student, teacher, student_name, teacher_name, 'boxes')
 
 
 def _check_queries(student: nn.Module, teacher: nn.Module, student_name: str,

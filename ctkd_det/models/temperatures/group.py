@@ -24,11 +24,14 @@ class GroupTemperature(LearnedTemperature):
             has 20.
         initial_temperature (float, optional): Initial tau of every group.
             Defaults to None, 1 where the bounds allow, otherwise the middle.
+        num_logits (int, optional): Logits in a row where they are not of
+            classes: the bins of a box distribution, see :class:`LDLoss`.
+            Defaults to None, C or C + 1.
 
     Raises:
         ValueError: if ``by`` is unknown, a bound is not above 0, or
             ``initial_temperature`` is outside the bounds; in ``forward``, if
-            the logits are of another number of classes.
+            the logits are of another number of classes, or not ``num_logits``.
 
     Example:
         >>> temperature = GroupTemperature(by='foreground', num_classes=2)
@@ -43,11 +46,13 @@ class GroupTemperature(LearnedTemperature):
                  num_classes: int,
                  tau_min: float = 0.5,
                  tau_range: float = 1.5,
-                 initial_temperature: Optional[float] = None) -> None:
+                 initial_temperature: Optional[float] = None,
+                 num_logits: Optional[int] = None) -> None:
         super().__init__(tau_min, tau_range)
         if by not in ('foreground', 'class'):
             raise ValueError(f"by must be 'foreground' or 'class', got {by!r}")
         self.by, self.num_classes = by, num_classes
+        self.widths = (num_classes, num_classes + 1) if num_logits is None else (num_logits, )
         num_groups = 2 if by == 'foreground' else num_classes + 1
         init = self.bounds.initial_theta(initial_temperature, otherwise=0.0)
         self.theta = nn.Parameter(torch.full((num_groups, ), init))
@@ -56,7 +61,10 @@ class GroupTemperature(LearnedTemperature):
                 labels: Tensor) -> Tensor:
         """Return tau, shape (N, 1)."""
         width = student_logits.size(1)
-        if not 0 <= width - self.num_classes <= 1:
+        if width not in self.widths:
+            if len(self.widths) == 1:
+                raise ValueError(f'GroupTemperature has num_logits={self.widths[0]}, but there '
+                                 f'are {width}')
             raise ValueError(f'GroupTemperature has num_classes={self.num_classes}, but the logits '
                              f'are of {width - 1} classes and the background')
         groups = (labels == self.num_classes).long() if self.by == 'foreground' else labels

@@ -23,7 +23,7 @@ class InstanceTemperature(LearnedTemperature):
     teacher are relative to each other.
 
     Args:
-        num_classes (int): C, without the background.
+        num_classes (int, optional): C, without the background.
         hidden_channels (int): Width of the hidden layer. Defaults to 64.
         tau_min (float): Lower bound of tau. Defaults to 0.5; the paper has 1.
         tau_range (float): Width of the interval. Defaults to 1.5; the paper
@@ -32,10 +32,14 @@ class InstanceTemperature(LearnedTemperature):
             Defaults to None, 1 where the bounds allow, otherwise the middle.
         use_sigmoid (bool): Whether the logits are those of a head with
             ``use_sigmoid=True``, (N, C). Defaults to False.
+        num_logits (int, optional): Logits in a row, instead of
+            ``num_classes`` where they are not of classes: the bins of a box
+            distribution, see :class:`LDLoss`.
 
     Raises:
-        ValueError: if a bound is not above 0, or ``initial_temperature`` is
-            outside the bounds.
+        ValueError: if a bound is not above 0, ``initial_temperature`` is
+            outside the bounds, or not one of ``num_classes`` and
+            ``num_logits`` is given.
 
     Example:
         >>> temperature = InstanceTemperature(num_classes=2)
@@ -45,14 +49,19 @@ class InstanceTemperature(LearnedTemperature):
     """
 
     def __init__(self,
-                 num_classes: int,
+                 num_classes: Optional[int] = None,
                  hidden_channels: int = 64,
                  tau_min: float = 0.5,
                  tau_range: float = 1.5,
                  initial_temperature: Optional[float] = None,
-                 use_sigmoid: bool = False) -> None:
+                 use_sigmoid: bool = False,
+                 num_logits: Optional[int] = None) -> None:
         super().__init__(tau_min, tau_range)
-        num_logits = num_classes + (not use_sigmoid)
+        if (num_classes is None) == (num_logits is None):
+            raise ValueError('InstanceTemperature needs num_classes, or num_logits where the '
+                             'logits are not of classes')
+        if num_logits is None:
+            num_logits = num_classes + (not use_sigmoid)
         self.hidden = nn.Linear(2 * num_logits, hidden_channels)
         self.out = nn.Linear(hidden_channels, 1)
         nn.init.zeros_(self.out.weight)

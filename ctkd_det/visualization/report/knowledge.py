@@ -139,7 +139,8 @@ def _other_losses(run: TrainedRun) -> Set[str]:
     losses = run.config.get('model', {}).get('distill_losses') or {}
     kinds = {short_name(name): registered_class(MODELS, cfg.get('type', ''))
              for name, cfg in losses.items() if isinstance(cfg, dict)}
-    return {name for name, kind in kinds.items() if kind and not issubclass(kind, LogitLoss)}
+    return {name for name, kind in kinds.items() if kind and (
+        not issubclass(kind, LogitLoss) or kind.source != 'logits')}
 
 
 def most_telling(teacher: np.ndarray, labels: np.ndarray, number: int) -> List[int]:

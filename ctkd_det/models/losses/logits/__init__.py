@@ -3,6 +3,9 @@ from .binary_kd_loss import BinaryKDLoss
 from .dist_loss import DISTLoss
 from .dkd_loss import DKDLoss
 from .kd_loss import KDLoss
+from .ld_loss import LDLoss
 from .quality_focal_kd_loss import QualityFocalKDLoss
 
-__all__ = ['BinaryKDLoss', 'DISTLoss', 'DKDLoss', 'KDLoss', 'LogitLoss', 'QualityFocalKDLoss']
+__all__ = [
+    'BinaryKDLoss', 'DISTLoss', 'DKDLoss', 'KDLoss', 'LDLoss', 'LogitLoss', 'QualityFocalKDLoss'
+]

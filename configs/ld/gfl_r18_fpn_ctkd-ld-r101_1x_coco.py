@@ -1,0 +1,10 @@
+_base_ = [
+    '../students/gfl_r18_fpn_1x_coco.py',
+    '../_base_/teachers/gfl_r101_fpn_2x.py', '../_base_/distill/ctkd_ld.py'
+]
+model = dict(
+    type='KnowledgeDistillationDenseDetector',
+    teacher_config=_base_.teacher_config,
+    teacher_ckpt=_base_.teacher_ckpt,
+    distill_losses=_base_.distill_losses)
+optim_wrapper = dict(paramwise_cfg=_base_.temperature_paramwise)
