@@ -105,7 +105,8 @@ def test_the_temperatures_multiplier_is_for_temperatures_only():
 
 
 def _plain(model: dict) -> dict:
-    ours = ('teacher_config', 'teacher_ckpt', 'distill_losses', 'distilled_queries')
+    ours = ('teacher_config', 'teacher_ckpt', 'distill_losses', 'distilled_queries',
+            'cross_head')
     return dict({k: v for k, v in model.items() if k not in ours}, type={
         'KnowledgeDistillationTwoStageDetector': 'TwoStageDetector',
         'KnowledgeDistillationDenseDetector': 'SingleStageDetector',

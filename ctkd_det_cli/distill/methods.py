@@ -2,7 +2,7 @@
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Set
+from typing import Any, Dict, List, Optional, Set
 
 import click
 
@@ -117,6 +117,15 @@ def sources(name: str) -> Set[str]:
     check_names(name)
     return {source for part in name.split('+')
             for source in sources_of(Config.fromfile(fragments()[part]).distill_losses).values()}
+
+
+def cross_head(name: str) -> Optional[dict]:
+    """The ``cross_head`` of a method's detector; None if it crosses no heads."""
+    from mmengine.config import Config
+    options: Dict[str, Any] = {}
+    for part in name.split('+'):
+        options.update(Config.fromfile(fragments()[part]).to_dict().get('detector', {}))
+    return options.get('cross_head')
 
 
 def _suits(fragment: dict, sigmoids: bool) -> bool:

@@ -15,7 +15,7 @@ from ctkd_det.models.heads import classifiers, has_sigmoids
 from ctkd_det_data import CocoFolder
 from .changes import Changes, merged
 from .cycles import with_cycles
-from .methods import ALONE, read_method, safe_hooks, sources
+from .methods import ALONE, cross_head, read_method, safe_hooks, sources
 from .pair import build_student, check_teacher, distilled_type
 from .source_code import assignment, portable
 from .student import data_for, heads_for
@@ -71,7 +71,7 @@ class Recipe:
                     + ('; to train it as it is: ctkd-det train' if role == 'student' else ''))
         if self.teacher is not None:
             check_teacher(self.built, self.student.path, self.teacher, sources=self.sources,
-                          **self.options)
+                          cross_head=cross_head(self.method), **self.options)
 
     @cached_property
     def sources(self) -> Set[str]:

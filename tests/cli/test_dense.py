@@ -175,3 +175,39 @@ def test_short_names_mean_the_fragment_for_the_classifier():
 def test_only_what_depends_on_the_classes_changes_in_the_head():
     head = dict(type='RetinaHead', num_classes=80, in_channels=80, loss_cls=dict(num_classes=80))
     assert heads_for(head, 80, 5) == dict(num_classes=5, loss_cls=dict(num_classes=5))
+
+
+def test_crossed_heads_are_in_the_config_and_not_in_the_exported_student(shapes, tmp_path):
+    teacher = save_teacher(tmp_path, tiny('gfl'))
+    result = distill(save_student(tmp_path, 'gfl'), '--teacher', teacher['teacher_config'],
+                     '--teacher-ckpt', teacher['teacher_ckpt'], '--data', shapes, '--method',
+                     'crosskd+pkd', '--out', tmp_path / 'x.py')
+    assert result.exit_code == 0, result.output
+    cfg = Config.fromfile(tmp_path / 'x.py')
+    shipped = Config.fromfile(CONFIGS / 'crosskd' / 'gfl_r18_fpn_crosskd-pkd-r101_1x_coco.py')
+    assert cfg.model.cross_head == shipped.model.cross_head
+    assert cfg.model.distill_losses == shipped.model.distill_losses
+    init_default_scope('mmdet')
+    model = MODELS.build(cfg.model)
+    assert model.teacher.cross.layer == 1
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'epoch_1.pth')
+    exported = invoke('export', tmp_path / 'x.py', tmp_path / 'epoch_1.pth', '--out',
+                      tmp_path / 'student', '--shape', 64, 64)
+    assert exported.exit_code == 0, exported.output
+    assert 'cross_head' not in (tmp_path / 'student' / 'x.py').read_text()
+
+
+def test_heads_that_cannot_be_crossed_are_refused_before_a_file_is_written(shapes, tmp_path):
+    student, teacher = tiny('gfl'), save_teacher(tmp_path, tiny('yolof'))
+    student.model.bbox_head.feat_channels = 8
+    for model, reason in ((tiny('yolof').model, 'YOLOFHead has no two towers'),
+                          (student.model, 'give the student bbox_head=dict(feat_channels=16)')):
+        if model.bbox_head.type == 'GFLHead':
+            teacher = save_teacher(tmp_path, tiny('gfl'))
+        path = tmp_path / 'student.py'
+        path.write_text(f'model = {model.to_dict()!r}')
+        result = distill(path, '--teacher', teacher['teacher_config'], '--teacher-ckpt',
+                         teacher['teacher_ckpt'], '--method', 'crosskd', '--out',
+                         tmp_path / 'x.py')
+        assert result.exit_code == 1 and reason in result.output, result.output
+        assert not (tmp_path / 'x.py').exists()

@@ -144,6 +144,7 @@ def branch(bench: str, method: str, seed: int, work_dir: Path) -> Run:
         for own in teacher(bench, work_dir):
             cfg.model.update(teacher_config=str(own.config), teacher_ckpt=str(own.checkpoint),
                              teacher_compile=PAIRS[BENCHES[bench].pair].compiled)
+        cfg.model.update(added['detector'])
         if added['teacher_config']:
             del cfg.model['teacher_ckpt']
             cfg.model.teacher_config = added['teacher_config']

@@ -53,6 +53,8 @@ FEATURE_WEIGHTS: Dict[str, Dict[str, float]] = dict(
 FEATURES: Methods = {name: (name, {}, {}) for name in FEATURE_WEIGHTS['shapes']}
 # the student teaches itself
 SELF_TAUGHT: Methods = {'snapshot': ('snapshot_kd', {}, {}), 'frskd': ('frskd', {}, {})}
+# for single-stage pairs
+CROSSED: Methods = {'crosskd': ('crosskd', {}, {})}
 BESIDE = ('kd_tau1', 'ctkd')
 # and what the search tried besides
 METHODS: Methods = {
@@ -61,6 +63,7 @@ METHODS: Methods = {
     **RIVALS,
     **FEATURES,
     **SELF_TAUGHT,
+    **CROSSED,
     # the adversary's learning rate as high as the detector's; as shipped a twentieth of it
     'ctkd_lr1': ('ctkd_global', {}, dict(lr_mult=1.0)),
     # its weight decay as strong as the detector's
@@ -93,6 +96,7 @@ METHODS: Methods = {
 # method -> the methods that it joins
 JOINED = {f'{beside}+{name}': (beside, name)
           for beside in BESIDE for name in (*FEATURES, *SELF_TAUGHT)}
+JOINED['crosskd+pkd'] = ('crosskd', 'pkd')
 # method -> changes of its CurriculumHook
 CURRICULA = {'ctkd_lambda4': dict(lambda_max=4.0), 'ctkd_end1': dict(end=1)}
 
@@ -108,13 +112,15 @@ def additions(method: str, num_classes: int, pair: str = 'shapes') -> Dict[str, 
     Returns:
         dict: With ``distill_losses``, ``custom_hooks``, ``custom_imports`` and
         ``paramwise_cfg``, as in the fragments; ``teacher_config`` is that of
-        a student that teaches itself, else None.
+        a student that teaches itself, else None, and ``detector`` has further
+        arguments of the detector.
     """
     parts = [_additions(part, num_classes, pair) for part in JOINED.get(method, [method])]
     joined = parts[0]
     for part in parts[1:]:
         joined['distill_losses'].update(part['distill_losses'])
         joined['teacher_config'] = joined['teacher_config'] or part['teacher_config']
+        joined['detector'].update(part['detector'])
         joined['custom_hooks'] += [h for h in part['custom_hooks']
                                    if h not in joined['custom_hooks']]
         joined['paramwise_cfg'].setdefault('custom_keys', {}).update(
@@ -147,7 +153,8 @@ def _additions(method: str, num_classes: int, pair: str) -> Dict[str, Any]:
     multipliers = [cfg[name] for name in ('temperature_paramwise', 'adapter_paramwise')
                    if name in cfg]
     keys = {key: value for part in multipliers for key, value in part['custom_keys'].items()}
-    return dict(teacher_config=cfg.get('teacher_config'), distill_losses=cfg['distill_losses'],
+    return dict(teacher_config=cfg.get('teacher_config'), detector=cfg.get('detector', {}),
+                distill_losses=cfg['distill_losses'],
                 custom_hooks=cfg.get('custom_hooks', []),
                 custom_imports=cfg['custom_imports'],
                 paramwise_cfg=dict(custom_keys=keys) if keys else {})

@@ -74,7 +74,7 @@ def check_pair(student: nn.Module,
     if 'logits' not in sources and class_mapping is not None:
         raise ValueError(f'class_mapping={class_mapping!r} says how logits are compared, but no '
                          'loss of distill_losses compares logits')
-    _check_crossing(cross_head, *heads, student_name, teacher_name)
+    _check_crossing(cross_head, kind_of(student), *heads, student_name, teacher_name)
     _check_stages(teacher_stage, *heads, kind_of(student), teacher_name, sources)
     inheritable_weights(student, teacher, inherit)
 
@@ -203,10 +203,14 @@ def _check_queries(student: nn.Module, teacher: nn.Module, student_name: str,
                            'necks (PKDLoss, FGDLoss ...)')
 
 
-def _check_crossing(cross_head: Optional[dict], students: Sequence[nn.Module],
+def _check_crossing(cross_head: Optional[dict], kind: str, students: Sequence[nn.Module],
                     teachers: Sequence[nn.Module], student_name: str, teacher_name: str) -> None:
     if cross_head is None:
         return
+    if kind != 'single-stage':
+        raise TeacherError(f'{student_name} is a {kind} detector: only the heads of single-stage '
+                           'ones can be crossed (RetinaNet, FCOS, ATSS, GFL, RTMDet ...). Take '
+                           'another method, or leave cross_head out')
     if not students:
         raise ValueError(f'cross_head={dict(cross_head)} says whose predictions are compared, but '
                          'no loss of distill_losses compares predictions')
