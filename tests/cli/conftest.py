@@ -10,17 +10,24 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import forked
 from ctkd_det_cli.main import cli
 from helpers import ROOT, make_shapes, make_teacher, student_config
 
 
 def command(*args, cwd, **env):
-    """Run ctkd-det in a process of its own; returns its status and all it printed."""
+    """Run ctkd-det in an interpreter of its own; returns its status and all it printed."""
     env = {**os.environ, 'PYTHONPATH': str(ROOT), **env}
     # a shell's background job, as these tests may be one, has SIGINT ignored, and hands that down
     result = subprocess.run([sys.executable, '-m', 'ctkd_det_cli', *map(str, args)], cwd=cwd,
                             capture_output=True, text=True, env=env,
                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    return result.returncode, result.stdout + result.stderr
+
+
+def fork(*args, cwd, **env):
+    """Run ctkd-det in a fork of this process; returns its status and all it printed."""
+    result = forked.run(cli.main, [str(arg) for arg in args], 'ctkd-det', cwd=cwd, **env)
     return result.returncode, result.stdout + result.stderr
 
 

@@ -4,7 +4,7 @@ import shutil
 
 from mmengine.config import Config
 
-from cli.conftest import command
+from cli.conftest import fork
 
 
 def line(folder, data):
@@ -32,8 +32,8 @@ def test_a_run_on_cleaned_copies(folder, tmp_path):
             box.update(id=index, bbox=list(map(str, box['bbox'])))
     data = odd(folder, tmp_path / 'set', change)
     before = (data / 'train.json').read_bytes()
-    status, printed = command(*line(folder, data), '--out', 'run.py', '--work-dir', 'work',
-                              cwd=tmp_path)
+    status, printed = fork(*line(folder, data), '--out', 'run.py', '--work-dir', 'work',
+                           cwd=tmp_path)
     assert status == 0, printed[-3000:]
     for words in ("have no 'area'", 'Read as: width x height', 'run_train.json: a cleaned copy',
                   'The original is unchanged'):
@@ -59,11 +59,11 @@ def test_what_is_wrong_for_certain_is_refused_before_a_file_is_written(folder, t
             image['file_name'] = image['file_name'] + '.png'
     data = odd(folder, tmp_path / 'set', change)
     # the images are not there under these names, not even similar ones
-    status, printed = command(*line(folder, data), '--dry-run', '--out', 'run.py', cwd=tmp_path)
+    status, printed = fork(*line(folder, data), '--dry-run', '--out', 'run.py', cwd=tmp_path)
     assert status == 1 and 'Traceback' not in printed and 'the first image of' in printed
     for file in (tmp_path / 'set').glob('*/*.png'):
         file.rename(file.with_name(f'{file.name}.png'))
-    status, printed = command(*line(folder, data), '--dry-run', '--out', 'run.py', cwd=tmp_path)
+    status, printed = fork(*line(folder, data), '--dry-run', '--out', 'run.py', cwd=tmp_path)
     assert status == 1 and 'Traceback' not in printed
     assert 'train.json: ' in printed and 'but not in the list' in printed
     assert not (tmp_path / 'run.py').exists() and not list(tmp_path.glob('run_*.json'))

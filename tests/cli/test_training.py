@@ -9,7 +9,7 @@ import sys
 import pytest
 from mmengine.config import Config
 
-from cli.conftest import command, invoke
+from cli.conftest import command, fork, invoke
 from ctkd_det_cli.mistakes import sentence
 from ctkd_det_cli.options import _one_pair_each
 from ctkd_det_cli.training.advice import batch_advice, warm_up_advice
@@ -79,7 +79,7 @@ def own_loss(folder, tmp_path_factory):
 
 def test_ctrl_c_says_how_to_go_on(own_loss, tmp_path):
     """In a folder elsewhere: the module beside the config is found."""
-    status, printed = command('train', own_loss / 'config.py', '--work-dir', 'work', cwd=tmp_path)
+    status, printed = fork('train', own_loss / 'config.py', '--work-dir', 'work', cwd=tmp_path)
     assert status == 130 and 'Traceback' not in printed, printed
     assert 'warning: pressed' in printed  # not MMEngine's: it is shown
     assert re.search(r'Stopped at iteration 4 of 8. The last checkpoint is .*epoch_1\.pth', printed)
@@ -137,19 +137,19 @@ def test_a_loss_beside_the_config_trains(distilled, tmp_path):
         "model = dict(distill_losses=dict(_delete_=True, loss_mine=dict(\n"
         "    type='SquaredLogitLoss', temperature=2.0)))\n")
     (tmp_path / 'elsewhere').mkdir()
-    status, printed = command('train', '../my_config.py', cwd=tmp_path / 'elsewhere')
+    status, printed = fork('train', '../my_config.py', cwd=tmp_path / 'elsewhere')
     assert status == 0 and 'losses           loss_mine (SquaredLogitLoss, temp' in printed, printed
     assert f'PYTHONPATH={tmp_path} ctkd-det export ' in printed
     export = ['export', 'work_dirs/my_config', '--out', 'out']
-    status, printed = command(*export, cwd=tmp_path / 'elsewhere')
+    status, printed = fork(*export, cwd=tmp_path / 'elsewhere')
     assert status == 1 and 'it needs the module my_losses, which' in printed
     status, printed = command(*export, cwd=tmp_path / 'elsewhere',
                               PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path)]))
     assert status == 0, printed
     # which the student does without
     assert 'my_losses' not in (tmp_path / 'elsewhere' / 'out' / 'my_config.py').read_text()
-    status, printed = command('test', '../my_config.py', 'work_dirs/my_config/epoch_1.pth',
-                              cwd=tmp_path / 'elsewhere')
+    status, printed = fork('test', '../my_config.py', 'work_dirs/my_config/epoch_1.pth',
+                           cwd=tmp_path / 'elsewhere')
     assert status == 0 and 'bbox_mAP' in printed, printed
 
 

@@ -1,5 +1,4 @@
 """What each process of test_ddp_gradients.py runs, and the same in one process."""
-import sys
 from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
@@ -84,6 +83,3 @@ def main(config: str, out: str) -> None:
     # without it gloo's threads may abort the process as it ends
     torch.distributed.destroy_process_group()
 
-
-if __name__ == '__main__':
-    main(*sys.argv[1:])

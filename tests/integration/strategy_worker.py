@@ -1,5 +1,4 @@
 """What each process of test_strategies.py runs: mmengine's FlexibleRunner with a strategy."""
-import sys
 from pathlib import Path
 
 import torch
@@ -40,6 +39,3 @@ def main(config: str, out: str) -> None:
     # without it gloo's threads may abort the process as it ends
     torch.distributed.destroy_process_group()
 
-
-if __name__ == '__main__':
-    main(*sys.argv[1:])

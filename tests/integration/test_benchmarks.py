@@ -1,11 +1,6 @@
-"""The bench on a few images: every part of it runs, and goes on where it was."""
+"""What the benches are made of: configs, methods, tables, temperatures of their own."""
 import json
-import os
-import re
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,62 +25,6 @@ from temperature_gradient import GRID, student_gradient  # noqa: E402
 from ctkd_det.models import KDLoss  # noqa: E402
 
 
-@pytest.fixture(scope='module')
-def tree(tmp_path_factory, request):
-    """A copy of configs and tools whose bench takes one epoch of a few images."""
-    folder = tmp_path_factory.mktemp('bench')
-    for name in ('configs', 'tools', 'ctkd_det', 'ctkd_det_cli'):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in ('shapes_bench', 'shapes_bench_b'):
-        shutil.copytree(request.getfixturevalue('shapes'), folder / 'data' / name)
-    path = folder / 'tools' / 'benchmarks' / 'benches.py'
-    path.write_text(re.sub(r'(epochs=|EPOCHS = )\d+', r'\g<1>1', path.read_text()))
-    path = folder / 'configs' / 'shapes' / 'teacher.py'
-    path.write_text(path.read_text().replace('max_epochs = 16', 'max_epochs = 1'))
-    return folder
-
-
-def call(tree: Path, script: str, *args: str) -> str:
-    result = subprocess.run(
-        [sys.executable, str(tree / 'tools' / 'benchmarks' / script), *args], cwd=tree, text=True,
-        capture_output=True, env=dict(os.environ, PYTHONPATH=str(tree)))
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
-
-
-def test_search_gradient_and_table(tree):
-    search = ['recipe_search.py', '--seeds', '0', '--methods', 'student', 'ctkd', 'ctkd_log',
-              '--jobs', '1']
-    call(tree, *search)
-    out = tree / 'docs' / 'evidence' / 'shapes.jsonl'
-    lines = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [line['method'] for line in lines] == ['student', 'ctkd', 'ctkd_log']
-    assert lines[0]['temperatures'] == {}
-    # theta starts at tau = 1 and has had one step or so
-    for line in lines[1:]:
-        assert line['temperatures']['tau_mean'] == pytest.approx(1.0, abs=0.02)
-    assert all(line['seed'] == 0 and 0 <= line['mAP'] <= 1 for line in lines)
-    # both branches start from the one trunk
-    for method in ('student', 'ctkd'):
-        config = (tree / 'work_dirs/bench/shapes' / method / f'seed_0/{method}.py').read_text()
-        assert 'trunk/seed_0/epoch_1.pth' in config
-    call(tree, *search)
-    assert len(out.read_text().splitlines()) == 3  # nothing is repeated
-    call(tree, 'temperature_gradient.py', str(tree / 'work_dirs/bench/shapes/ctkd/seed_0/ctkd.py'),
-         str(tree / 'work_dirs/bench/shapes/ctkd/seed_0/epoch_1.pth'), '--batches', '1',
-         '--out', str(tree / 'gradient.jsonl'))
-    foreground, background = map(json.loads, (tree / 'gradient.jsonl').read_text().splitlines())
-    for line in (foreground, background):
-        kl, tau_kl, tau2_kl = map(np.array, line['curves'])
-        tau = np.array(line['tau'])
-        np.testing.assert_allclose(tau_kl, tau * kl)
-        np.testing.assert_allclose(tau2_kl, tau**2 * kl)
-        # for large tau, tau^2 KL tends to a constant: half the variance of the difference
-        assert tau2_kl[-1] == pytest.approx(tau2_kl[-3], rel=0.05) and tau2_kl[0] < tau2_kl[-1]
-    assert 'ctkd' in call(tree, 'recipe_table.py', str(out), '--plot', str(tree / 'table.png'))
-    assert (tree / 'table.png').stat().st_size > 5000
-
-
 def test_the_students_gradient_is_that_of_the_loss():
     generator = torch.Generator().manual_seed(0)
     s, t = 3 * torch.randn(2, 40, 9, generator=generator, dtype=torch.float64)
@@ -96,61 +35,6 @@ def test_the_students_gradient_is_that_of_the_loss():
         (gradient, ) = torch.autograd.grad(KDLoss(float(tau))(s, t, torch.zeros(40).long()), s)
         # the loss is a mean over 40 RoIs
         assert norm == pytest.approx(40 * gradient[:30].norm(dim=1).mean().item(), rel=1e-6)
-
-
-@pytest.mark.parametrize('bench', ['shapes_order', 'shapes_long'])
-def test_seeds_of_one_trunk_differ_in_order_alone(tree, bench):
-    call(tree, 'recipe_search.py', '--bench', bench, '--seeds', '0', '1', '--methods', 'student')
-    folder = tree / 'work_dirs/bench' / bench / 'student'
-    configs = [Config.fromfile(folder / f'seed_{seed}' / 'student.py') for seed in (0, 1)]
-    assert [cfg.randomness.seed for cfg in configs] == [0, 1]
-    assert configs[0].model == configs[1].model
-    trunk = tree / 'work_dirs/bench/shapes/trunk/seed_0/epoch_1.pth'
-    assert configs[0].model.init_cfg.checkpoint == str(trunk) and trunk.exists()
-
-
-def test_a_warm_start_is_the_trunks_backbone_and_no_more(tree):
-    call(tree, 'recipe_search.py', '--bench', 'shapes_warm', '--seeds', '1', '--methods', 'student')
-    cfg = Config.fromfile(tree / 'work_dirs/bench/shapes_warm/student/seed_1/student.py')
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    trunk = torch.load(tree / 'work_dirs/bench/shapes/trunk/seed_0/epoch_1.pth')['state_dict']
-    learned = {name: value for name, value in model.state_dict().items() if name in trunk
-               and name.endswith('.weight') and value.ndim > 1}
-    same = {name for name, value in learned.items() if value.equal(trunk[name])}
-    assert same == {name for name in learned if name.startswith('backbone.')} != set()
-
-
-def test_the_second_pair_has_one_teacher(tree):
-    call(tree, 'recipe_search.py', '--bench', 'shapes_b_warm', '--seeds', '0',
-         '--methods', 'kd_tau1')
-    cfg = Config.fromfile(tree / 'work_dirs/bench/shapes_b_warm/kd_tau1/seed_0/kd_tau1.py')
-    folder = tree / 'work_dirs/bench/shapes_b'
-    assert cfg.model.teacher_ckpt == str(folder / 'teacher/epoch_1.pth')
-    assert cfg.model.backbone.init_cfg.checkpoint == str(folder / 'trunk/seed_0/epoch_1.pth')
-
-
-def test_a_bench_trains_its_own_teacher_first(tree):
-    call(tree, 'recipe_search.py', '--bench', 'shapes_b', '--seeds', '0', '--methods', 'kd_tau1')
-    folder = tree / 'work_dirs/bench/shapes_b'
-    config = Config.fromfile(folder / 'kd_tau1' / 'seed_0' / 'kd_tau1.py')
-    assert config.model.teacher_ckpt == str(folder / 'teacher' / 'epoch_1.pth')
-    (line, ) = (tree / 'docs/evidence/shapes_b.jsonl').read_text().splitlines()
-    assert json.loads(line)['bench'] == 'shapes_b'
-
-
-def test_the_bench_from_scratch_has_no_trunk_and_keeps_the_curve(tree):
-    path = tree / 'tools' / 'benchmarks' / 'benches.py'
-    path.write_text(re.sub(r"('shapes_scratch': Bench\()epochs=1, val_interval=2",
-                           r'\1epochs=2, val_interval=1', path.read_text()))
-    call(tree, 'recipe_search.py', '--bench', 'shapes_scratch', '--seeds', '0',
-         '--methods', 'student')
-    cfg = Config.fromfile(tree / 'work_dirs/bench/shapes_scratch/student/seed_0/student.py')
-    assert 'init_cfg' not in cfg.model and cfg.model.backbone.init_cfg is None
-    out = tree / 'docs/evidence/shapes_scratch.jsonl'
-    line = json.loads(out.read_text())
-    (first, _), (second, mAP) = line['mAP_by_epoch']
-    assert (first, second) == (1, 2) and mAP == pytest.approx(line['mAP'], abs=1e-5)
 
 
 def test_curves_are_means_over_the_same_seeds(tmp_path):

@@ -1,13 +1,10 @@
 """Two real processes with gloo: gradients are those of one process with the double batch."""
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
-from ddp_worker import distillation_gradients, image, make_model
+from ddp_worker import distillation_gradients, image, main, make_model
 
-from helpers import GLOBAL, ROOT, distill, student_config
+import forked
+from helpers import GLOBAL, distill, student_config
 
 INSTANCE = dict(type='InstanceTemperature', num_classes=8)
 LOSSES = dict(
@@ -39,14 +36,8 @@ def config(teacher, tmp_path_factory):
 @pytest.fixture(scope='module')
 def ranks(config):
     """What both ranks computed."""
-    tests = ROOT / 'tests'
-    result = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=0',
-         '--rdzv-backend=c10d', '--rdzv-endpoint=127.0.0.1:0',
-         str(tests / 'integration' / 'ddp_worker.py'), str(config), str(config.parent)],
-        capture_output=True, text=True,
-        env=dict(os.environ, PYTHONPATH=f'{ROOT}:{tests}', OMP_NUM_THREADS='1'))
-    assert result.returncode == 0, result.stderr[-3000:]
+    for result in forked.ranks(main, config, config.parent):
+        assert result.returncode == 0, result.stderr[-3000:]
     return [torch.load(config.parent / f'rank{i}.pt') for i in range(2)]
 
 

@@ -2,12 +2,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
+import forked
 from helpers import CONFIGS, ROOT, distill, student_config, use_data
 
 FAKE = '''#!/usr/bin/env bash
@@ -71,9 +71,8 @@ def test_a_teacher_that_is_not_good_enough_stops_everything(at_least, passes, sh
     cfg = distill(student_config(), dict(
         teacher_config=str(teacher), teacher_ckpt=str(CONFIGS / 'shapes' / 'teacher.pth')))
     cfg.dump(tmp_path / 'distilled.py')
-    result = subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / 'benchmarks' / 'check_teacher.py'),
-         str(tmp_path / 'distilled.py'), '--at-least', at_least, '--work-dir',
-         str(tmp_path / 'work')], capture_output=True, text=True)
+    result = forked.run(
+        ROOT / 'tools' / 'benchmarks' / 'check_teacher.py', tmp_path / 'distilled.py',
+        '--at-least', at_least, '--work-dir', tmp_path / 'work')
     assert (result.returncode == 0) == passes, result.stderr[-2000:]
     assert 'the teacher has' in result.stdout

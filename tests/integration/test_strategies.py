@@ -1,14 +1,12 @@
 """mmengine's FlexibleRunner: one device, and FSDP in two processes with gloo."""
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+import strategy_worker
 import torch
 from mmengine.runner import FlexibleRunner
 
-from helpers import GLOBAL, ROOT, distill, make_shapes, student_config
+import forked
+from helpers import GLOBAL, distill, make_shapes, student_config
 
 THETA = 'distill_losses.loss_ctkd.temperature.theta'
 
@@ -33,14 +31,8 @@ def config(teacher, tmp_path_factory):
 @pytest.fixture(scope='module')
 def ranks(config):
     _, folder = config
-    tests = ROOT / 'tests'
-    result = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=0',
-         '--rdzv-backend=c10d', '--rdzv-endpoint=127.0.0.1:0',
-         str(tests / 'integration' / 'strategy_worker.py'), str(folder / 'config.py'),
-         str(folder)], capture_output=True, text=True,
-        env=dict(os.environ, PYTHONPATH=f'{ROOT}:{tests}', OMP_NUM_THREADS='1'))
-    assert result.returncode == 0, result.stderr[-3000:]
+    for result in forked.ranks(strategy_worker.main, folder / 'config.py', folder):
+        assert result.returncode == 0, result.stderr[-3000:]
     return [torch.load(folder / f'rank{i}.pt') for i in range(2)]
 
 

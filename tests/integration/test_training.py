@@ -13,6 +13,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+import forked
 from ctkd_det.visualization.scalars import read_scalars
 from helpers import CLASSES, GLOBAL, ROOT, distill, make_shapes, student_config
 
@@ -38,12 +39,16 @@ def config(tmp_path_factory, teacher) -> Path:
     return folder / 'config.py'
 
 
-def tool(script, *args, **kwargs):
-    """Run a tool as a user would, from another folder; returns what it printed."""
-    result = subprocess.run(
-        [sys.executable, str(script), *map(str, args)], capture_output=True, text=True, **kwargs)
+def tool(script, *args, run=forked.run, **kwargs):
+    """Run a tool as a user would; returns what it printed."""
+    result = run(script, *args, **kwargs)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return result.stdout + result.stderr
+
+
+def interpreter(*command, **kwargs):
+    return subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True,
+                          **kwargs)
 
 
 def lambda_at(iteration):
@@ -53,7 +58,8 @@ def lambda_at(iteration):
 
 @pytest.mark.parametrize('script', [MMDET_TOOLS / 'train.py', OUR_TRAIN], ids=['mmdet', 'ours'])
 def test_train(script, config, tmp_path):
-    printed = tool(script, config, '--work-dir', tmp_path / 'work', cwd=tmp_path)
+    """In an interpreter of its own, from another folder."""
+    printed = tool(script, config, '--work-dir', tmp_path / 'work', run=interpreter, cwd=tmp_path)
     for word in ('ctkd.tau_mean', 'ctkd.tau_min', 'ctkd.tau_max', 'ctkd.lambda',
                  'ctkd.theta_grad', 'loss_ctkd', 'coco/bbox_mAP'):
         assert word in printed
@@ -102,16 +108,16 @@ def test_sigkill_and_resume_continue_the_curve(by_epoch, config, tmp_path):
         config = tmp_path / 'iterations.py'
         cfg.dump(config)
     work = tmp_path / 'work'
-    command = [sys.executable, str(OUR_TRAIN), str(config), '--work-dir', str(work), *options]
     with open(tmp_path / 'log.txt', 'w') as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = forked.start(OUR_TRAIN, config, '--work-dir', work, *options, stdout=log,
+                               stderr=log)
     # after the first checkpoint and one more iteration
     deadline = time.time() + 300
     while iterations_done(work) < ITERS + 1:
-        assert process.poll() is None and time.time() < deadline, (tmp_path / 'log.txt').read_text()
+        assert process.is_alive() and time.time() < deadline, (tmp_path / 'log.txt').read_text()
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.join()
     saved = last_checkpoint(work)
     done = saved['meta']['iter']
     assert 0 < done < 3 * ITERS
@@ -191,10 +197,9 @@ def test_mmdets_own_test_tool(config, trained, tmp_path):
 
 def test_wrong_classes_stop_before_the_first_step(config, tmp_path):
     classes = ['square', 'triangle', *CLASSES[2:]]
-    result = subprocess.run(
-        [sys.executable, str(OUR_TRAIN), str(config), '--work-dir', str(tmp_path), '--cfg-options',
-         f'train_dataloader.dataset.metainfo.classes={tuple(classes)}'.replace(' ', '')],
-        capture_output=True, text=True)
+    result = forked.run(
+        OUR_TRAIN, config, '--work-dir', tmp_path, '--cfg-options',
+        f'train_dataloader.dataset.metainfo.classes={tuple(classes)}'.replace(' ', ''))
     assert result.returncode == 1 and 'was trained with other classes' in result.stderr
     assert 'Traceback' not in result.stderr
     assert "0: 'triangle' / 'square'" in result.stderr

@@ -2,8 +2,6 @@
 import html
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Iterable, List
 
@@ -11,7 +9,8 @@ import pytest
 import torch
 from reliability import hostile
 
-from helpers import ROOT, distill, make_shapes, run, student_config
+import forked
+from helpers import distill, make_shapes, run, student_config
 
 pytestmark = pytest.mark.skipif(
     torch.__version__ < torch.torch_version.TorchVersion('2.6'),
@@ -28,10 +27,8 @@ REASONS = dict(system='asks for posix.system', objects_from_buffer=r"numpy.dtype
 def give(folder: Path, entry_points: Iterable[str], files: Iterable[Path]) -> List[list]:
     """What came of each file at each entry point, all in one process."""
     (folder / 'canary').unlink(missing_ok=True)
-    done = subprocess.run(
-        [sys.executable, Path(__file__).with_name('entry_points.py'), folder,
-         ','.join(entry_points), *files], capture_output=True, text=True,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    done = forked.run(Path(__file__).with_name('entry_points.py'), folder, ','.join(entry_points),
+                      *files)
     assert done.returncode == 0, f'the interpreter died: {done.returncode}\n{done.stderr[-3000:]}'
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from mmdet.visualization import DetLocalVisualizer
 
+import forked
 import helpers
 from ctkd_det.visualization.report import write_report
 from ctkd_det.visualization.report.detectors import Detector
@@ -201,6 +202,5 @@ def test_the_command(runs, page, tmp_path):
                           capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == str(tmp_path / 'r.html')
     assert (tmp_path / 'r.html').read_text() == page
-    wrong = subprocess.run([sys.executable, tool, str(tmp_path / 'nowhere')],
-                           capture_output=True, text=True)
+    wrong = forked.run(tool, tmp_path / 'nowhere')
     assert wrong.returncode == 2 and "nowhere' does not exist" in wrong.stderr
