@@ -16,7 +16,7 @@ from ..random_states import (
     restore,
 )
 from .atomic_checkpoint_hook import AtomicCheckpointHook
-from .checkpoint_files import INTERRUPTED, SavingError, fault, remove
+from .checkpoint_files import INTERRUPTED, SavingError, remove
 from .loaders import (
     end_workers,
     end_workers_at_exit,
@@ -31,9 +31,10 @@ from .resuming import (
     count_in_new_epochs,
     validate_if_due,
 )
+from .starting_point import starting_point
 from .termination import Termination
 
-# what shells report of a process that SIGTERM ended
+# a shell reports this status for a process that SIGTERM has ended
 _EXIT_STATUS = 128 + 15
 
 
@@ -41,34 +42,35 @@ _EXIT_STATUS = 128 + 15
 class SafeCheckpointHook(AtomicCheckpointHook):
     """mmengine's ``CheckpointHook``, whose files survive a crash at any moment.
 
-    In place of it: ``default_hooks=dict(checkpoint=dict(
+    Use it instead: ``default_hooks=dict(checkpoint=dict(
     type='SafeCheckpointHook'))``.
 
     - A checkpoint is written under another name, synced and renamed, with a
       checksum beside it; then ``last_checkpoint`` names it; then old ones
       are removed.
-    - ``--resume`` takes the newest whole one and says which it skipped and
-      why. Without ``last_checkpoint`` it looks at the files.
-    - A training does not begin anew in a folder that has checkpoints, unless
-      ``overwrite`` says so.
+    - ``--resume`` takes the newest whole one and logs which ones it skipped,
+      and why. Without ``last_checkpoint`` it looks for the files.
+    - A training does not start again from the beginning in a folder that has
+      checkpoints, unless ``overwrite`` is True.
     - The random states of all ranks and workers are saved and restored, and
       validation leaves them as they were. A resumed training is the
       uninterrupted one, to the last bit where the kernels are deterministic.
-    - SIGTERM, to this process or to its workers as well, saves before the
-      training ends, with exit status 143. A resume goes on in the midst of
-      the epoch. Several ranks agree on it every 10 iterations.
+    - After SIGTERM, also if the workers get it, too, the hook saves a
+      checkpoint and ends the training with exit status 143. A resume
+      continues within the epoch. Several ranks agree on the end every 10
+      iterations.
 
     Args:
         *args: See :class:`mmengine.hooks.CheckpointHook`.
-        overwrite (bool): Whether to begin anew where there are checkpoints;
-            they are removed once the first new one is whole. Defaults to
-            False.
+        overwrite (bool): Whether a new training may replace the checkpoints
+            in its folder. They are removed once the first new one is whole.
+            Defaults to False.
         **kwargs: See :class:`mmengine.hooks.CheckpointHook`.
 
     Raises:
-        SavingError: while training, if a checkpoint cannot be written;
-            the old one stays. Before it, if there is none to resume from, or
-            there are some and ``overwrite`` is False.
+        SavingError: while training, if a checkpoint cannot be written (the
+            old one stays); before training, if no checkpoint is whole to
+            resume from, or there are checkpoints and ``overwrite`` is False.
     """
 
     def __init__(self, *args: Any, overwrite: bool = False, **kwargs: Any) -> None:
@@ -87,8 +89,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         """Decide what to resume from, before the runner loads it.
 
         Raises:
-            SavingError: if there is nothing, or more than nothing where
-                a training is to begin anew.
+            SavingError: see :func:`starting_point`.
         """
         training = isinstance(runner._train_loop, BaseLoop)
         if self._decided or not training or runner._has_loaded or not self.is_local(runner):
@@ -97,7 +98,8 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         decision: List[Optional[str]] = [None, None]
         if is_main_process():
             try:
-                decision[0] = self._starting_point(runner)
+                decision[0], self._replaced = starting_point(
+                    runner, self.folder(runner), self.overwrite)
             except SavingError as error:
                 decision[1] = str(error)
         broadcast_object_list(decision)  # all ranks go on, or all end
@@ -107,7 +109,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             runner._load_from = decision[0]
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Recall the random states of a run that is resumed."""
+        """Read the random states of the run that is resumed."""
         if not runner._resume:
             return
         self._goes_on = True
@@ -122,7 +124,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
                 f'{get_world_size()}: what is drawn at random is not what it would have been')
 
     def before_train(self, runner: Runner) -> None:
-        """Follow the data's workers, listen for SIGTERM, validate what is still to be validated."""
+        """Follow the loader's workers, watch for SIGTERM, and make a missed validation."""
         super().before_train(runner)
         self._training = True
         if self._goes_on:
@@ -137,7 +139,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             validate_if_due(runner)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Go on in the data where a resumed run was interrupted."""
+        """Continue in the data where the resumed run was interrupted."""
         if not self._goes_on:
             return
         self._goes_on, loop = False, runner.train_loop
@@ -152,12 +154,12 @@ class SafeCheckpointHook(AtomicCheckpointHook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        """Note how far the worker was that made the batch."""
+        """Note the random state of the worker that made the batch."""
         self._loader.take_from(data_batch)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
-        """Save where it is due, and end if SIGTERM asks for it."""
+        """Save if it is due, and end after SIGTERM."""
         before = self.last_ckpt
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
         loop, done = runner.train_loop, runner.iter + 1
@@ -173,7 +175,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             self._end(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Save where it is due, and end if SIGTERM asks for it."""
+        """Save if it is due, and end after SIGTERM."""
         self._loader.end_epoch()
         before = self.last_ckpt
         super().after_train_epoch(runner)
@@ -183,26 +185,26 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             self._end(runner)
 
     def before_val(self, runner: Runner) -> None:
-        """Remember the random states on which training goes on after validation."""
+        """Keep the random states with which training continues after the validation."""
         if self._training:
             self._before_val = random_states()
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
                        outputs: Any = None) -> None:
-        """End if SIGTERM asks for it and nothing would be lost; ranks may be at other batches."""
+        """End after SIGTERM if this epoch is saved. Several ranks may be at different batches."""
         name = self.filename_tmpl.format(runner.epoch if self.by_epoch else runner.iter)
         saved = Path(self.last_ckpt or '').name == name
         if self._training and saved and get_world_size() == 1 and self._termination.requested:
             self._end(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
-        """Go back to the random states of the training, and save if it is the best."""
+        """Restore the training's random states, and save a checkpoint that is the best."""
         if self._before_val is not None:
             restore(self._before_val)
         super().after_val_epoch(runner, metrics)
 
     def after_train(self, runner: Runner) -> None:
-        """Publish what is to be published."""
+        """Publish a checkpoint if that is configured, and stop watching."""
         super().after_train(runner)
         self._training, self._before_val = False, None
         self._termination.stop_watching()
@@ -231,43 +233,6 @@ class SafeCheckpointHook(AtomicCheckpointHook):
     def _restore(self) -> None:
         if self._own:
             restore(self._own['process'])
-
-    def _starting_point(self, runner: Runner) -> Optional[str]:
-        """What to load; None to leave it to the runner."""
-        folder = self.folder(runner)
-        files = folder.files()
-        names = ', '.join(path.name for path in files)
-        if not runner._resume:
-            if files and not self.overwrite:
-                raise SavingError(
-                    f'{folder.folder} has checkpoints of a training ({names}). To go on with it: '
-                    '--resume; to train elsewhere: another --work-dir; to begin anew and replace '
-                    'them: --cfg-options default_hooks.checkpoint.overwrite=True')
-            self._replaced = files
-            return None
-        if runner._load_from is not None:
-            reason = None if '://' in str(runner._load_from) else fault(Path(runner._load_from))
-            if reason:
-                raise SavingError(f'cannot resume from {runner._load_from}: it {reason}. '
-                                      '--resume without a file takes the newest whole one')
-            return None
-        choice = folder.choose()
-        for path, reason in choice.skipped:
-            runner.logger.warning(f'--resume skips {path}: it {reason}')
-        for path in choice.newer:
-            runner.logger.warning(f'--resume takes {choice.path}, which last_checkpoint was set '
-                                  f'to after {path.name} was written')
-        if choice.path is None and choice.skipped:
-            raise SavingError(
-                f'--resume: no checkpoint in {folder.folder} is whole; '
-                + '; '.join(f'{path.name} {reason}' for path, reason in choice.skipped)
-                + '. To begin anew, give another --work-dir')
-        if choice.path is None:
-            runner.logger.warning(f'--resume: there is no checkpoint in {folder.folder}, '
-                                  'training begins anew')
-            runner._resume = False
-            return None
-        return str(choice.path)
 
     def _end(self, runner: Runner) -> None:
         """End the process; the checkpoint is there."""
