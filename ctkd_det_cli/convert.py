@@ -1,4 +1,4 @@
-"""``ctkd-det data``: other layouts of data sets become COCO's."""
+"""``ctkd-det data``: converts data sets to COCO's format."""
 from pathlib import Path
 from typing import Optional
 
@@ -14,7 +14,7 @@ from ctkd_det_data import DataError
               help='format of the source  [default: what the folder has]')
 @click.option('--val-share', type=click.FloatRange(0, 1, min_open=True, max_open=True),
               default=0.2, show_default=True,
-              help='part of the images for validation, where the source does not say which')
+              help='share of the images for validation, if the source does not say which')
 @click.option('--longest-side', type=click.IntRange(min=32), metavar='PIXELS',
               help='shrink larger images, with their boxes')
 def data(source: Path, out: Path, kind: Optional[str], val_share: float,

@@ -1,4 +1,4 @@
-"""Turns an exception into the sentence that a user reads."""
+"""Turns an exception into a sentence for the user."""
 import difflib
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""``ctkd-det replay``: runs again the step at which a loss stopped being a number."""
+"""``ctkd-det replay``: repeats the training step in which a loss became NaN or infinite."""
 from pathlib import Path
 from typing import Optional
 

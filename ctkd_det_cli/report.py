@@ -19,13 +19,13 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
               help="the teacher's work directory or checkpoint; without it, what the configs name")
 @click.option('--images', type=click.IntRange(min=0), default=8, help='images in the gallery')
 @click.option('--val-images', type=click.IntRange(min=0), default=500,
-              help='validation images that each detector is shown, at most; 0 runs none')
+              help='number of validation images for each detector, at most; 0 runs no detector')
 @click.option('--score-thr', type=click.FloatRange(0, 1), default=0.3,
-              help='less confident detections are not in the gallery')
+              help='the gallery leaves out detections below this score')
 @click.option('--device', default=None, help='cpu or cuda; without it, a GPU if there is one')
 @click.option('--title', default='Distillation report', help='title of the page')
 @click.option('--name', 'names', multiple=True, metavar='WORK_DIR=NAME', default=(),
-              help='what to call the method of a work directory; may be given several times')
+              help='name of the method of a work directory; may be repeated')
 def report(work_dirs: Sequence[Path], out: Path, **options: Any) -> None:
     """Write one HTML page about one or more runs: results, curves, images, settings.
 

@@ -1,8 +1,8 @@
-"""Looks at data sets in COCO's format before anything is trained on them.
+"""Checks data sets in COCO's format before anything is trained on them.
 
-Needs the standard library only, and Pillow for the sizes of images: the
-``doctor`` command uses it where neither mmdet nor numpy can be imported, and
-``CheckDataHook`` in every training.
+The package needs the standard library only, and Pillow for the sizes of
+images. So ``ctkd-det doctor`` can use it where neither mmdet nor numpy can be
+imported. ``CheckDataHook`` uses it in trainings.
 """
 from .check import Part, check
 from .findings import FAIL, OK, WARN, DataError, Finding

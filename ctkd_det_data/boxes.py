@@ -1,16 +1,16 @@
-"""The boxes of one file: where they lie, which can be used, how they are numbered."""
+"""Checks the boxes of one file: their place, their size and their ids."""
 from typing import Any, Dict, Iterator, List, Optional
 
 from .findings import FAIL, WARN, Finding, Tally, row
 
-# parts of all boxes
+# shares of all boxes
 _MANY_OUTSIDE, _SOME_REPEATED = 0.3, 0.01
-# boxes from which a suspicion is a certainty
+# with so many boxes a suspicion becomes an error
 _ENOUGH = 20
 
 
 def places(part) -> Iterator[Finding]:
-    """Are they pixels, and x, y, width, height?"""
+    """Check that boxes are [x, y, width, height] in pixels and lie within their images."""
     boxes, sizes = part.content['annotations'], _sizes(part)
     if not boxes:
         return
@@ -40,7 +40,7 @@ def places(part) -> Iterator[Finding]:
 
 
 def leftovers(part) -> Iterator[Finding]:
-    """Repeated and unusable boxes leave; all get ids from 1 if one needs it."""
+    """Remove repeated and unusable boxes; number all boxes from 1 if an id is wrong."""
     yield from _repeated(part)
     yield from _unusable(part)
     yield from _ids(part)
@@ -68,7 +68,7 @@ def _all_normalised(boxes: List[dict], sizes: Dict[Any, tuple]) -> bool:
 
 
 def _turned_inside_out(part, boxes: List[dict]) -> Iterator[Finding]:
-    """Drawn from the right or from below: width or height is negative."""
+    """Correct boxes whose width or height is negative."""
     negative = Tally(part.file, len(boxes))
     for index, box in enumerate(boxes):
         x, y, width, height = box['bbox']
@@ -82,7 +82,10 @@ def _turned_inside_out(part, boxes: List[dict]) -> Iterator[Finding]:
 
 
 def _beyond(box: List[float], size: Optional[tuple]) -> float:
-    """Pixels by which a box reaches outside; 0 if it is wholly outside or of an unknown image."""
+    """Pixels by which a box reaches outside its image.
+
+    0 if all of it is outside, or the size of the image is not known.
+    """
     if size is None:
         return 0
     x, y, width, height = box
@@ -114,9 +117,9 @@ def _repeated(part) -> Iterator[Finding]:
 
 
 def _unusable(part) -> Iterator[Finding]:
-    """Those that MMDetection leaves out of the training, but not out of the evaluation."""
+    """Find boxes that MMDetection leaves out of the training, but not out of the evaluation."""
     boxes, sizes = part.content['annotations'], _sizes(part)
-    # an evaluation can count a box of half a pixel
+    # in an evaluation a box of half a pixel still counts
     least = 1e-6 if part.evaluated else 1
     small, outside = (Tally(part.file, len(boxes)) for _ in range(2))
     for index, box in enumerate(boxes):

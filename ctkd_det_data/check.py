@@ -1,4 +1,4 @@
-"""The consistency pass over one annotation file and its images."""
+"""All checks of one annotation file and its images."""
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import List, Mapping, Optional, Set, Tuple
@@ -40,10 +40,10 @@ class Part:
 
 
 def check(part: Part) -> List[Finding]:
-    """Look at everything, and put right in ``part.content`` what can be read only one way.
+    """Check everything, and correct in ``part.content`` what has only one correction.
 
-    A :class:`Finding` with ``read_as`` is put right in the content; the file
-    is not touched.
+    A :class:`Finding` with ``read_as`` is corrected in the content. The file
+    does not change.
 
     Raises:
         DataError: if the content cannot be read as a data set.
@@ -56,7 +56,7 @@ def check(part: Part) -> List[Finding]:
         *pictures.sizes(part, files)]
     places = list(boxes.places(part))
     findings += places
-    # of boxes in other units nothing else can be said
+    # boxes in other units cannot be checked further
     if all(finding.level != FAIL for finding in places):
         findings += [*objects.objects(part), *boxes.leftovers(part)]
         if part.classes is not None:

@@ -1,4 +1,4 @@
-"""What a look at a data set finds, and how it is said."""
+"""Findings about a data set, and errors."""
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -11,14 +11,14 @@ class Finding:
     """One thing that is wrong with a file.
 
     Attributes:
-        level: What it means for a config that reads the file as it is. 'warn':
-            the training works, with fewer objects or a wrong number
-            somewhere. 'fail': the training stops, learns nothing or learns
-            something wrong.
+        level: The consequence for a config that reads the file as it is. 'warn':
+            the training works, but loses objects or reports a wrong number.
+            'fail': the training stops, learns nothing or learns something
+            wrong.
         file: The annotation file.
         what: How many entries are concerned and which is the first.
         mend: What the user can do.
-        read_as: How ``--data`` reads it right. Empty: it cannot.
+        read_as: How ``--data`` corrects it; empty if it cannot.
     """
     level: str
     file: Path
@@ -28,7 +28,7 @@ class Finding:
 
     @property
     def level_when_cleaned(self) -> str:
-        """str: The level for those who read the cleaned copy."""
+        """str: The level for a config that reads the cleaned copy."""
         return WARN if self.read_as and self.level == FAIL else self.level
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Finding:
 
 
 class DataError(ValueError):
-    """A file or folder that cannot be read as a data set at all.
+    """A file or folder is no data set that can be used.
 
     Attributes:
         message: What is wrong, with the file's name.
@@ -53,8 +53,8 @@ class Tally:
 
     Args:
         file (Path): The annotation file.
-        total (int): Of how many.
-        noun (str): What an entry is, in the plural.
+        total (int): The number of all entries.
+        noun (str): The plural noun for the entries.
     """
 
     def __init__(self, file: Path, total: int, noun: str = 'boxes') -> None:
@@ -65,18 +65,18 @@ class Tally:
         return self.number > 0
 
     def add(self, first: str) -> None:
-        """Count one; ``first`` describes it."""
+        """Count an entry; ``first`` describes it."""
         if not self.number:
             self.first = first
         self.number += 1
 
     @property
     def share(self) -> float:
-        """float: Part of the total, 0 to 1."""
+        """float: The share of the total, 0 to 1."""
         return self.number / max(self.total, 1)
 
     def finding(self, level: str, predicate: str, mend: str = '', read_as: str = '') -> Finding:
-        """'2 of 5 boxes <predicate>, the first is ...'."""
+        """Make the finding '2 of 5 boxes <predicate>; the first: ...'."""
         first = f'; the first: {self.first}' if self.first else ''
         return Finding(level, self.file,
                        f'{self.number} of {self.total} {self.noun} {predicate}{first}', mend,
@@ -84,6 +84,6 @@ class Tally:
 
 
 def row(key: str, index: int, entry: Optional[dict] = None) -> str:
-    """'annotations[3] (id 7)': where an entry stands in the file."""
+    """The place of an entry in the file, as 'annotations[3] (id 7)'."""
     known = isinstance(entry, dict) and 'id' in entry
     return f'{key}[{index}]' + (f' (id {entry["id"]!r})' if known else '')

@@ -1,4 +1,4 @@
-"""A whole data set in a folder: found, looked at, and written again where it has to be."""
+"""Finds a data set in a folder, checks it, and writes cleaned copies of its files."""
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ class Split:
 
     @property
     def used(self) -> Set[int]:
-        """set[int]: The categories that occur."""
+        """set[int]: The categories that have boxes."""
         return {annotation['category_id'] for annotation in self.content['annotations']}
 
     @property
@@ -60,7 +60,7 @@ class CocoFolder:
 
     @property
     def failures(self) -> List[Finding]:
-        """list[Finding]: What cannot be read right."""
+        """list[Finding]: The mistakes that cannot be corrected."""
         return [f for f in self.findings if f.level_when_cleaned == FAIL]
 
     @property
@@ -73,7 +73,7 @@ class CocoFolder:
     def beside(self, config: Path) -> 'CocoFolder':
         """The same data set, with cleaned copies beside a config for files that need one.
 
-        Nothing is written yet: :meth:`save` does.
+        It writes nothing; :meth:`save` does.
         """
         needy = {f.file for f in self.findings if f.read_as}
         copies = {part: config.with_name(f'{config.stem}_{part}.json') for part in ('train', 'val')}
@@ -86,8 +86,8 @@ class CocoFolder:
         """Write the cleaned copies that :meth:`beside` has named.
 
         Raises:
-            DataError: if there is a file in the way that is none of these
-                copies, and ``force`` is False.
+            DataError: if a file of that name exists that is no such copy, and
+                ``force`` is False.
         """
         copies = [split for split in (self.train, self.val) if split.original is not None]
         for split in copies:
@@ -106,16 +106,16 @@ class CocoFolder:
 
 
 def find_coco(root: Path) -> CocoFolder:
-    """Find the parts of a data set in one of the usual layouts, and look at them.
+    """Find the parts of a data set in one of the usual layouts, and check them.
 
     ``annotations/instances_train2017.json`` with ``train2017/`` (COCO),
     ``train.json`` with ``train/``, ``train/_annotations.coco.json``
     (Roboflow), and their mixtures.
 
     Raises:
-        DataError: if something is missing, with what was looked for, or a
-            file is none of COCO's format. What is wrong with files that can
-            be read is in ``findings``.
+        DataError: if a part is missing (the message says which files were
+            looked for), or a file is not in COCO's format. Mistakes in files
+            that can be read are in ``findings``.
     """
     root = root.expanduser().resolve()
     if not root.is_dir():

@@ -1,4 +1,4 @@
-"""Size of an image file, told without decoding the picture, and whether the file is whole."""
+"""Reads the size of an image without decoding it, and checks that the file is whole."""
 import os
 import warnings
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import NamedTuple, Optional
 # formats that mmcv reads and Pillow does not
 _NOT_PILLOWS = ('.exr', '.hdr', '.pfm', '.pic')
 _ORIENTATION = 0x0112
-# what stands within the last bytes of a whole file
+# bytes near the end of a whole file
 _ENDS = dict(JPEG=b'\xff\xd9', PNG=b'IEND')
 _TAIL = 32
 
 
 class Size(NamedTuple):
-    """Width and height in pixels as MMDetection reads the image, and without its EXIF turn.
+    """Width and height in pixels, as MMDetection reads the image and without its EXIF rotation.
 
     ``whole`` is False if the file ends before the image does.
     """
@@ -23,10 +23,10 @@ class Size(NamedTuple):
 
 
 def size_of(path: Path) -> Optional[Size]:
-    """Size of an image by its header; None if it is none that MMDetection can read.
+    """Read the size of an image from its header; None if MMDetection cannot read the image.
 
-    A format that only mmcv reads, or a missing Pillow, cannot be judged:
-    ``Size`` then holds (0, 0), which no statement contradicts.
+    If only mmcv reads the format, or Pillow is missing, the size is unknown.
+    ``Size`` then holds (0, 0), which equals every stated size.
     """
     try:
         from PIL import Image
@@ -39,7 +39,7 @@ def size_of(path: Path) -> Optional[Size]:
             warnings.simplefilter('ignore')
             with Image.open(path) as image:
                 stored = image.size
-                # of a PNG, getexif would decode the whole picture
+                # getexif would decode the whole picture of a PNG
                 turn = image.getexif().get(_ORIENTATION, 1) if image.info.get('exif') else 1
                 whole = _is_whole(image)
     except Image.DecompressionBombError:
@@ -50,13 +50,13 @@ def size_of(path: Path) -> Optional[Size]:
 
 
 def _is_whole(image) -> bool:
-    """Whether the file goes on to the image's end.
+    """Whether the file contains the image up to its end.
 
-    The picture is decoded only where the file does not end as its format
-    does: some cameras write more behind the image.
+    The picture is decoded only if the file does not end as its format
+    prescribes, because some cameras write more bytes behind the image.
 
     Raises:
-        OSError: if it does not, and OpenCV reads nothing of it: a PNG.
+        OSError: if a PNG is cut off; OpenCV reads nothing of it.
     """
     end = _ENDS.get(image.format)
     if end is None:

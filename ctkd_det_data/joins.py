@@ -1,16 +1,16 @@
-"""Boxes, images, categories and the classes of a config: does each find its partner?"""
+"""Checks that boxes, images, categories and the classes of a config refer to each other."""
 import difflib
 from collections import Counter
 from typing import Iterator, List, Sequence
 
 from .findings import FAIL, WARN, Finding, Tally, row
 
-# of all boxes; from here on an unknown category is no slip
+# share of all boxes; from here on unknown categories are an error
 _MANY = 0.05
 
 
 def partners(part) -> Iterator[Finding]:
-    """Boxes of images and categories that are not listed."""
+    """Find boxes whose image or category is not listed."""
     for key, name, noun in (('categories', 'category_id', 'category'),
                             ('images', 'image_id', 'image')):
         yield from _strangers(part, key, name, noun)
@@ -42,7 +42,10 @@ def _strangers(part, key: str, name: str, noun: str) -> Iterator[Finding]:
 
 
 def _is_shifted(listed: set, used: set) -> bool:
-    """[0, 1, 2] and [1, 2, 3]: each box would get its neighbour's name or image."""
+    """Whether the ids are shifted by one, as [0, 1, 2] and [1, 2, 3].
+
+    Then each box would get the name or the image of its neighbour.
+    """
     if not all(type(i) is int for i in listed | used):
         return False
     beyond = used - listed
@@ -53,7 +56,7 @@ def _is_shifted(listed: set, used: set) -> bool:
 
 
 def reach(part) -> Iterator[Finding]:
-    """How many boxes a student learns from, and of which classes there are none."""
+    """Count the boxes that a student learns from, and find classes without boxes."""
     names = {entry['id']: entry['name'] for entry in part.content['categories']}
     large = {e['id'] for e in part.content['images']
              if min(e.get('width') or 0, e.get('height') or 0) >= part.min_size}
@@ -94,10 +97,10 @@ def _classes_without_boxes(part, learnt: Counter) -> Iterator[Finding]:
 
 
 def labels(part) -> Iterator[Finding]:
-    """Do a config's class names give the labels that they seem to give?
+    """Check that the order of a config's class names gives the intended labels.
 
-    mmdet's labels are positions in the file's list of categories, after those
-    that ``metainfo`` does not name have been taken out; the order in
+    mmdet takes the categories that ``metainfo`` does not name out of the
+    file's list. A label is a position in the rest of that list. The order in
     ``metainfo`` only names the results.
     """
     classes: Sequence[str] = part.classes

@@ -1,4 +1,4 @@
-"""Where the annotation files and images of a data set lie."""
+"""Finds the annotation files and the image folders of a data set."""
 from pathlib import Path
 from typing import List
 
@@ -7,16 +7,16 @@ from .other_layouts import describe
 from .pictures import ImageFolder
 
 NAMES = dict(train=('train', ), val=('val', 'valid', 'validation'))
-# images that are looked for in a folder to see whether it is theirs
+# number of images that are looked for in a folder
 _TRIED = 50
 
 
 def annotation_file(root: Path, part: str) -> Path:
-    """The JSON file of ``part``, 'train' or 'val'.
+    """Find the JSON file of ``part``, 'train' or 'val'.
 
     Raises:
-        DataError: if there is none or several; the message says what else
-            there is, and what makes a usable data set of it.
+        DataError: if there is none, or there are several; the message
+            describes the folder and says what to do.
     """
     patterns = [pattern for name in NAMES[part] for pattern in (
         f'annotations/instances_{name}2017.json', f'annotations/instances_{name}*.json',
@@ -41,12 +41,12 @@ def annotation_file(root: Path, part: str) -> Path:
 
 
 def image_folder(root: Path, part: str, ann_file: Path, file_names: List[str]) -> Path:
-    """The folder that the ``file_name`` entries are relative to.
+    """Find the folder that the ``file_name`` entries are relative to.
 
-    It is the first one that has the most of the first images.
+    It is the folder that has most of the first images.
 
     Raises:
-        DataError: if none has any.
+        DataError: if no folder has any of them.
     """
     # instances_train2017.json belongs to train2017/, whatever the year
     names = (ann_file.stem.removeprefix('instances_'), *NAMES[part])

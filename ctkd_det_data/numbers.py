@@ -1,4 +1,4 @@
-"""Numbers that are written as text: values and identities."""
+"""Converts numbers that are written as text: values and ids."""
 import math
 from typing import Any, Dict, Iterator, List, Optional
 
@@ -9,7 +9,7 @@ _JOINS = dict(images='image_id', categories='category_id')
 
 
 def as_number(value: Any) -> Optional[float]:
-    """A finite number, also from text such as '12.5'; None if it is none."""
+    """Convert to a finite number, also from text such as '12.5'; None if that is not possible."""
     if isinstance(value, str):
         try:
             value = int(value) if value.strip().lstrip('+-').isdigit() else float(value)
@@ -20,10 +20,10 @@ def as_number(value: Any) -> Optional[float]:
 
 
 def values(part) -> Iterator[Finding]:
-    """Sizes, boxes, areas and crowd flags as numbers.
+    """Convert sizes, boxes, areas and crowd flags to numbers.
 
     Raises:
-        DataError: if boxes are not four numbers.
+        DataError: if a box is not four numbers.
     """
     content = part.content
     for key, name in (('images', 'width'), ('images', 'height'), ('annotations', 'area'),
@@ -49,7 +49,7 @@ def _boxes(part) -> Iterator[Finding]:
         box = entry.get('bbox')
         if type(box) is list and len(box) == 4 and _NUMBERS.issuperset(map(type, box)) \
                 and min(box) > -_LARGE and max(box) < _LARGE and sum(box) == sum(box):
-            continue  # the sum finds NaN
+            continue  # the sum is NaN if a number is
         where = row('annotations', index, entry)
         numbers = [as_number(v) for v in box] if isinstance(box, list) else []
         if len(numbers) == 4 and None not in numbers:
@@ -72,7 +72,7 @@ def _boxes(part) -> Iterator[Finding]:
 
 
 def _around(polygons: Any) -> Optional[list]:
-    """[x, y, width, height] of COCO's polygons, lists of x, y, x, y ..."""
+    """The box [x, y, width, height] around COCO's polygons, lists of x, y, x, y ..."""
     try:
         points = [float(value) for polygon in polygons for value in polygon]
         xs = [v for polygon in polygons for v in polygon[::2]]
@@ -84,10 +84,10 @@ def _around(polygons: Any) -> Optional[list]:
 
 
 def identities(part) -> Iterator[Finding]:
-    """Ids of images and categories as numbers, the same on both sides of the join.
+    """Convert ids of images and categories to numbers, in the boxes as well.
 
     Raises:
-        DataError: if two entries would get one id.
+        DataError: if two entries would get the same id.
     """
     for key, name in _JOINS.items():
         entries, boxes = part.content[key], part.content['annotations']
@@ -118,7 +118,7 @@ def identities(part) -> Iterator[Finding]:
 
 
 def _new_ids(ids: List[Any]) -> Dict[Any, int]:
-    """Numbers for ids: what the text says, or, if one is no number, counted from 1."""
+    """Map ids to numbers: those in the text, or counted from 1 if one is no number."""
     numbers = {i: as_number(i) for i in ids}
     if all(number is not None and number == int(number) for number in numbers.values()):
         return {i: int(number) for i, number in numbers.items()}

@@ -1,15 +1,15 @@
-"""What else is said of a box: its area, whether it is a crowd or ignored, its mask."""
+"""Checks the other properties of a box: area, crowd, ignore, mask."""
 from typing import Any, Iterator, List
 
 from .findings import FAIL, OK, WARN, Finding, Tally, row
 
-# part of all boxes
+# share of all boxes
 _MANY_CROWDS = 0.05
 _NUMBERS = frozenset((int, float))
 
 
 def objects(part) -> Iterator[Finding]:
-    """Area, crowds, ignored ones, masks."""
+    """Check areas, crowds, ignored objects and masks."""
     boxes = part.content['annotations']
     yield from _areas(part, boxes)
     yield from _crowds(part, boxes)
@@ -66,7 +66,7 @@ def _ignored(part, boxes: List[dict]) -> Iterator[Finding]:
     for index, box in enumerate(boxes):
         if box.get('ignore'):
             ignored.add(row('annotations', index, box))
-            box['iscrowd'] = 1  # pycocotools looks at nothing else
+            box['iscrowd'] = 1  # pycocotools uses only this flag
             del box['ignore']
     if ignored:
         yield ignored.finding(WARN, "are marked 'ignore': nothing is learnt from them, but the "
@@ -105,7 +105,7 @@ def _is_good(mask: Any) -> bool:
 
 
 def _flat(mask: list) -> list:
-    """Polygons that are a list of numbers, or of points, as COCO's lists of x, y, x, y ..."""
+    """Convert polygons that are one list of numbers, or of points, to COCO's lists of x, y, ..."""
     mask = [mask] if all(type(v) in (int, float) for v in mask) else mask
     return [[v for point in p for v in point]
             if isinstance(p, list) and all(isinstance(q, list) for q in p) else p for p in mask]

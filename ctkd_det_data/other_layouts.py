@@ -1,18 +1,18 @@
-"""What a folder is that has no annotations where they are looked for, and what helps."""
+"""Describes a folder without annotations in the usual places, and says what to do."""
 import os
 from pathlib import Path
 from typing import Iterator, List, Optional
 
 from .findings import DataError
-from .reading import read_json
+from .reading import is_coco, read_json
 
-# as deep as other tools put their files; and no endless walk through somebody's home
+# other tools put their files no deeper; the limit ends the walk through a home folder
 _DEPTH, _FILES, _ENTRIES = 3, 12, 20000
 _CONVERT = 'ctkd-det data {} OUT turns it into what is wanted'
 
 
 def describe(root: Path) -> str:
-    """What else is there: JSON files with their numbers, and the tool that the folder is from."""
+    """Describe the folder: its JSON files with their numbers, and the tool that wrote it."""
     files = _walk(root)
     jsons = [f for f in files if f.suffix.lower() == '.json']
     lines = []
@@ -88,7 +88,7 @@ def _guesses(root: Path, files: List[Path], jsons: List[Path]) -> Iterator[str]:
         if f.stem == 'labels' and (f.parent / 'data').is_dir():
             yield ('labels.json beside data/ is how FiftyOne exports COCO: call them '
                    'train.json and val.json, and their folders train/ and val/.')
-    if jsons and len([j for j in jsons if _is_coco(j)]) == 1 and not {'result.json'} & names:
+    if jsons and len([j for j in jsons if is_coco(j)]) == 1 and not {'result.json'} & names:
         yield ('There is one COCO file, not a part for training and one for validation: '
                'ctkd-det data splits it.')
     inner = sorted({name.split('/')[0] for name in relative if '/' in name})
@@ -100,10 +100,10 @@ def _guesses(root: Path, files: List[Path], jsons: List[Path]) -> Iterator[str]:
 
 
 def _misplaced(root: Path, jsons: List[Path]) -> Iterator[str]:
-    """COCO files with ``train`` or ``val`` in their name, or their folder's, in other spelling."""
+    """Suggest COCO files whose path contains ``train`` or ``val`` in another spelling."""
     for part in ('train', 'val'):
         near = [f for f in jsons if part in f.relative_to(root).as_posix().lower()
-                and 'trainval' not in f.stem.lower() and _is_coco(f)]
+                and 'trainval' not in f.stem.lower() and is_coco(f)]
         if near:
             yield (f'For {part}, {near[0].relative_to(root)} is probably meant: call it '
                    f'{part}.json in {root}.')
@@ -114,14 +114,6 @@ def _first_kind(file: Path) -> Optional[str]:
         return _kind(read_json(file)[0])
     except DataError:
         return None
-
-
-def _is_coco(file: Path) -> bool:
-    try:
-        content = read_json(file)[0]
-    except DataError:
-        return False
-    return isinstance(content, dict) and {'images', 'annotations', 'categories'} <= content.keys()
 
 
 def _has_both(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The image files: are they there, can they be opened, are they as large as stated?"""
+"""Checks that image files exist, can be opened and have the stated size."""
 import os
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Set
@@ -8,7 +8,7 @@ from .findings import FAIL, WARN, Finding, Tally, row
 from .image_size import Size, size_of
 from .reading import LFS
 
-# headers that are read: all of most data sets, some evenly spread ones of a very large one
+# number of headers that are read; of a larger data set, evenly spread ones
 MOST = 5000
 # a smaller file can be a pointer of git LFS, or the text of an error page
 _SMALL = 400
@@ -18,7 +18,7 @@ class ImageFolder:
     """The files below a folder; each directory is listed once.
 
     Attributes:
-        no_images: Files of which it is known that they are no images.
+        no_images: Files that are known to be no images.
     """
 
     def __init__(self, root: Path) -> None:
@@ -29,15 +29,15 @@ class ImageFolder:
 
     def bytes_of(self, name: str) -> Optional[int]:
         """Size of a file in bytes; None if there is none."""
-        # as pathlib does it, but several times sooner
+        # the same as with pathlib, but several times faster
         folder, base = os.path.split(os.path.join(self._start, name))
         return self._list(folder).get(base)
 
     def find(self, name: str) -> Optional[str]:
-        """The file that an annotation tool may have meant by ``name``, relative to the folder.
+        """Find the file that ``name`` probably means, relative to the folder.
 
-        Tools write paths of other machines, Windows' backslashes, URLs, and
-        other upper and lower case.
+        Annotation tools write paths of other machines, backslashes of
+        Windows, URLs, and names in another case.
         """
         if self.bytes_of(name) is not None:
             return name
@@ -70,7 +70,7 @@ class ImageFolder:
 
 
 def names(part, files: ImageFolder) -> Iterator[Finding]:
-    """Each image is there under its name, and is no empty file."""
+    """Check that each image exists under its name and is not empty."""
     entries = part.content['images']
     other, missing, empty, odd = (Tally(part.file, len(entries), 'images') for _ in range(4))
     for index, entry in enumerate(entries):
@@ -103,7 +103,7 @@ def names(part, files: ImageFolder) -> Iterator[Finding]:
 
 
 def sizes(part, files: ImageFolder) -> Iterator[Finding]:
-    """Each image opens, and is as large as stated; sizes that are not stated are counted in."""
+    """Check that images open and have the stated size; add sizes that are not stated."""
     entries = [e for e in part.content['images'] if files.bytes_of(str(e['file_name']))
                and e['file_name'] not in files.no_images]
     silent = [e for e in entries if not _stated(e)]
@@ -148,7 +148,7 @@ def _fill_in(part, silent: List[dict], real: Dict[int, Optional[Size]]) -> Itera
 
 
 def _judge(part, differ: List[dict], real: Dict[int, Size], looked: int) -> Iterator[Finding]:
-    """Are the boxes those of the real images, or of images of the stated size?"""
+    """Decide whether the boxes fit the real images, or images of the stated size."""
     far: Dict[object, List[float]] = {e['id']: [0, 0] for e in differ}
     for box in part.content['annotations']:
         if box['image_id'] in far:
@@ -158,7 +158,7 @@ def _judge(part, differ: List[dict], real: Dict[int, Size], looked: int) -> Iter
     groups = dict(boxes_fit=[], turned=[], scaled=[])
     for entry in differ:
         groups[_meaning(_stated(entry), real[id(entry)], far[entry['id']])].append(entry)
-    # one larger image among those of the wrong size tells for all of them
+    # where the boxes of one image fit only its real size, those of the others may fit both sizes
     if groups['boxes_fit'] and all(_inside(far[e['id']], real[id(e)].seen) for e in differ):
         groups = dict(boxes_fit=differ, turned=[], scaled=[])
     for kind, entries in groups.items():

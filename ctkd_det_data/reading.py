@@ -1,4 +1,4 @@
-"""Reads an annotation file, or says why it is none."""
+"""Reads an annotation file, or raises an error that says what is wrong."""
 import gc
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def read_json(file: Path) -> Tuple[object, str]:
     """Parse a JSON file in any encoding that starts with a byte order mark, else UTF-8.
 
     Returns:
-        tuple: What it says, and the mark's encoding or ''.
+        tuple: The content, and the encoding of the byte order mark or ''.
 
     Raises:
         DataError: if it is no JSON.
@@ -32,7 +32,7 @@ def read_json(file: Path) -> Tuple[object, str]:
         raise DataError(f'{file} is a pointer of git LFS, not the file itself', 'git lfs pull')
     mark = next((name for bom, name in _BOMS.items() if data.startswith(bom)), '')
     collecting = gc.isenabled()
-    gc.disable()  # millions of new objects, none of them garbage: three times as fast
+    gc.disable()  # there are millions of new objects and no garbage; this is three times as fast
     try:
         return json.loads(data.decode(mark or 'utf-8')), mark
     except UnicodeDecodeError as error:
@@ -45,17 +45,26 @@ def read_json(file: Path) -> Tuple[object, str]:
             gc.enable()
 
 
+def is_coco(file: Path) -> bool:
+    """Whether a file is JSON with the three lists of COCO's instances format."""
+    try:
+        content = read_json(file)[0]
+    except DataError:
+        return False
+    return isinstance(content, dict) and {'images', 'annotations', 'categories'} <= content.keys()
+
+
 def read(file: Path) -> Tuple[dict, Iterator[Finding]]:
     """Read an instances file of COCO's format.
 
     Returns:
         tuple: The content, whose ``images``, ``categories`` and
         ``annotations`` are lists of dicts with the keys that join them; and
-        what was found wrong on the way.
+        findings about missing parts.
 
     Raises:
-        DataError: if it has another structure, with the first entry that
-            differs.
+        DataError: if the structure is another one; the message names the
+            first entry that differs.
     """
     content, mark = read_json(file)
     _check_structure(file, content)

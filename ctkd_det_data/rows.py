@@ -1,4 +1,4 @@
-"""Rows of images and categories: listed once, each with an id and a name of its own."""
+"""Checks that images and categories are listed once, with unique ids and names."""
 import json
 from collections import Counter
 from typing import Iterator, List
@@ -7,14 +7,14 @@ from .findings import FAIL, WARN, Finding, Tally, row
 
 
 def images(part) -> Iterator[Finding]:
-    """One row an image, one image an id."""
+    """Check that each image has one row and one id."""
     yield from _repeated(part, 'images')
     yield from _one_id_twice(part, 'images', 'file_name', 'give each image an id of its own')
     yield from _one_file_twice(part)
 
 
 def categories(part) -> Iterator[Finding]:
-    """One row a category, one category an id, one name a category."""
+    """Check that each category has one row, one id and a name of its own."""
     entries = part.content['categories']
     text = Tally(part.file, len(entries), 'categories')
     for index, entry in enumerate(entries):
@@ -30,7 +30,7 @@ def categories(part) -> Iterator[Finding]:
 
 
 def _repeated(part, key: str) -> Iterator[Finding]:
-    """Rows that are listed again, word for word."""
+    """Remove rows that repeat another one exactly."""
     entries = part.content[key]
     ids = Counter(entry['id'] for entry in entries)
     if len(ids) == len(entries):
@@ -63,7 +63,10 @@ def _one_id_twice(part, key: str, name: str, mend: str) -> Iterator[Finding]:
 
 
 def _one_file_twice(part) -> Iterator[Finding]:
-    """An image listed under several ids: the boxes of one are background in the others."""
+    """Join images that are listed under several ids.
+
+    Otherwise the boxes of one are background in the others.
+    """
     entries = part.content['images']
     first, new = {}, {}
     again = Tally(part.file, len(entries), 'images')
@@ -91,7 +94,7 @@ def _one_name_twice(part) -> Iterator[Finding]:
         rows = [entry for entry in entries if entry['name'] == name]
         ids = [entry['id'] for entry in rows]
         if len(set(ids)) < len(ids):
-            continue  # one id twice, which has been said
+            continue  # the same id twice is another finding
         where = [f'{row("categories", entries.index(r))} with id {r["id"]!r}' for r in rows]
         what = f'the category {name!r} is listed {number} times: {", ".join(where)}'
         with_boxes = [entry for entry in rows if entry['id'] in used]
@@ -130,7 +133,7 @@ def _ids(entries: List[dict]) -> str:
 
 
 def class_names(entries: List[dict], used: set) -> tuple:
-    """Names by label, without Roboflow's first entry: it names the group, and no box has it."""
+    """Names by label, without Roboflow's first entry, which names the group and has no box."""
     groups = {str(entry.get('supercategory')) for entry in entries}
     return tuple(entry['name'] for entry in entries
                  if entry['id'] in used or entry['name'] not in groups or not _is_group(entry))

@@ -1,4 +1,4 @@
-"""Training and validation: the same classes, other images."""
+"""Checks that training and validation have the same classes and different images."""
 from pathlib import Path
 from typing import Iterator, List
 
@@ -6,7 +6,7 @@ from .check import Part
 from .findings import FAIL, WARN, Finding
 from .rows import class_names
 
-# of the validation images
+# share of the validation images
 _MANY = 0.5
 
 
@@ -35,10 +35,10 @@ def same_classes(train: Part, val: Part) -> Iterator[Finding]:
 
 
 def apart(train: Part, val: Part) -> Iterator[Finding]:
-    """No image is learnt from and evaluated on."""
+    """Find images that are in the training set and in the validation set."""
     seen, paths = set(_paths(train)), _paths(val)
     if seen == set(paths):
-        return  # the same images under both names: a deliberate test, which the summary tells
+        return  # all images are the same: a deliberate test, which the summary mentions
     both = [path for path in paths if path in seen]
     if both:
         share = len(both) / len(paths)

@@ -1,7 +1,7 @@
-"""What lets MMDetection 3.3 run on current torch, numpy and ``mmcv-lite``.
+"""Lets MMDetection 3.3 run with current torch and numpy and with ``mmcv-lite``.
 
-Nothing here changes how anything is computed, and nothing is done where the
-installed packages already work together.
+No computation changes. If the installed packages work together without this,
+nothing is done.
 """
 import warnings
 
@@ -11,7 +11,7 @@ from .ops import provide_mmcv_ops
 
 def apply() -> None:
     """Apply every adaptation; calling it again changes nothing."""
-    # mmengine imports it for every config it reads; requirements/ keep it importable
+    # mmengine imports pkg_resources for every config; requirements/ pins a version that has it
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     provide_mmcv_ops()
     allow_mmengine_checkpoints()

@@ -1,4 +1,4 @@
-"""What of a checkpoint's content is handed on: values, nothing that runs or is run."""
+"""Reduces the content of a checkpoint to values: no code, and no text that would be run."""
 import pickle
 from typing import Any, Sequence, Set, Union
 
@@ -16,20 +16,20 @@ _DICTIONARIES = (('state_dict', ), ('meta', ), ('meta', 'dataset_meta'), ('messa
 
 
 def cleaned(checkpoint: Any) -> dict:
-    """A checkpoint as values, without the texts that would be run.
+    """Reduce a checkpoint to values, without the texts that would be run.
 
-    The stand-ins for numpy's classes become plain arrays. A config's text is
-    dropped, because running it is running the file: even one that only holds
-    values may name any function as a ``type``.
+    The stand-ins for numpy's classes become plain arrays. The text of a config
+    is dropped, because mmengine runs it. Even a config that contains only
+    values can name any function as a ``type``.
 
     Args:
-        checkpoint: What torch has loaded; it is changed in place.
+        checkpoint: The object that torch has loaded; it is changed in place.
 
     Returns:
         dict: The same checkpoint.
 
     Raises:
-        pickle.UnpicklingError: if it is no dictionary of weights, or holds
+        pickle.UnpicklingError: if it is no dictionary of weights, or contains
             functions or classes.
     """
     if not isinstance(checkpoint, dict):
@@ -41,7 +41,7 @@ def cleaned(checkpoint: Any) -> dict:
             raise pickle.UnpicklingError(f'its {".".join(path)} is a '
                                          f'{type(_at(checkpoint, path)).__name__}, no dictionary')
     for key in checkpoint.get('state_dict', checkpoint):
-        # names end in messages and on terminals, which obey control characters
+        # names are printed, and a terminal obeys control characters
         if not isinstance(key, str) or not key.isprintable():
             raise pickle.UnpicklingError(f'{ascii(key)} is no name of a weight')
     for *path, name in CODE_TEXTS:
@@ -50,7 +50,7 @@ def cleaned(checkpoint: Any) -> dict:
 
 
 def _at(checkpoint: dict, path: Sequence[str]) -> Any:
-    """What is there, or an empty dictionary; those above must be dictionaries."""
+    """The value at a path of keys, or an empty dictionary."""
     for key in path:
         checkpoint = checkpoint.get(key, {})
     return checkpoint

@@ -1,4 +1,4 @@
-"""Fetches checkpoints: over https only, and as their names promise."""
+"""Downloads checkpoints: over https only, and with the hash that is in their names."""
 import hashlib
 import http.client
 import re
@@ -23,7 +23,7 @@ def fetch(url: str, folder: Optional[str] = None, progress: bool = True) -> Path
     """Download a checkpoint, unless it is there already.
 
     Args:
-        url (str): It must begin with ``https://``, and so must what it leads to.
+        url (str): It must begin with ``https://``. So must redirections.
         folder (str, optional): Where to keep it. Defaults to None, torch's own.
         progress (bool): Whether to show it. Defaults to True.
 
@@ -32,7 +32,7 @@ def fetch(url: str, folder: Optional[str] = None, progress: bool = True) -> Path
 
     Raises:
         CheckpointError: if the URL is of another kind, the download fails, or
-            the file has not the hash that its name states.
+            the file does not have the hash that its name states.
     """
     _insist_on_https(url)
     target = Path(folder or Path(torch.hub.get_dir(), 'checkpoints')) / _name(url)
@@ -41,7 +41,7 @@ def fetch(url: str, folder: Optional[str] = None, progress: bool = True) -> Path
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # beside its place, and moved there when it is whole
+        # in a folder beside the target, and moved there when it is complete
         with tempfile.TemporaryDirectory(dir=target.parent) as partial:
             file = Path(partial, target.name)
             _download(url, file, progress)

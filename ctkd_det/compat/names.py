@@ -1,9 +1,9 @@
-"""Which functions and classes a checkpoint may name at all, looked up before it is loaded.
+"""Checks, before a checkpoint is loaded, which functions and classes it names.
 
-Torch's restricted unpickler knows more than a checkpoint of MMDetection needs:
-sparse tensors, whose indices it does not check, legacy constructors and
-``bytearray``, which take any size. Where such a name is asked for, nothing of
-the file is interpreted.
+Torch's restricted unpickler allows more than a checkpoint of MMDetection needs:
+sparse tensors, whose indices it does not check, and legacy constructors and
+``bytearray``, which take any size. A file that names one of these is refused
+before anything in it is interpreted.
 """
 import io
 import pickle
@@ -29,14 +29,15 @@ _NAMES = frozenset((
 
 
 def check_names(path: Path) -> None:
-    """Refuse a checkpoint that asks for anything else.
+    """Refuse a checkpoint that names anything else.
 
     Args:
         path (Path): A file in torch's format, an archive or the older one.
 
     Raises:
-        pickle.UnpicklingError: if it does; the message names it. What a user
-            has allowed with ``torch.serialization.add_safe_globals`` passes.
+        pickle.UnpicklingError: if it does; the message contains the name. A
+            name that the user has allowed with
+            ``torch.serialization.add_safe_globals`` is accepted.
         Exception: if the file is no pickle.
     """
     allowed = _NAMES | {name for name in allowed_by_others() if not name.startswith('torch.')}
@@ -47,7 +48,7 @@ def check_names(path: Path) -> None:
 
 def _names_of_file(path: Path) -> Iterator[str]:
     if is_archive(path):
-        # torch's own reader, for another one might find another record under the same name
+        # torch's own reader, because another one might find another record under the same name
         yield from _names(io.BytesIO(torch._C.PyTorchFileReader(str(path)).get_record('data.pkl')))
     else:
         with open(path, 'rb') as stream:
@@ -56,7 +57,7 @@ def _names_of_file(path: Path) -> Iterator[str]:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether torch takes it for an archive, whatever is at its end."""
+    """Whether torch reads the file as an archive, which its first bytes decide."""
     with open(path, 'rb') as file:
         return file.read(4) == b'PK\x03\x04'
 

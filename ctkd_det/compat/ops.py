@@ -1,10 +1,10 @@
-"""Puts the torchvision-backed operators where mmcv looks for compiled ones."""
+"""Provides torchvision's operators as mmcv's compiled module."""
 import importlib.util
 import sys
 
 
 def provide_mmcv_ops() -> None:
-    """Serve ``mmcv._ext`` from torchvision if mmcv came without operators.
+    """Provide ``mmcv._ext`` with torchvision's operators if mmcv has none.
 
     ``mmcv-lite`` has no ``mmcv._ext``, and ``import mmdet.models`` needs one.
     With full mmcv installed this does nothing.

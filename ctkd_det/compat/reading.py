@@ -1,7 +1,7 @@
-"""Reads a checkpoint: restricted, checked for damage, with a reason that names the file.
+"""Reads a checkpoint: restricted, checked for damage, with errors that name the file.
 
-The one function that all of ours read checkpoints with; mmengine's loader is
-brought to it, too, in :mod:`.checkpoints`.
+All code of this package reads checkpoints with this function.
+:mod:`.checkpoints` makes mmengine's loader use it, too.
 """
 import pickle
 import re
@@ -16,7 +16,7 @@ from .contents import cleaned
 from .names import check_names, is_archive
 from .stand_ins import allow_stand_ins
 
-# since then torch restricts what a file may contain, and can be told what else to allow
+# since 2.6 torch restricts what a file may contain, and takes a list of what else is allowed
 RESTRICTED = torch.__version__ >= torch.torch_version.TorchVersion('2.6')
 TORCH_OPTIONS = dict(weights_only=True) if RESTRICTED else {}
 
@@ -24,7 +24,7 @@ TORCH_OPTIONS = dict(weights_only=True) if RESTRICTED else {}
 class CheckpointError(pickle.UnpicklingError, RuntimeError):
     """A checkpoint is refused or cannot be read; the message names it and the reason.
 
-    It is both errors that torch raises for such files, for those who expect these.
+    Torch raises either of the two base classes for such files.
     """
 
 
@@ -41,7 +41,7 @@ def read_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
     Raises:
         FileNotFoundError: if there is no such file.
         CheckpointError: if it is damaged, no checkpoint, or contains more than
-            values. Before torch 2.6 the last is not checked.
+            values. The last is not checked before torch 2.6.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -61,7 +61,7 @@ def read_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
             return cleaned(torch.load(path, map_location=map_location, **TORCH_OPTIONS))
         except (pickle.UnpicklingError, torch.cuda.OutOfMemoryError):
             raise
-        except Exception as error:  # bytes that are no checkpoint fail in any way there is
+        except Exception as error:  # bytes that are no checkpoint can raise any error
             guess = '' if is_archive(path) else (
                 ', it is probably truncated or not a checkpoint')
             raise CheckpointError(
@@ -72,7 +72,7 @@ def read_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
 def explained(name: Union[str, Path]) -> Iterator[None]:
     """Turn torch's refusal into a :class:`CheckpointError` that names the file.
 
-    Torch's own message goes on to say how to load the file all the same.
+    Torch's own message also says how to load the file without a restriction.
     """
     try:
         yield
@@ -85,10 +85,10 @@ def explained(name: Union[str, Path]) -> Iterator[None]:
 
 
 def find_fault(path: Path) -> Optional[str]:
-    """What is wrong with a file before anything in it is interpreted.
+    """Find what is wrong with a file, before anything in it is interpreted.
 
-    A file that torch saves is an archive with a checksum for each tensor, which
-    torch itself does not compare. Older formats have none.
+    A file that torch saves is an archive with a checksum for each tensor. Torch
+    itself does not compare them. Older formats have no checksums.
 
     Returns:
         str or None: The end of a sentence that begins with the file's name.
@@ -122,7 +122,7 @@ def _fault_of_archive(path: Path) -> Optional[str]:
             if sum(record.file_size for record in archive.infolist()) > path.stat().st_size:
                 return 'is refused: it claims to hold more bytes than it has'
             damaged = archive.testzip()
-    except Exception as error:  # bytes that are no archive fail in any way there is
+    except Exception as error:  # bytes that are no archive can raise any error
         return f'is truncated or damaged: {_short(error)}'
     return damaged and f'is damaged: its part {damaged!r} does not agree with its checksum'
 

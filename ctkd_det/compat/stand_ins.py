@@ -1,11 +1,12 @@
-"""What torch's restricted unpickler finds under the names that mmengine's checkpoints use.
+"""Stand-ins for the classes and functions that mmengine's checkpoints name.
 
-The unpickler calls what it is allowed with any arguments a file gives, and
-sets any state. With numpy's real constructors a file can forge pointers
-(``ndarray((1,), dtype('O'), buffer=...)``, or a data type whose flags say that
-its numbers are references); HistoryBuffer's real ``__setstate__`` writes into
-a dictionary of functions that the whole class shares. Each stand-in accepts
-exactly what an honest file asks for, numpy 1 or 2, and refuses the rest.
+Torch's restricted unpickler calls an allowed function with any arguments that a
+file gives, and sets any state. With numpy's real constructors a file can forge
+pointers (``ndarray((1,), dtype('O'), buffer=...)``, or a data type whose flags
+say that its numbers are references). HistoryBuffer's real ``__setstate__``
+writes into a dictionary of functions that the whole class shares. Each stand-in
+accepts exactly what an honest file of numpy 1 or 2 contains, and refuses the
+rest.
 """
 import math
 import pickle
@@ -53,10 +54,10 @@ class StoredDtype:
 
 
 class StoredArray(np.ndarray):
-    """``numpy.ndarray`` as ``_reconstruct`` makes it: empty, and filled once, from bytes.
+    """``numpy.ndarray`` as ``_reconstruct`` makes it: empty, then filled once from bytes.
 
-    :func:`~ctkd_det.compat.contents.cleaned` replaces it by a plain array; one
-    that is saved again becomes a plain array, too.
+    :func:`~ctkd_det.compat.contents.cleaned` replaces it by a plain array. It
+    also becomes a plain array when it is saved again.
 
     Raises:
         pickle.UnpicklingError: for any other state than a shape, a
@@ -95,7 +96,7 @@ def _fits(shape: Any, itemsize: int, num_bytes: int) -> bool:
 
 
 def reconstruct(subtype: type, shape: tuple, code: bytes) -> StoredArray:
-    """``_reconstruct``, which makes the empty array that its state then fills.
+    """``_reconstruct``: make the empty array that its state then fills.
 
     Raises:
         pickle.UnpicklingError: if anything else is asked for.
@@ -106,7 +107,7 @@ def reconstruct(subtype: type, shape: tuple, code: bytes) -> StoredArray:
 
 
 def scalar(stored: StoredDtype, data: bytes) -> np.generic:
-    """``multiarray.scalar``, a number from its bytes.
+    """``multiarray.scalar``: make a number from its bytes.
 
     Raises:
         pickle.UnpicklingError: if the bytes are not those of one plain number.
@@ -118,7 +119,7 @@ def scalar(stored: StoredDtype, data: bytes) -> np.generic:
 
 
 def empty_bytes(*args: Any) -> bytes:
-    """``bytes()``, as the content of an empty array is saved.
+    """``bytes()``: the saved content of an empty array.
 
     Raises:
         pickle.UnpicklingError: if there are arguments, a size for instance.
@@ -129,10 +130,10 @@ def empty_bytes(*args: Any) -> bytes:
 
 
 class StoredHistory(HistoryBuffer):
-    """HistoryBuffer of two curves. The statistics a file names are left unread.
+    """HistoryBuffer of two curves. It does not read the statistics that a file names.
 
-    mmengine's class enters them into a dictionary that all buffers share, from
-    which every later line of the log calls them.
+    mmengine's class puts them into a dictionary that all buffers share. Every
+    later line of the log would call them.
 
     Raises:
         pickle.UnpicklingError: if its state is not two curves of one length.
@@ -188,10 +189,10 @@ STAND_INS = {
 
 
 def allow_stand_ins() -> None:
-    """Let torch find the stand-ins, and nothing else under their names.
+    """Allow the stand-ins, and nothing else under their names.
 
-    Other packages allow numpy's real classes, and which of two under one name
-    torch takes is a matter of chance.
+    Other packages may have allowed numpy's real classes. If two entries have
+    one name, it is not defined which of them torch takes.
     """
     others = list(allowed_by_others().values())
     torch.serialization.clear_safe_globals()

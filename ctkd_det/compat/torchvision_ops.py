@@ -1,10 +1,10 @@
-"""The module that stands in for ``mmcv._ext``: mmcv's calls, torchvision's code.
+"""A module that replaces ``mmcv._ext``: mmcv's functions, computed by torchvision.
 
 Each function has the name, the arguments and the in-place outputs of mmcv's
 compiled operator, because mmcv's Python wrappers call it unchanged. Operators
-that torchvision lacks exist too, since mmcv checks for their names on import;
-calling one raises an error that says what to install. The module stands alone,
-because ``ctkd-det doctor --fix`` copies it.
+that torchvision lacks exist, too, because mmcv checks for their names on import.
+Calling one raises an error that says what to install. The module imports
+nothing of this package, because ``ctkd-det doctor --fix`` copies it.
 """
 import functools
 import warnings
@@ -18,8 +18,8 @@ from torch import Tensor
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
     """Indices of the boxes kept, by falling score.
 
-    With ``offset=1`` a box is one pixel wider and higher than x2 - x1, which
-    moving its far corner by one expresses exactly.
+    With ``offset=1`` a box is one pixel wider and higher than x2 - x1. Moving
+    its far corner by one pixel has exactly this effect.
     """
     boxes = boxes.float()
     if offset:
@@ -27,7 +27,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     return torch.ops.torchvision.nms(boxes, scores.float(), iou_threshold)
 
 
-# how soft-NMS weighs a box of overlap ``iou`` with the box just taken
+# the factor for the score of a box that overlaps the box just taken by ``iou``
 _SOFT_NMS_DECAY: 'dict[int, Callable[[Tensor, float, float], Tensor]]' = {
     0: lambda iou, thr, sigma: (iou < thr).to(iou),
     1: lambda iou, thr, sigma: torch.where(iou < thr, torch.ones_like(iou), 1 - iou),

@@ -1,4 +1,4 @@
-"""How far optimizers of Adam's kind can move a temperature."""
+"""How far an optimizer such as Adam can move a temperature."""
 import math
 from typing import Union
 
@@ -10,7 +10,7 @@ from .temperature_log import learned_temperatures
 
 # theta from tau = 1 to 1.5 within (0.5, 2), about as far as SGD takes it with the shipped lr_mult
 REACH = 2 * math.log(2)
-# below this nobody will see a movement: tau from 1 to 1.17
+# a smaller movement of theta is too small to matter: tau from 1 to 1.17
 _TOO_SHORT = 0.5
 _DEFAULT_CONSTRUCTOR = 'DefaultOptimWrapperConstructor'
 
@@ -39,7 +39,7 @@ def lr_mult_for(lr: float, steps: int) -> float:
 
 
 def warn_of_short_steps(runner: Runner) -> None:
-    """Warn, before the first step, if a temperature cannot get anywhere in this training."""
+    """Warn, before the first step, if the optimizer cannot move a temperature in this training."""
     optimizer = runner.optim_wrapper.optimizer
     if not is_adaptive(optimizer):
         return

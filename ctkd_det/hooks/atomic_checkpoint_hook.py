@@ -1,4 +1,4 @@
-"""Saves so that there is a whole checkpoint at any moment."""
+"""Saves checkpoints so that a whole one exists at any moment."""
 from pathlib import Path
 from typing import Any, List
 
@@ -28,7 +28,7 @@ class AtomicCheckpointHook(CheckpointHook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Look, before the first step, whether checkpoints can be written.
+        """Check, before the first step, that checkpoints can be written.
 
         Raises:
             SavingError: if not.

@@ -1,4 +1,4 @@
-"""Images as GPUs' tensor cores like them."""
+"""Stores weights in the memory format ``channels_last``."""
 import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
@@ -9,8 +9,8 @@ from mmengine.runner import Runner
 class ChannelsLastHook(Hook):
     """Stores the weights of student and teacher with the channels last.
 
-    Convolutions follow their weights, so the feature maps do, too. Only the
-    order in memory changes; checkpoints load as ever.
+    Convolutions then return feature maps in the same memory format. Values
+    and checkpoints do not change.
     """
 
     def before_run(self, runner: Runner) -> None:

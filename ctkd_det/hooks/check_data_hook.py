@@ -1,4 +1,4 @@
-"""Looks at the data before the first step."""
+"""Checks the data sets before the first step."""
 from typing import List, Optional
 
 from mmdet.registry import HOOKS
@@ -13,39 +13,40 @@ from ..datasets.configured import check_data
 class CheckDataHook(Hook):
     """Stops a training whose data would teach nothing, or something wrong.
 
-    Looks at the annotation files and images of the config's training and
+    It checks the annotation files and images of the config's training and
     validation sets, as ``ctkd-det doctor --data`` does: ids, categories,
-    class names, boxes, sizes, files. What costs objects or distorts a number
-    is a warning of the log; what is wrong for certain is one error. Before a
-    test, it looks at the test set and only warns.
+    class names, boxes, sizes, files. A certain mistake is an error. A doubtful
+    entry, which loses objects or distorts a metric, is a warning in the log.
+    Before a test, the hook checks the test set and only warns.
 
     Of several such hooks in a run, the one that was registered last looks:
     one of ``custom_hooks`` replaces the default one of our students' configs.
 
-    ``ctkd-det train`` does the same before the data sets are built, which a
-    hook cannot: without an ``area``, for example, MMDetection stops there.
+    ``ctkd-det train`` makes the same check before the data sets are built.
+    A hook comes later: if an annotation has no ``area``, for example,
+    MMDetection has stopped by then.
 
     Args:
-        strict (bool): Whether what is wrong for certain stops the training;
-            else it is a warning, too. Defaults to True.
+        strict (bool): Whether a certain mistake stops the training. If
+            False, it is a warning, too. Defaults to True.
     """
-    # before the other hooks' preparations
+    # before other hooks prepare anything
     priority = 'VERY_HIGH'
 
     def __init__(self, strict: bool = True) -> None:
         self.strict = strict
 
     def before_train(self, runner) -> None:
-        """Look at the training and the validation set.
+        """Check the training and the validation set.
 
         Raises:
-            DataError: on every rank, if something is wrong for certain and
+            DataError: on every rank, if there is a certain mistake and
                 ``strict`` is True.
         """
         self._look(runner, ('train', 'val'), self.strict)
 
     def before_test(self, runner) -> None:
-        """Look at the test set, and warn."""
+        """Check the test set, and warn."""
         self._look(runner, ('test', ), strict=False)
 
     def _look(self, runner, parts: tuple, strict: bool) -> None:

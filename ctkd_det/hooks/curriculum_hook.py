@@ -22,28 +22,29 @@ class CurriculumHook(Hook):
 
     with progress p from 0 at ``begin`` to 1 at ``end``, and
     :math:`f(p) = (1 - \cos \pi p) / 2` for the cosine; CTKD (AAAI 2023),
-    eq. 6. lambda is a function of the runner's iteration alone, so a resumed
-    run goes on exactly where it was; checkpoints remember the settings, and a
-    resume with other ones warns and follows the new ones. ``begin``, ``end``, ``by_epoch`` and
-    ``convert_to_iter_based`` mean what they mean in mmengine's schedulers.
+    eq. 6. lambda depends on the runner's iteration alone, so a resumed run
+    continues with the same values. Checkpoints contain these settings. If a
+    run is resumed with other ones, the hook warns and uses the new ones.
+    ``begin``, ``end``, ``by_epoch`` and ``convert_to_iter_based`` mean what
+    they mean in mmengine's schedulers.
 
     A step counts as done while it runs, as in the paper's code: with
     ``end=10, convert_to_iter_based=False`` the ten epochs have lambda
     .024 .095 .206 .345 .5 .655 .794 .905 .976 1, and 1 from then on. Converted
     to iterations, each epoch's last iteration has that epoch's value.
 
-    A :class:`ScheduledTemperature` is given p itself. What the temperatures
-    do is watched by a :class:`TemperatureMonitorHook`, which this hook adds
-    to a training that has none.
+    A :class:`ScheduledTemperature` gets p itself. The hook adds a
+    :class:`TemperatureMonitorHook` to a training that has none.
 
     Args:
         begin (int): Epoch or iteration at which lambda starts to grow.
             Defaults to 0.
-        end (int, optional): Epoch or iteration at which it is complete.
-            Defaults to None, the end of the training.
-        by_epoch (bool): Whether those are epochs. Defaults to True.
+        end (int, optional): Epoch or iteration at which lambda reaches
+            ``lambda_max``. Defaults to None, the end of the training.
+        by_epoch (bool): Whether ``begin`` and ``end`` count epochs. Defaults
+            to True.
         convert_to_iter_based (bool): Whether lambda changes in every
-            iteration although they are epochs. Defaults to True.
+            iteration if they count epochs. Defaults to True.
         schedule (str): 'cosine', 'linear' or 'constant' (``lambda_max`` from
             ``begin`` on). Defaults to 'cosine'.
         lambda_min (float): Strength before ``begin``. Defaults to 0.
@@ -79,12 +80,12 @@ class CurriculumHook(Hook):
         self._resumed: dict = {}
 
     def before_run(self, runner: Runner) -> None:
-        """See to it that the temperatures are watched."""
+        """Add a monitor if the training has none."""
         if not any(isinstance(hook, TemperatureMonitorHook) for hook in runner.hooks):
             runner.register_hook(self._monitor)
 
     def before_train(self, runner: Runner) -> None:
-        """Find what is to be driven."""
+        """Find the gradient reversal layers and the scheduled temperatures."""
         modules = list(runner.model.modules())
         self._layers = [m for m in modules if isinstance(m, GradientReversal)]
         self._scheduled = [m for m in modules if isinstance(m, ScheduledTemperature)]
@@ -105,12 +106,12 @@ class CurriculumHook(Hook):
             temperature.progress = progress or 0.0
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Remember the curriculum, and in how long epochs the progress is counted."""
+        """Save the settings of the curriculum and the length of an epoch."""
         checkpoint['curriculum'] = self._settings(runner)
         checkpoint['epoch_length'] = len(runner.train_dataloader)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Recall the curriculum of a run that is resumed."""
+        """Read the settings of the run that is resumed."""
         self._resumed = checkpoint.get('curriculum', {}) if runner._resume else {}
         if runner._resume:
             count_in_new_epochs(runner, checkpoint)
@@ -124,7 +125,7 @@ class CurriculumHook(Hook):
                                   f"checkpoint's, which now applies: {', '.join(changes)}")
 
     def _settings(self, runner: Runner) -> dict:
-        """What lambda depends on; ``end`` also where it is the end of the training."""
+        """The settings that lambda depends on; ``end`` is a number also if the argument is None."""
         end = self.end
         if end is None:
             end = runner.max_iters

@@ -1,4 +1,4 @@
-"""Ends a training whose loss is no number any more."""
+"""Ends a training whose loss is NaN or infinite."""
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -22,13 +22,14 @@ class NotFiniteError(RuntimeError):
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Stops at the first loss that is NaN or infinite, before it reaches the weights.
+    """Stops the training at the first loss that is NaN or infinite, before the optimizer steps.
 
-    The error names the iteration, the losses, and what was not finite first:
-    weights, what a module returned, the logits of student or teacher, tau.
-    The batch is written to ``not_finite_iter_N.pth`` in the work directory,
-    with the weights, the states of the losses and the random states before the
-    step; ``ctkd-det replay`` runs it again. Of several ranks only replay says where it began.
+    The error names the iteration, the losses and the first tensor that was
+    not finite: a weight, the output of a module, logits, tau. The hook writes
+    the batch to ``not_finite_iter_N.pth`` in the work directory, with the
+    weights, the states of the losses and the random states from before the
+    step. ``ctkd-det replay`` repeats the step. With several ranks the error
+    does not name the tensor; replay does.
 
     For any detector of mmengine, distilled or plain: ``default_hooks=dict(
     finite=dict(type='FiniteLossHook'))``.
@@ -36,30 +37,30 @@ class FiniteLossHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the losses of each forward pass, before each step of the optimizer."""
+        """Check the losses of each forward pass before each step of the optimizer."""
         self.model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self._losses: Dict[str, Tensor] = {}
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         self._handles = [self.model.register_forward_hook(self._note)]
-        if optimizer is not None:  # there are several; then the weights have changed already
+        if optimizer is not None:  # of several, the check comes after their steps
             self._handles.append(
                 optimizer.register_step_pre_hook(lambda *_: self._check(runner)))
 
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        """Keep what a replay of this iteration would need."""
+        """Keep what a replay of this iteration needs."""
         self._batch, self._random = data_batch, random_states()
-        # the forward pass changes these before its losses are looked at
+        # the forward pass changes these before its losses are checked
         self._changing = changing_state(self.model)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
-        """Look also where the optimizer did not step."""
+        """Check also an iteration in which the optimizer did not step."""
         self._check(runner)
         self._batch = None
 
     def after_train(self, runner: Runner) -> None:
-        """Look no more."""
+        """Stop checking."""
         for handle in self._handles:
             handle.remove()
 

@@ -1,4 +1,4 @@
-"""Goes on in the data where a training was interrupted."""
+"""Resumes the data loading where a training was interrupted."""
 from typing import Any, Callable, Iterator
 
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner

@@ -1,4 +1,4 @@
-"""Says so when a temperature sticks."""
+"""Warns of a temperature that stays at a bound or does not move."""
 from typing import Dict, Optional
 
 from mmengine.runner import Runner
@@ -7,20 +7,21 @@ from ..log_names import telling_taus
 from ..models.temperatures import LearnedTemperature
 from .temperature_log import learned_temperatures
 
-# within 2 % of the interval's width a sigmoid hardly moves any more
+# a sigmoid is nearly flat within 2 % of the interval's width
 _NEAR = 0.02
-# below this lambda nobody expects the temperature to move
+# with a smaller lambda the temperature is not expected to move
 _LAMBDA = 0.1
 # a relative change that shows in the log's digits
 _MOVED = 0.01
 
 
 class TemperatureGuard:
-    """Warns, once for each temperature, of one at a bound or at rest.
+    """Warns, once for each temperature, if it stays at a bound or does not move.
 
-    At a bound: tau (of each group, or the mean of a batch) was within 2 % of
-    the interval's width for ``patience`` iterations in a row. At rest: since
-    lambda exceeded 0.1, for ``patience`` iterations, it has not moved by 1 %.
+    It stays at a bound if tau (of each group, or the mean of a batch) is
+    within 2 % of the interval's width from it for ``patience`` iterations in
+    a row. It does not move if, in ``patience`` iterations with a lambda
+    above 0.1, tau has changed by less than 1 %.
 
     Args:
         runner (Runner): Whose model is watched and whose logger warns.
@@ -33,7 +34,7 @@ class TemperatureGuard:
         self.watched: Dict[str, _Watch] = {}
 
     def look(self, outputs: Optional[dict]) -> None:
-        """Look at the values that the model has logged in this iteration."""
+        """Check the values that the model has logged in this iteration."""
         for key, tau in telling_taus(outputs or {}).items():
             if tau.loss in self.temperatures:
                 watch = self.watched.setdefault(key, _Watch(self.temperatures[tau.loss]))
@@ -43,7 +44,7 @@ class TemperatureGuard:
 
 
 class _Watch:
-    """What one temperature has done so far."""
+    """The history of one temperature."""
 
     def __init__(self, temperature: LearnedTemperature) -> None:
         self.temperature = temperature
@@ -52,7 +53,7 @@ class _Watch:
         self.start: Optional[float] = None
 
     def see(self, tau: float, patience: int) -> Optional[str]:
-        """What there is to complain of, the first time that there is."""
+        """Note tau; returns the complaint when there is one for the first time."""
         if self.silent:
             return None
         bounds = self.temperature.bounds

@@ -1,4 +1,4 @@
-"""What the optimizer does to what distillation losses learn, made visible."""
+"""Logs the gradients of learned temperatures, and warns of unsuitable optimizer settings."""
 import math
 from typing import Dict, Iterator, Tuple
 
@@ -15,7 +15,7 @@ from ..models.temperatures import LearnedTemperature
 
 
 def learned_temperatures(model: nn.Module) -> Iterator[Tuple[str, LearnedTemperature]]:
-    """Name of the loss (``ctkd`` for ``loss_ctkd``) and its learned temperature."""
+    """Yield the name of each loss (``ctkd`` for ``loss_ctkd``) and its learned temperature."""
     if is_model_wrapper(model):
         model = model.module
     for name, module in model.named_modules():
@@ -26,8 +26,9 @@ def learned_temperatures(model: nn.Module) -> Iterator[Tuple[str, LearnedTempera
 def log_gradients(runner: Runner) -> None:
     """Log each temperature's gradient whenever the optimizer steps.
 
-    Read when the step begins, it is what moves the temperature: all-reduced,
-    accumulated, clipped and free of the AMP loss scale.
+    It is read at the beginning of the step, so it is the gradient that the
+    optimizer uses: all-reduced, accumulated, clipped, without the AMP loss
+    scale.
     """
     sharded = isinstance(runner.model, FullyShardedDataParallel)
 

@@ -1,4 +1,4 @@
-"""Watches what learned temperatures do."""
+"""Logs and checks learned temperatures."""
 from typing import Optional
 
 from mmdet.registry import HOOKS
@@ -13,19 +13,22 @@ from .temperature_log import log_gradients, warn_of_decay, warn_of_slow_adapters
 
 @HOOKS.register_module()
 class TemperatureMonitorHook(Hook):
-    """Logs the gradients of learned temperatures, and warns of those that do nothing.
+    """Logs the gradients of learned temperatures, and warns of those that cannot work.
 
-    The gradient is logged as it reaches the optimizer (``ctkd.theta_grad``).
-    Warned of is a temperature that has weight decay or whose multiplier also
-    slows the adapters of a loss between features, that an optimizer of
-    Adam's kind cannot move in this training (:func:`warn_of_short_steps`), that
-    sticks at a bound or does not move (:class:`TemperatureGuard`).
+    The gradient is logged as the optimizer gets it (``ctkd.theta_grad``).
+    The hook warns of a temperature
 
-    :class:`CurriculumHook` brings one along; a config need not name it.
+    - that has weight decay,
+    - whose learning rate multiplier also slows the adapters of a feature loss,
+    - that an optimizer such as Adam cannot move in this training
+      (:func:`warn_of_short_steps`),
+    - that stays at a bound or does not move (:class:`TemperatureGuard`).
+
+    :class:`CurriculumHook` adds this hook; a config need not name it.
 
     Args:
-        patience (int): Iterations after which a temperature that sticks is
-            reported. Defaults to 1000.
+        patience (int): Number of iterations after which a temperature that
+            does not move is reported. Defaults to 1000.
 
     Raises:
         ValueError: if ``patience`` is below 1.
@@ -37,7 +40,7 @@ class TemperatureMonitorHook(Hook):
         self.patience = patience
 
     def before_train(self, runner: Runner) -> None:
-        """Begin to watch."""
+        """Check the optimizer's settings and start logging."""
         self._guard = TemperatureGuard(runner, self.patience)
         warn_of_decay(runner)
         warn_of_slow_adapters(runner)
@@ -46,5 +49,5 @@ class TemperatureMonitorHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
-        """Look whether a temperature sticks."""
+        """Check whether a temperature is stuck."""
         self._guard.look(outputs)

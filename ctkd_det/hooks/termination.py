@@ -1,4 +1,4 @@
-"""SIGTERM, which clusters send before they kill, as a wish that training can ask for."""
+"""Notes SIGTERM, which clusters send before they kill a job, so that training can end by itself."""
 import signal
 import threading
 from typing import Any
@@ -13,7 +13,7 @@ _INTERVAL_OF_RANKS = 10
 class Termination:
     """Whether this process, or another rank's, has got SIGTERM.
 
-    The first signal is noted, a second one does what it did before.
+    The first signal is only noted. A second one has its usual effect.
     """
 
     def __init__(self) -> None:

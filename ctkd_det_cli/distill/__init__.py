@@ -1,4 +1,4 @@
-"""``ctkd-det distill``: one line for a whole distillation."""
+"""``ctkd-det distill``: writes a distillation config from options, and trains it."""
 import copy
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +23,12 @@ def _complete_method(ctx: click.Context, param: click.Parameter, incomplete: str
 
 
 class TeacherStage(click.ParamType):
-    """A stage of a cascade, from 0, or their mean."""
+    """The number of a cascade's stage, counted from 0, or 'mean' for all of them."""
     name = 'stage'
 
     def convert(self, value: Union[int, str], param: Optional[click.Parameter],
                 ctx: Optional[click.Context]) -> Union[int, str]:
-        """The value, or an error that says what it should be."""
+        """Parse the value."""
         if value == 'mean' or isinstance(value, int):
             return value
         if not value.isdecimal():
@@ -39,34 +39,35 @@ class TeacherStage(click.ParamType):
 
 @click.command(cls=Command)
 @click.argument('student')
-@click.option('--teacher', help="the teacher's config: a name or a path; auto: one of "
-              "MMDetection's model zoo that suits the student, with its weights")
+@click.option('--teacher', help="the teacher's config: a name or a path; auto: choose one of "
+              "MMDetection's model zoo for this student, with its weights")
 @click.option('--teacher-ckpt', metavar='FILE|URL|auto',
               help="the teacher's weights; auto: those of MMDetection's model zoo")
 @click.option('--method', default='ctkd', show_default=True, shell_complete=_complete_method,
-              help='ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, dkd, dist ...; features: '
-              'pkd, fgd, mgd, reviewkd, cwd ..., from any teacher; several with +, as in ctkd+pkd; '
-              'for single-stage students ctkd, kd, and those of the neck; snapshot, '
-              'frskd: the student teaches itself; none: it learns without a teacher')
+              help='logits: ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, dkd, dist ...; '
+              'features, for any pair of detectors: pkd, fgd, mgd, reviewkd, cwd ...; '
+              'several: ctkd+pkd; single-stage students: ctkd, kd, features of the neck; '
+              'the student is its own teacher: snapshot, frskd; no teacher: none')
 @click.option('--with-baseline', is_flag=True,
-              help='train the student without a teacher first, and compare')
+              help='first train the student without a teacher, then compare both')
 @click.option('--data', type=click.Path(path_type=Path),
               help="folder of a data set in COCO's format, instead of the student's own")
-@click.option('--epochs', type=click.IntRange(min=1), help='length of the training; learning '
-              'rate steps keep their place in it')
-@click.option('--batch-size', type=click.IntRange(min=1), help='images in a step on one device')
+@click.option('--epochs', type=click.IntRange(min=1), help='number of epochs; the steps of '
+              'the learning rate move in proportion')
+@click.option('--batch-size', type=click.IntRange(min=1), help='batch size of one device')
 @click.option('--lr', type=click.FloatRange(min=0, min_open=True),
-              help='learning rate for that batch')
+              help='learning rate for this batch size')
 @click.option('--img-scale', nargs=2, type=click.IntRange(min=1), metavar='WIDTH HEIGHT',
               help='resize images to fit into this size')
 @click.option('--seed', type=click.IntRange(min=0), help='seed of initial weights and image order  '
               "[default: the student config's, or 0]")
 @click.option('--class-mapping', type=click.Choice(['by_name']),
-              help="the teacher knows the student's classes among others, or in another order")
+              help="match the teacher's classes to the student's by their names")
 @click.option('--inherit', multiple=True, metavar='PART',
-              help="part that starts with the teacher's weights, as neck; may be repeated")
+              help="part of the student that starts with the teacher's weights, for example "
+              'neck; may be repeated')
 @click.option('--teacher-stage', type=TeacherStage(), metavar='N|mean',
-              help='stage of a cascade that teaches, from 0, or the mean of all')
+              help="stage of the teacher's cascade, counted from 0, or the mean of all stages")
 @click.option('--out', type=click.Path(dir_okay=False, path_type=Path),
               help='config file to write  [default: STUDENT_METHOD_TEACHER.py]')
 @click.option('--work-dir', type=click.Path(file_okay=False), help='folder of the training')
@@ -77,10 +78,10 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
             dry_run: bool, force: bool, **options: Any) -> None:
     """Let STUDENT learn from a teacher.
 
-    Writes the short config that the line stands for, shows it and trains it.
-    STUDENT and teacher are plain configs: a path, mmdet::folder/name, or the
-    bare name of a config of MMDetection or of this package. --resume, --amp,
-    --auto-scale-lr and --cfg-options hold for this training and are not
+    Writes a short config for these options, shows it and trains it. STUDENT
+    and teacher are plain configs: a path, mmdet::folder/name, or the bare name
+    of a config of MMDetection or of this package. --resume, --amp,
+    --auto-scale-lr and --cfg-options apply to this training only. They are not
     written into the file.
 
     \b
@@ -119,9 +120,9 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
 
 def _recipe(student: str, out: Optional[Path],
             options: Dict[str, Any]) -> Tuple['Recipe', Path]:
-    """The recipe that the options stand for, and its file.
+    """Turn options into a recipe and the path of its config.
 
-    What is left of the options is the training's.
+    These options are taken out of ``options``; the training's options stay.
     """
 
     def take(*names: str) -> Dict[str, Any]:
@@ -137,13 +138,13 @@ def _recipe(student: str, out: Optional[Path],
     unused = [name for name in (*TEACHERS, *others) if (alone or by_itself) and (
         given.get(name) or name in learning)]
     if unused:
-        raise click.UsageError(f'--method {given["method"]} has no '
-                               + ('other teacher than the student' if by_itself else 'teacher')
-                               + f', so --{unused[0].replace("_", "-")} says nothing')
+        reason = 'the student is its own teacher' if by_itself else 'there is no teacher'
+        raise click.UsageError(f'with --method {given["method"]} {reason}: leave out '
+                               f'--{unused[0].replace("_", "-")}')
     if not alone and not by_itself and not given['teacher']:
-        raise click.UsageError('from whom does the student learn? --teacher CONFIG; to train it '
-                               f'without a teacher: --method {ALONE}')
-    # what takes no time is looked at before torch is imported
+        raise click.UsageError('the teacher is missing: give --teacher CONFIG, or --method '
+                               f'{ALONE} to train the student without one')
+    # quick checks come before torch is imported
     from .data import find_data
     from .known_teachers import known_teacher
     from .teacher_weights import find_weights
@@ -166,7 +167,7 @@ def _recipe(student: str, out: Optional[Path],
     recipe = Recipe(pupil, teacher, weights, given['method'], data, learning, Changes(**changes))
     out = (out or Path(f'{recipe.name}.py')).absolute()
     if out.resolve() in {source.path.resolve() for source in (pupil, teacher) if source}:
-        raise click.UsageError(f'--out {out} is a config that this one is made from')
+        raise click.UsageError(f'--out {out} would replace a config that the new one inherits from')
     if data:
         recipe = replace(recipe, data=data.beside(out))
     recipe.check()

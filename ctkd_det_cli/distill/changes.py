@@ -8,7 +8,7 @@ from ..training.advice import schedulers
 from .source_code import Name
 
 SEED = 0
-# epochs of hooks: YOLOX's and RTMDet's, which end their mosaics
+# settings of hooks that count epochs: YOLOX's and RTMDet's hooks end the mosaic augmentation
 HOOK_EPOCHS = ('switch_epoch', 'num_last_epochs')
 RESIZES = ('Resize', 'FixScaleResize', 'RandomChoiceResize', 'RandomResize')
 # their sizes follow from the image's in ways that one number does not tell

@@ -1,4 +1,4 @@
-"""The learning rate of a student that teaches itself: two cycles."""
+"""The learning rate schedule of snapshot distillation: two cycles."""
 from typing import Any, Dict, Tuple
 
 import click

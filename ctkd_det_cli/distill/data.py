@@ -1,4 +1,4 @@
-"""The data set that ``--data`` names, with what a look at it has found."""
+"""Finds and checks the data set that ``--data`` names."""
 from pathlib import Path
 from typing import Optional
 

@@ -51,10 +51,10 @@ def safe_hooks(base: dict) -> Dict[str, dict]:
 
 
 def check_names(name: str) -> None:
-    """See whether there is this method, or each of several joined with ``+``.
+    """Check that this method, or each of several joined with ``+``, exists.
 
     Raises:
-        click.ClickException: if not, with the names that there are.
+        click.ClickException: if not; the message lists the names.
     """
     files = fragments()
     for part in name.split('+'):
@@ -98,8 +98,9 @@ def read_method(name: str, num_classes: int, sigmoids: bool = False) -> Method:
         if 'teacher_config' in fragment:
             own = method.model.setdefault('teacher_config', fragment['teacher_config'])
             if own != fragment['teacher_config']:
-                raise click.ClickException(f'--method {name}: a student has one teacher, and two '
-                                           'of these methods make one of it, each in its own way')
+                raise click.ClickException(
+                    f'--method {name}: these methods cannot be joined. Two of them make the '
+                    'student its own teacher, each in another way')
         if 'clip_grad' in fragment:
             method.optim_wrapper['clip_grad'] = fragment['clip_grad']
     return method
@@ -148,7 +149,7 @@ def _unsuitable(name: str, sigmoids: bool) -> str:
 
 
 def _with_classes(config: Any, num_classes: int) -> Any:
-    """The config with its every ``num_classes`` set."""
+    """Set every ``num_classes`` in a config."""
     if not isinstance(config, dict):
         return config
     return {key: num_classes if key == 'num_classes' else _with_classes(value, num_classes)

@@ -1,4 +1,4 @@
-"""Builds student and teacher to see whether they fit, before anything is written."""
+"""Builds student and teacher and checks that they fit, before anything is written."""
 import re
 from pathlib import Path
 from typing import Optional

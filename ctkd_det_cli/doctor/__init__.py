@@ -1,4 +1,4 @@
-"""``ctkd-det doctor``: does everything work together?"""
+"""``ctkd-det doctor``: checks the installation, data, configs and checkpoints."""
 from pathlib import Path
 from typing import List, Optional
 

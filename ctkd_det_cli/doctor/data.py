@@ -1,4 +1,4 @@
-"""What a look at a data set has found, as rows of the table."""
+"""The findings of a data set's check, as rows of the table."""
 from pathlib import Path
 from typing import Iterator
 

@@ -1,4 +1,4 @@
-"""Which packages are there, in which versions, and whether they can be imported."""
+"""Checks which versions of packages are installed, and that they can be imported."""
 import importlib
 import sys
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def check_package(package: Package) -> Row:
     except ModuleNotFoundError as error:
         missing = error.name == package.module
         if missing and package.needed_by:
-            return Row(what, OK, f'not installed, {package.needed_by} alone needs it: '
+            return Row(what, OK, f'not installed; only {package.needed_by} needs it: '
                        f'{package.install}')
         return Row(what, FAIL, 'not installed' if missing else f'{text}; {first_line(error)}',
                    package.install)

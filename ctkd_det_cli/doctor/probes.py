@@ -1,4 +1,4 @@
-"""Whether things work: operators, GPU, the teacher's checkpoint."""
+"""Checks that operators, GPU and the teacher's checkpoint work."""
 import sys
 import urllib.error
 import urllib.request

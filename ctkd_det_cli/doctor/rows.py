@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""A row of the doctor's table."""
 from dataclasses import dataclass
 
 OK, WARN, FAIL = 'ok', 'warn', 'fail'

@@ -1,4 +1,4 @@
-"""``ctkd-det export``: the student without its distillation."""
+"""``ctkd-det export``: writes the student without its distillation."""
 from pathlib import Path
 from typing import Any, Optional, Tuple
 

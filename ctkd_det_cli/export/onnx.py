@@ -1,4 +1,4 @@
-"""``ctkd-det export --format onnx``: writes the file once it is proved."""
+"""``ctkd-det export --format onnx``: writes the file if it detects what mmdet detects."""
 import json
 import os
 from pathlib import Path

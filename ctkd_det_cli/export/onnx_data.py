@@ -1,4 +1,4 @@
-"""The images that an exported file is proved on, and calibrated with."""
+"""The images with which an exported file is compared and calibrated."""
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property

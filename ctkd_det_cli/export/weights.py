@@ -1,4 +1,4 @@
-"""Takes the student's weights, and nothing else, out of a training's checkpoint."""
+"""Takes only the student's weights out of a training's checkpoint."""
 from typing import Dict, List, Optional, Tuple
 
 import click

@@ -1,4 +1,4 @@
-"""Settings of a schedule that do not fit each other, each said in one sentence."""
+"""Warnings about settings of a schedule that do not fit each other."""
 from typing import Any, List, Optional
 
 WARM_UPS = ('LinearLR', 'ConstantLR')

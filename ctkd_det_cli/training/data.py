@@ -1,4 +1,4 @@
-"""Whether the data of a training are there and fit to be learnt from, told from its config."""
+"""Checks from a config that the training's data exist and are fit for training."""
 import os
 from typing import Any, Iterator, Optional
 

@@ -12,7 +12,7 @@ from .advice import batch_advice, warm_up_advice
 
 
 def opening(runner: Runner, training: Training, log: Path) -> str:
-    """Who learns what from whom, on which data, how, and where it goes."""
+    """Print student, teacher, losses, data, schedule and the work directory."""
     cfg = with_names(runner.cfg)
     model = cfg.model
     images = cfg.train_dataloader.batch_size * get_world_size()

@@ -1,4 +1,4 @@
-"""What the screen shows while a quiet training goes on."""
+"""The progress of a training on the screen."""
 import logging
 import sys
 import time
@@ -83,7 +83,7 @@ class Screen:
 
 
 class ProgressHook(Hook):
-    """Tells the screen how a training goes.
+    """Shows the progress of a training on the screen.
 
     Args:
         screen (Screen): Where to show it.

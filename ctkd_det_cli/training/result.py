@@ -144,9 +144,9 @@ def _achieved(result: Result) -> str:
 
 
 def comparison(alone: Result, distilled: Result) -> str:
-    """What distillation brought, in one line."""
+    """Compare the two trainings in one line."""
     if alone.metric is None or distilled.metric is None:
-        return 'Without a validation nothing is compared.'
+        return 'Neither training was validated, so there is nothing to compare.'
     difference = distilled.metric.last - alone.metric.last
     folders = shlex.join(['ctkd-det', 'report', str(alone.work_dir), str(distilled.work_dir),
                           '--baseline', str(alone.work_dir)])
@@ -156,7 +156,7 @@ def comparison(alone: Result, distilled: Result) -> str:
 
 
 def path_of(taus: List[float]) -> str:
-    """A temperature's way in a few words."""
+    """Describe how a temperature changed."""
     first, last = taus[0], taus[-1]
     if max(taus) - min(taus) < 0.005:
         return f'stayed at {first:.2f}'
@@ -175,7 +175,7 @@ def _next(result: Result) -> List[str]:
 
 
 def stopped(training: Training, work_dir: Path, runner: Optional[Runner]) -> str:
-    """What Ctrl-C leaves, and how to go on."""
+    """Say after Ctrl-C which checkpoint there is, and how to resume."""
     last = checkpoints(work_dir).get('last')
     where = f' at iteration {runner.iter} of {runner.max_iters}' if _has_begun(runner) else ''
     if last is None:

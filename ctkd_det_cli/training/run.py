@@ -1,4 +1,4 @@
-"""Trains a config, quietly."""
+"""Trains a config; the log goes to a file, the screen shows the progress."""
 import contextlib
 import sys
 import time

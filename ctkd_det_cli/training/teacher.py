@@ -1,4 +1,4 @@
-"""How good the teacher is, where its checkpoint or the model zoo says so."""
+"""The teacher's metric, from its checkpoint or from the model zoo."""
 from pathlib import Path
 from typing import Any, Optional
 

@@ -1,8 +1,8 @@
-"""Turns other layouts into ``train.json``, ``val.json`` and ``images/``.
+"""Converts other layouts into ``train.json``, ``val.json`` and ``images/``.
 
-supervision and datumaro read these formats, too. The first decodes every
-image, neither compares its size with the stated one, and both bring more
-packages than this one has lines.
+supervision and datumaro read these formats, too. supervision decodes every
+image. Neither compares the size of an image with the stated one, and both
+need many more packages.
 """
 from .layouts import KINDS, convert
 

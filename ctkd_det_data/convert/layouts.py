@@ -1,4 +1,4 @@
-"""Which reader a folder needs."""
+"""Chooses the reader for a folder, and converts it."""
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
@@ -15,13 +15,13 @@ KINDS = dict(voc=read_voc, yolo=read_yolo, labelme=read_labelme, coco=read_coco)
 def convert(source: Path, out: Path, kind: Optional[str] = None,
             val_share: float = 0.2, longest_side: Optional[int] = None
             ) -> Tuple[str, Dict[str, int], List[str]]:
-    """Write a data set of another layout as COCO's.
+    """Convert a data set of another layout to COCO's format.
 
     Args:
         source (Path): Its folder.
         out (Path): A new folder.
-        kind (str, optional): One of :data:`KINDS`. Defaults to None, which
-            looks what the folder has.
+        kind (str, optional): One of :data:`KINDS`. Defaults to None:
+            the folder's files decide.
         val_share (float): See :func:`ctkd_det_data.convert.records.write`.
             Defaults to 0.2.
         longest_side (int, optional): See there. Defaults to None.

@@ -1,4 +1,4 @@
-"""labelme's files, and a single file of COCO's format."""
+"""Readers for labelme's files and for a single file of COCO's format."""
 import os
 from pathlib import Path
 from typing import List, Optional, Tuple
@@ -7,14 +7,14 @@ from ..check import Part, check
 from ..findings import FAIL, DataError
 from ..layouts import image_folder
 from ..numbers import as_number
-from ..reading import read, read_json
+from ..reading import is_coco, read, read_json
 from .records import Object, Record, box_around, find_images, real_size
 
 
 def read_labelme(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]:
     """Read a folder with a JSON file of labelme for each image.
 
-    Rectangles and polygons are read; what else is drawn is counted in a note.
+    Rectangles and polygons are read. A note counts the other shapes.
 
     Raises:
         DataError: if an image is missing or has another size than stated, or
@@ -53,13 +53,13 @@ def read_labelme(root: Path) -> Tuple[List[Record], Optional[List[str]], List[st
 
 
 def read_coco(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]:
-    """Read the one file of COCO's format below a folder, and put right what can be.
+    """Read the one file of COCO's format below a folder, and correct what can be corrected.
 
     Raises:
-        DataError: if there are several, it cannot be read right, or an image
-            is outside the folder.
+        DataError: if there are several such files, a mistake cannot be
+            corrected, or an image is outside the folder.
     """
-    files = [f for f in sorted(root.rglob('*.json')) if _is_coco(f)]
+    files = [f for f in sorted(root.rglob('*.json')) if is_coco(f)]
     if len(files) != 1:
         raise DataError(f'{root} has {len(files)} files of COCO\'s format: '
                         f'{", ".join(f.name for f in files[:5])}', 'give a folder with one')
@@ -99,11 +99,3 @@ def _inside(root: Path, ann_file: Path, image: Path) -> Path:
         raise DataError(f'{ann_file}: the image {plain} is outside {root}',
                         'put it there, and write file_name relative to that folder')
     return plain
-
-
-def _is_coco(file: Path) -> bool:
-    try:
-        content = read_json(file)[0]
-    except DataError:
-        return False
-    return isinstance(content, dict) and {'images', 'annotations', 'categories'} <= content.keys()

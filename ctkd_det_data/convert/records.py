@@ -1,4 +1,4 @@
-"""Images with named boxes, and how they become files of COCO's format."""
+"""Images with named boxes, and their conversion to files of COCO's format."""
 import hashlib
 import json
 import os
@@ -38,7 +38,7 @@ class Record:
         file: Where it is.
         size: Its width and height.
         objects: What is in it.
-        part: 'train' or 'val'; None: it is drawn by its name.
+        part: 'train' or 'val'; None: a hash of its name decides.
     """
     file: Path
     size: Tuple[int, int]
@@ -71,9 +71,9 @@ def write(records: Sequence[Record], root: Path, out: Path, classes: Optional[Se
         out (Path): An empty folder, or none yet.
         classes (Sequence[str], optional): Names in the order of the labels;
             None for the names that occur, sorted.
-        val_share (float): Part of the images that is for validation, where
-            the source does not say which. An image stays in its part when
-            others come or go.
+        val_share (float): Share of the images for validation, if the source
+            does not say which ones. An image stays in its part if other
+            images are added or removed.
         longest_side (int, optional): Larger images are shrunk to this many
             pixels, with their boxes. Defaults to None, as they are.
 
@@ -81,8 +81,8 @@ def write(records: Sequence[Record], root: Path, out: Path, classes: Optional[Se
         dict: Number of images in 'train' and 'val'.
 
     Raises:
-        DataError: if ``out`` is not empty, a part would be, or a file cannot
-            be read or written. Nothing is written then.
+        DataError: if ``out`` is not empty, a part would have no image, or a
+            file cannot be read or written. Nothing is written then.
     """
     if out.exists() and not out.is_dir():
         raise DataError(f'{out} is a file', 'give a new folder')
@@ -107,10 +107,11 @@ def write(records: Sequence[Record], root: Path, out: Path, classes: Optional[Se
 
 def _write_whole(parts: Dict[str, List[Record]], names: Sequence[str], root: Path, out: Path,
                  longest_side: Optional[int]) -> None:
-    """Write all or nothing: in a folder of its own first.
+    """Write all files or none: first to a temporary folder.
 
-    An existing folder may be the only place where the user can write, or
-    another disk, so the draft is in it; else beside it.
+    That folder is inside ``out`` if ``out`` exists, because it may be on
+    another disk, or the only place where the user may write. Otherwise it is
+    beside ``out``.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     place = out if out.is_dir() else out.parent
@@ -126,7 +127,7 @@ def _write_whole(parts: Dict[str, List[Record]], names: Sequence[str], root: Pat
                     _put(record.file, target)
             (draft / f'{part}.json').write_text(json.dumps(_coco(chosen, names, root)),
                                                 encoding='utf-8')
-        out.mkdir(exist_ok=True)  # the draft itself is readable by its owner alone
+        out.mkdir(exist_ok=True)  # a temporary folder can be read by its owner only
         for file in list(draft.iterdir()):
             file.rename(out / file.name)
 
@@ -137,7 +138,7 @@ def _drawn(name: Path, share: float) -> str:
 
 
 def _put(source: Path, target: Path) -> None:
-    """A hard link where that is possible, else a copy."""
+    """Make a hard link if that is possible, else a copy."""
     try:
         os.link(source.resolve(), target)
     except OSError:
@@ -177,13 +178,13 @@ def _coco(records: Sequence[Record], names: Sequence[str], root: Path) -> dict:
 
 
 def box_around(points: Sequence[Sequence[float]]) -> List[float]:
-    """x, y, width and height around points (x, y)."""
+    """The box [x, y, width, height] around points (x, y)."""
     xs, ys = zip(*points, strict=True)
     return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
 
 
 def find_images(root: Path) -> Dict[str, Path]:
-    """Images below a folder by their name without suffix.
+    """Find the images below a folder, by their names without suffix.
 
     Raises:
         DataError: if two have one name.

@@ -1,4 +1,4 @@
-"""Pascal VOC: an XML file for each image."""
+"""Reader for Pascal VOC: an XML file for each image."""
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
@@ -10,10 +10,10 @@ from .records import Object, Record, find_images, real_size
 def read_voc(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]:
     """Read all XML files below a folder.
 
-    Boxes are scaled where all images are larger or smaller than stated in
-    the same ratio of width and height: copies of public sets with resized
-    images, but old annotations, are common. ``difficult`` objects are
-    ignored. VOC's own files count pixels from 1, other tools' from 0.
+    If an image has another size than stated, but the same ratio of width and
+    height, its boxes are scaled: copies of public sets often have resized
+    images with old annotations. ``difficult`` objects are ignored. VOC's own
+    files count pixels from 1, those of other tools from 0.
 
     Returns:
         tuple: Images; None, since the format has no list of classes; notes.

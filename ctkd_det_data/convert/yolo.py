@@ -1,4 +1,4 @@
-"""YOLO: a text file for each image, with boxes in parts of its size."""
+"""Reader for YOLO: a text file for each image, with boxes as fractions of its size."""
 from pathlib import Path
 from typing import List, Optional, Tuple
 
@@ -13,8 +13,8 @@ def read_yolo(root: Path) -> Tuple[List[Record], List[str], List[str]]:
 
     ``images/train/a.jpg`` with ``labels/train/a.txt``, ``train/images/a.jpg``
     with ``train/labels/a.txt``, or the text beside its image. Images without
-    a text file have no objects. Test images are left out where there are
-    others for validation.
+    a text file have no objects. Test images are left out if there are
+    validation images.
 
     Returns:
         tuple: Images, names by label, notes.

@@ -148,7 +148,7 @@ def test_a_config_does_not_replace_what_it_is_made_from(folder):
     text = (folder / 'student.py').read_text()
     result = invoke('distill', folder / 'student.py', '--method', 'none', '--dry-run', '--force',
                     '--out', folder / 'student.py')
-    assert result.exit_code == 2 and 'is a config that this one is made from' in result.output
+    assert result.exit_code == 2 and 'would replace a config that the new' in result.output
     assert (folder / 'student.py').read_text() == text
 
 

@@ -38,7 +38,7 @@ def test_on_this_machine(tmp_path, monkeypatch):
 def test_an_extra_that_is_not_there():
     row = check_package(Package('no_such_package', ('no-such-package', ), 'pip install it',
                                 needed_by='export --format onnx'))
-    assert row.state == 'ok' and 'export --format onnx alone needs it: pip install it' in row.found
+    assert row.state == 'ok' and 'only export --format onnx needs it: pip install it' in row.found
 
 
 def test_data_and_config(tmp_path):
