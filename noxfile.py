@@ -24,8 +24,8 @@ def _install(session: nox.Session, *packages: str, parts: tuple = PARTS) -> None
 
 
 def _test(session: nox.Session) -> None:
-    session.run('python', '-m', 'pytest', '-n', 'auto', '--dist', 'loadfile', *session.posargs,
-                env=dict(OMP_NUM_THREADS='1'))
+    session.run('python', '-m', 'pytest', '-n', 'auto', '--dist', 'loadfile',
+                '--no-loadscope-reorder', *session.posargs, env=dict(OMP_NUM_THREADS='1'))
 
 
 @nox.session(python=['3.10', '3.11', '3.12', '3.13'])

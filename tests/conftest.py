@@ -15,6 +15,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 import helpers  # noqa: E402
 
 
+def pytest_collection_modifyitems(items):
+    """Whole runs first, so that no worker is left with a long file while the others are done."""
+    items.sort(key=lambda item: item.path.parent.name not in ('integration', 'reliability', 'cli'))
+
+
 @pytest.fixture(autouse=True)
 def no_runner_before():
     """A Runner leaves its state and its visualizer to the next one of the same process."""

@@ -21,6 +21,16 @@ ALONE = [name for name in RECIPES if name.startswith('students/')
 DISTILLED = [name for name in RECIPES if name not in ALONE]
 
 
+@pytest.fixture(autouse=True)
+def zeros(monkeypatch):
+    """Weights are not drawn: that takes most of the time, and no test looks at their values."""
+    def fill(tensor, *args, **kwargs):
+        tensor.data.zero_()
+        return tensor
+    for name in ('uniform_', 'normal_', 'kaiming_uniform_', 'kaiming_normal_', 'xavier_uniform_'):
+        monkeypatch.setattr(torch.nn.init, name, fill)
+
+
 @pytest.fixture(scope='session')
 def weights_of(tmp_path_factory):
     """Checkpoint with random weights for a teacher's config, made once for each."""
