@@ -195,12 +195,16 @@ def test_mmdets_own_test_tool(config, trained, tmp_path):
     assert 'coco/bbox_mAP' in tool(MMDET_TOOLS / 'test.py', config, trained, '--work-dir', tmp_path)
 
 
-def test_wrong_classes_stop_before_the_first_step(config, tmp_path):
+@pytest.mark.parametrize('options, messages', [
+    ([], ['give different labels', "takes 'triangle' for 'square'"]),
+    (['default_hooks.data.strict=False'],
+     ['was trained with other classes', "0: 'triangle' / 'square'"])], ids=['data', 'teacher'])
+def test_wrong_classes_stop_before_the_first_step(config, tmp_path, options, messages):
+    """The data's check finds it first; without it, the teacher's does."""
     classes = ['square', 'triangle', *CLASSES[2:]]
     result = forked.run(
-        OUR_TRAIN, config, '--work-dir', tmp_path, '--cfg-options',
+        OUR_TRAIN, config, '--work-dir', tmp_path, '--cfg-options', *options,
         f'train_dataloader.dataset.metainfo.classes={tuple(classes)}'.replace(' ', ''))
-    assert result.returncode == 1 and 'was trained with other classes' in result.stderr
-    assert 'Traceback' not in result.stderr
-    assert "0: 'triangle' / 'square'" in result.stderr
+    assert result.returncode == 1 and 'Traceback' not in result.stderr
+    assert all(message in result.stderr for message in messages), result.stderr
     assert not list(tmp_path.glob('*.pth')) and 'Epoch(train)' not in result.stderr
