@@ -9,6 +9,7 @@ from .detectors import (
 from .losses import (
                            ATLoss,
                            BinaryKDLoss,
+                           BoxKDLoss,
                            CRDLoss,
                            CWDLoss,
                            DISTLoss,
@@ -40,9 +41,9 @@ from .temperatures import (
 )
 
 __all__ = [
-    'ATLoss', 'BinaryKDLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'DTKDTemperature',
-    'FGDLoss', 'FeatureLoss', 'FitNetLoss', 'FixedTemperature', 'GlobalTemperature',
-    'GradientReversal', 'GroupTemperature', 'InstanceTemperature', 'KDLoss',
+    'ATLoss', 'BinaryKDLoss', 'BoxKDLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss',
+    'DTKDTemperature', 'FGDLoss', 'FeatureLoss', 'FitNetLoss', 'FixedTemperature',
+    'GlobalTemperature', 'GradientReversal', 'GroupTemperature', 'InstanceTemperature', 'KDLoss',
     'KnowledgeDistillationConditionalDETR', 'KnowledgeDistillationDABDETR',
     'KnowledgeDistillationDINO', 'KnowledgeDistillationDeformableDETR',
     'KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector', 'LDLoss',

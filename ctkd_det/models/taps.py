@@ -34,13 +34,17 @@ class RoILogits(Logits):
     ``rois`` is (N, 5) with the image's index first; ``features`` is (N, D),
     what the layer ``fc_cls`` of the classifier received, and
     ``teacher_features`` what the teacher's did, if that was asked for;
-    ``box_targets`` are targets and weights, each (P, 4), of the foreground RoIs,
-    None if there are none.
+    ``box_preds`` are what the regressor says of the P foreground RoIs, (P, 4), and
+    ``box_targets`` targets and weights of these, each (P, 4), as the box loss
+    received them; None if there are none. ``teacher_boxes`` are the teacher's, (P, 4)
+    in pixels, if they were asked for.
     """
     rois: Optional[Tensor] = None
     features: Optional[Tensor] = None
     teacher_features: Optional[Tensor] = None
+    box_preds: Optional[Tensor] = None
     box_targets: Optional[Tuple[Tensor, Tensor]] = None
+    teacher_boxes: Optional[Tensor] = None
 
 
 @dataclass
@@ -110,6 +114,27 @@ class ClassifierTap:
             handle.remove()
 
 
+class RegressorTap:
+    """Context manager that listens to what box heads say of boxes, call by call.
+
+    Args:
+        bbox_heads (Sequence[nn.Module]): Of all stages.
+    """
+
+    def __init__(self, bbox_heads: Sequence[nn.Module]) -> None:
+        self.heads = bbox_heads
+
+    def __enter__(self) -> List[Tensor]:
+        heard: List[Tensor] = []
+        self.handles = [head.register_forward_hook(
+            lambda module, args, output: heard.append(output[1])) for head in self.heads]
+        return heard
+
+    def __exit__(self, *exc_info) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+
 class RoITap:
     """Context manager that listens to every stage of a RoI head.
 
@@ -164,7 +189,7 @@ class _StageListener:
 
     def _on_boxes(self, module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> None:
         if kwargs.get('reduction_override') is None and len(args) > 2:
-            self.record.box_targets = args[1:3]
+            self.record.box_preds, self.record.box_targets = args[0], args[1:3]
 
     def _on_loss(self, module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> None:
         # PISA's sampler and its reweighting ask for unreduced values of RoIs of their own

@@ -1,4 +1,5 @@
 """A two-stage detector that learns from a frozen teacher's RoI classifications."""
+from contextlib import nullcontext
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch
@@ -7,6 +8,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from torch import Tensor
 
+from ..boxes import roi_box_side
 from ..heads import classifiers, feature_width, num_logits
 from ..taps import RoILogits, RoITap
 from ..teachers import RoITeacher
@@ -33,7 +35,7 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
             :class:`DistilledDetector` and :class:`RoITeacher`.
     """
     teacher_class = RoITeacher
-    sources = ('logits', 'neck', 'roi')
+    sources = ('logits', 'neck', 'roi', 'boxes')
 
     def __init__(self, *args, teacher_stage: Union[int, str, None] = None,
                  teacher_scale: float = 1.0, **kwargs) -> None:
@@ -71,15 +73,26 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
                        feats: Optional[Sequence[Tensor]] = None) -> List[Tensor]:
         """The teacher's logits on the recorded RoIs, those of each stage."""
         rois = [record.rois for record in records]
-        if 'roi' not in self.compared:
-            return self.teacher.roi_logits(batch_inputs, batch_data_samples, rois, feats)
-        with self.teacher.tap() as received:
+        of_roi, of_boxes = 'roi' in self.compared, 'boxes' in self.compared
+        with self.teacher.tap() if of_roi else nullcontext() as received, (
+                self.teacher.box_tap() if of_boxes else nullcontext()) as heard:
             logits = self.teacher.roi_logits(batch_inputs, batch_data_samples, rois, feats)
-        self._check_graphs(records)
-        for record, features in zip(
-                records, self.teacher.roi_features(received, rois), strict=True):
-            record.teacher_features = features
+        if of_roi:
+            self._check_graphs(records)
+            for record, features in zip(
+                    records, self.teacher.roi_features(received, rois), strict=True):
+                record.teacher_features = features
+        if of_boxes:
+            for record, boxes in zip(records, self.teacher.roi_boxes(heard, records), strict=True):
+                record.teacher_boxes = boxes
         return logits
+
+    def box_sides(self, batch_data_samples: SampleList, records: List[RoILogits],
+                  source: str) -> List[dict]:
+        """What losses between boxes compare, see :func:`roi_box_side`."""
+        self.teacher.check_answers('boxes', [record.teacher_boxes for record in records])
+        return [roi_box_side(head, record)
+                for head, record in zip(classifiers(self), records, strict=True)]
 
     def roi_widths(self) -> Dict[str, List[int]]:
         """Widths of what the classifiers receive, as arguments of a feature loss."""

@@ -34,7 +34,8 @@ def sources_of(configs: Dict[str, ConfigType]) -> Dict[str, str]:
 _LACKING = dict(
     roi='RoI features, and a single-stage student has no RoIs',
     distributions="box distributions, and only single-stage heads such as GFL's have these",
-    vlr="box distributions, and only single-stage heads such as GFL's have these")
+    vlr="box distributions, and only single-stage heads such as GFL's have these",
+    boxes='boxes, which are not read of detectors of this kind')
 
 
 def check_sources(configs: Dict[str, ConfigType], possible: Collection[str]) -> None:

@@ -62,6 +62,9 @@ class TeacherChoice:
         if not isinstance(student, TwoStageDetector):
             raise ValueError(f'teacher_config={REFINED!r} has a box head for RoIs, and a '
                              'single-stage student has no RoIs')
+        if 'boxes' in options.get('sources', ()):
+            raise ValueError(f'teacher_config={REFINED!r}: its boxes are not read, so a loss '
+                             'between boxes needs another teacher')
         for name, default in (('teacher_stage', None), ('teacher_scale', 1), ('compile', False),
                               ('fold', False), ('dtype', None)):
             if options.get(name, default) != default:

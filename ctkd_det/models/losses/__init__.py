@@ -1,3 +1,4 @@
+from .boxes import BoxKDLoss
 from .distill_loss import DistillLoss
 from .features import (
                        ATLoss,
@@ -18,7 +19,8 @@ from .logits import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss, LDLoss, LogitLoss, 
 from .window import Window
 
 __all__ = [
-    'ATLoss', 'BinaryKDLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'DistillLoss',
-    'FGDLoss', 'FeatureLoss', 'FitNetLoss', 'KDLoss', 'LDLoss', 'LogitLoss', 'MGDLoss', 'PKDLoss',
-    'PKTLoss', 'QualityFocalKDLoss', 'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'VIDLoss', 'Window'
+    'ATLoss', 'BinaryKDLoss', 'BoxKDLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss',
+    'DistillLoss', 'FGDLoss', 'FeatureLoss', 'FitNetLoss', 'KDLoss', 'LDLoss', 'LogitLoss',
+    'MGDLoss', 'PKDLoss', 'PKTLoss', 'QualityFocalKDLoss', 'ReviewKDLoss', 'SPLoss', 'SRRLLoss',
+    'VIDLoss', 'Window'
 ]

@@ -21,8 +21,9 @@ class DistillLoss(nn.Module):
 
     Attributes:
         source (str): What is compared: 'logits'; the maps of the 'neck';
-            'roi', the features that a two-stage detector classifies; or the
-            'distributions' of boxes, or those of the valuable region, 'vlr'.
+            'roi', the features that a two-stage detector classifies; 'boxes'
+            in pixels; or the 'distributions' of boxes, or those of the
+            valuable region, 'vlr'.
         needs (tuple[str]): What ``forward`` takes by name beside the two
             sides, for a detector to provide.
     """

@@ -1,10 +1,16 @@
 """Decides who may teach whom, on two detectors that are built."""
-from typing import Collection, List, Optional, Sequence, Union
+from typing import Any, Callable, Collection, List, Optional, Sequence, Union
 
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from torch import nn
 
-from ..boxes import DISTRIBUTIONS, check_valuable_region, num_bins
+from ..boxes import (
+    DISTRIBUTIONS,
+    check_regressor,
+    check_valuable_region,
+    compares_classes,
+    num_bins,
+)
 from ..building import check_arguments
 from ..detr_heads import detr_kind, different_queries, is_detr
 from ..heads import classifiers, different_priors, has_sigmoids
@@ -61,9 +67,9 @@ def check_pair(student: nn.Module,
     heads = [()] * 2
     if set(sources) - {'neck'}:
         _check_kinds(student, teacher, student_name, teacher_name)
-        heads = students, teachers = [_classifiers(detector, name) for detector, name in (
+        heads = students, teachers = [_named(name, classifiers, detector) for detector, name in (
             (student, student_name), (teacher, teacher_name))]
-    if 'logits' in sources:
+    if compares_classes(sources, student):
         _check_classifiers(students[0], teachers[0], student_name, teacher_name)
         check_number_of_classes(class_mapping, teacher_name, teachers[0].num_classes,
                                 students[0].num_classes, teacher_classes)
@@ -71,7 +77,11 @@ def check_pair(student: nn.Module,
         _check_inherited_classes(inherit, class_mapping, students[0], teachers[0])
     if set(sources) & DISTRIBUTIONS:
         _check_distributions(students[0], teachers[0], student_name, teacher_name, sources)
-    if 'logits' not in sources and class_mapping is not None:
+    if 'boxes' in sources:
+        for head, name in [(head, student_name) for head in students] + [
+                (head, teacher_name) for head in teachers]:
+            _named(name, check_regressor, head)
+    if not compares_classes(sources, student) and class_mapping is not None:
         raise ValueError(f'class_mapping={class_mapping!r} says how logits are compared, but no '
                          'loss of distill_losses compares logits')
     _check_crossing(cross_head, kind_of(student), *heads, student_name, teacher_name)
@@ -135,9 +145,10 @@ def _check_kinds(student: nn.Module, teacher: nn.Module, student_name: str,
             'features only')
 
 
-def _classifiers(detector: nn.Module, name: str) -> Sequence[nn.Module]:
+def _named(name: str, check: Callable[[nn.Module], Any], module: nn.Module) -> Any:
+    """What a check says of a detector or head; a TypeError begins with the name."""
     try:
-        return classifiers(detector)
+        return check(module)
     except TypeError as error:
         raise TypeError(f'{name}: {error}') from None
 
@@ -182,12 +193,9 @@ def _check_distributions(student: nn.Module, teacher: nn.Module, student_name: s
                          teacher_name: str, sources: Collection[str]) -> None:
     bins = []
     for head, name in ((student, student_name), (teacher, teacher_name)):
-        try:
-            bins.append(num_bins(head))
-            if 'vlr' in sources and head is student:
-                check_valuable_region(head)
-        except TypeError as error:
-            raise TypeError(f'{name}: {error}') from None
+        bins.append(_named(name, num_bins, head))
+        if 'vlr' in sources and head is student:
+            _named(name, check_valuable_region, head)
     if bins[0] != bins[1]:
         raise TeacherError(f'the box distributions of {student_name} have {bins[0]} bins '
                            f'(reg_max={bins[0] - 1}), those of {teacher_name} {bins[1]}')

@@ -5,8 +5,9 @@ import torch
 from mmdet.models.roi_heads import CascadeRoIHead
 from torch import Tensor, nn
 
+from ..boxes import regressed
 from ..heads import classifiers, feature_width, num_logits
-from ..taps import ClassifierTap
+from ..taps import ClassifierTap, RegressorTap, RoILogits
 from .pair import teaching_stages
 from .teacher import ClassifyingTeacher
 
@@ -38,7 +39,7 @@ class RoITeacher(ClassifyingTeacher):
         heads = classifiers(student)
         self.stages = teaching_stages(
             teacher_stage, len(classifiers(self.model)), len(heads), self.name)
-        self.width = num_logits(heads[0])
+        self.width, self.num_classes = num_logits(heads[0]), heads[0].num_classes
 
     @torch.no_grad()
     def roi_logits(self, images: Tensor, batch_data_samples: Sequence,
@@ -73,6 +74,36 @@ class RoITeacher(ClassifyingTeacher):
         calls = iter(received)
         return [next(calls) if len(r) else r.new_zeros((0, width))
                 for r, width in zip(rois, self.feature_widths, strict=True)]
+
+    def box_tap(self) -> RegressorTap:
+        """Listens to what the regressors say, one entry for each stage that answers."""
+        return RegressorTap(classifiers(self.model))
+
+    @torch.no_grad()
+    def roi_boxes(self, heard: Sequence[Tensor], records: Sequence[RoILogits]) -> List[Tensor]:
+        """Its boxes for the student's foreground RoIs, from what :meth:`box_tap` has heard.
+
+        Offsets are relative to a RoI, so ``teacher_scale`` does not matter. Of
+        several teaching stages the mean of their boxes is taken.
+
+        Args:
+            heard (Sequence[Tensor]): Of the latest :meth:`roi_logits`.
+            records (Sequence[RoILogits]): Of each stage of the student.
+
+        Returns:
+            list[Tensor]: (P, 4) for each of them, in pixels of the student's image.
+        """
+        calls, boxes, heads = iter(heard), [], classifiers(self.model)
+        for record, stages in zip(records, self.stages, strict=True):
+            if not len(record.rois):
+                boxes.append(record.rois.new_zeros((0, 4)))
+                continue
+            chosen = (record.labels >= 0) & (record.labels < self.num_classes)
+            classes, rois = self.own_classes(record.labels[chosen]), record.rois[chosen, 1:]
+            answers = [regressed(heads[stage], rois, next(calls)[chosen], classes)
+                       for stage in stages]
+            boxes.append(sum(answers) / len(answers))
+        return boxes
 
     @property
     def feature_widths(self) -> List[int]:

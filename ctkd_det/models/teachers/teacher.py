@@ -9,6 +9,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ...configs import detector_config, read_config
+from ..boxes import compares_classes
 from ..distilled_config import is_beside_student, is_distilled
 from ..heads import classifiers, has_sigmoids, num_classes
 from .cheaper import autocast, check_dtype, fold
@@ -215,8 +216,8 @@ class ClassifyingTeacher(FrozenTeacher):
         *args, **kwargs: See :class:`FrozenTeacher`.
         class_mapping (str, optional): None, both have the same classes in the
             same order, or 'by_name', see :class:`ClassMapping`.
-        sources (Collection[str]): Without 'logits' classes do not matter.
-            Defaults to logits.
+        sources (Collection[str]): What the losses compare; classes may not
+            matter, see :func:`compares_classes`. Defaults to logits.
     """
 
     def __init__(self, *args, student: BaseModel, class_mapping: Optional[str] = None,
@@ -226,7 +227,7 @@ class ClassifyingTeacher(FrozenTeacher):
         head, students = classifiers(self.model)[0], classifiers(student)[0]
         self.map_classes = ClassMapping(
             class_mapping, self.name, self.classes, head.num_classes, students.num_classes,
-            has_sigmoids(head)) if 'logits' in sources else _as_they_are
+            has_sigmoids(head)) if compares_classes(sources, student) else _as_they_are
 
     def check_classes(self, student_classes: Optional[Sequence[str]]) -> None:
         """Compare, or map, the class names, where both sides state theirs.
@@ -236,6 +237,12 @@ class ClassifyingTeacher(FrozenTeacher):
         """
         if isinstance(self.map_classes, ClassMapping):
             self.map_classes.settle(student_classes)
+
+
+    def own_classes(self, labels: Tensor) -> Tensor:
+        """The student's classes as this teacher numbers them."""
+        columns = getattr(self.map_classes, 'columns', None)
+        return labels if columns is None else columns.to(labels.device)[labels]
 
 
 def _as_they_are(logits: Tensor) -> Tensor:

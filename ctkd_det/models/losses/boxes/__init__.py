@@ -1,0 +1,3 @@
+from .box_kd_loss import BoxKDLoss
+
+__all__ = ['BoxKDLoss']
