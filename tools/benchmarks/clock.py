@@ -61,7 +61,7 @@ class Clock:
             return (torch.cuda.max_memory_allocated() - before) / 2 ** 20
         try:
             ctypes.CDLL('libc.so.6').malloc_trim(0)  # gives back what is free
-            Path('/proc/self/clear_refs').write_text('5')  # the peak begins anew
+            Path('/proc/self/clear_refs').write_text('5', encoding='utf-8')  # the peak begins anew
             before = _resident('VmRSS')
             function()
             return _resident('VmHWM') - before
@@ -79,5 +79,6 @@ def medians(times: Dict[str, List[float]]) -> Dict[str, float]:
 
 
 def _resident(name: str) -> float:
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(name))
+    lines = _STATUS.read_text(encoding='utf-8').splitlines()
+    line = next(line for line in lines if line.startswith(name))
     return int(line.split()[1]) / 1024
