@@ -1,10 +1,12 @@
 """The benches on a few images: they train, and go on where they were."""
+import copy
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,8 +28,11 @@ import recipe_search  # noqa: E402
 import recipe_table  # noqa: E402
 import temperature_gradient  # noqa: E402
 from benches import BENCHES, PAIRS, teacher_config  # noqa: E402
+from recipes import FEATURE_WEIGHTS  # noqa: E402
 
 from ctkd_det.datasets.shapes_generator import ShapesConfig, generate  # noqa: E402
+
+LONG = pytest.mark.skipif('CTKD_DET_LONG' not in os.environ, reason='long: set CTKD_DET_LONG=1')
 
 
 @pytest.fixture(scope='module')
@@ -199,3 +204,33 @@ def test_the_bench_from_scratch_has_no_trunk_and_keeps_the_curve(small, monkeypa
     line = json.loads((small / 'docs/evidence/shapes_scratch.jsonl').read_text())
     (first, _), (second, mAP) = line['mAP_by_epoch']
     assert (first, second) == (1, 2) and mAP == pytest.approx(line['mAP'], abs=1e-5)
+
+
+@pytest.mark.parametrize('bench', ['deeppcb', pytest.param('neu_det', marks=LONG),
+                                   pytest.param('coco_real', marks=LONG)])
+def test_real_images_in_their_smallest_form(small, tmp_path, monkeypatch, bench):
+    """A teacher from the backbone that was put there; it teaches maps and logits."""
+    pair, images = PAIRS[bench], Path(PAIRS[bench].data_root)
+    for part in ('train', 'val'):
+        data = json.loads((images / f'{part}.json').read_text())
+        data['categories'] = [dict(id=i, name=name) for i, name in enumerate(pair.classes)]
+        for annotation in data['annotations']:
+            annotation['category_id'] %= len(pair.classes)
+        shutil.copytree(images / part, tmp_path / 'images', dirs_exist_ok=True)
+        (tmp_path / f'{part}.json').write_text(json.dumps(data))
+    teacher = copy.deepcopy(pair.teacher)
+    backbone = MODELS.build(dict(type='MobileNetV2')).state_dict()
+    torch.save(backbone, tmp_path / 'mobilenet.pth')
+    teacher['backbone']['init_cfg']['checkpoint'] = str(tmp_path / 'mobilenet.pth')
+    monkeypatch.setitem(PAIRS, bench, pair._replace(
+        data_root=f'{tmp_path}/', teacher=teacher, compiled=False))
+    runs = search(monkeypatch, small, '--bench', bench, '--seeds', '0', '--methods', 'ctkd+pkd')
+    (line, ) = map(json.loads, (small / f'docs/evidence/{bench}.jsonl').read_text().splitlines())
+    assert line['temperatures']['tau_mean'] == pytest.approx(1, abs=0.02) and 0 <= line['mAP'] <= 1
+    losses = Config.fromfile(runs / bench / 'ctkd+pkd/seed_0/ctkd+pkd.py').model.distill_losses
+    weights = FEATURE_WEIGHTS.get(bench, FEATURE_WEIGHTS['shapes'])
+    assert losses.loss_pkd.loss_weight == weights['pkd']
+    trained = torch.load(runs / bench / 'teacher/epoch_1.pth')['state_dict']
+    # a step of training away from it, and not drawn anew
+    first = backbone['conv1.conv.weight']
+    assert 0 < (trained['backbone.conv1.conv.weight'] - first).norm() < 0.1 * first.norm()

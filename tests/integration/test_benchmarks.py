@@ -17,7 +17,7 @@ sys.path.insert(0, str(BENCHMARKS))
 
 import recipe_search  # noqa: E402
 import recipe_table  # noqa: E402
-from benches import student_config, teacher_config, trunk_config  # noqa: E402
+from benches import PAIRS, student_config, teacher_config, trunk_config  # noqa: E402
 from formulations import LogTemperature, TeacherScaleTemperature  # noqa: E402
 from recipes import FEATURES, JOINED, METHODS, additions  # noqa: E402
 from temperature_gradient import GRID, student_gradient  # noqa: E402
@@ -194,7 +194,7 @@ def test_the_range_is_in_units_of_the_teachers_logits():
         assert temperature(rows[:0], rows[:0], labels).item() == pytest.approx(5.0 * share)
 
 
-@pytest.mark.parametrize('bench', ['deeppcb', 'neu_det'])
+@pytest.mark.parametrize('bench', ['deeppcb', 'neu_det', 'coco_real'])
 def test_real_benches_build(bench):
     """Both detectors of a pair of real images, and a second one of each from the same settings."""
     student, *teachers = student_config(bench), teacher_config(bench), teacher_config(bench)
@@ -206,7 +206,7 @@ def test_real_benches_build(bench):
     assert sizes[1] > 10 * sizes[0]
     for cfg, detector in zip((student, teacher), detectors, strict=True):
         classes = cfg.train_dataloader.dataset.metainfo.classes
-        assert detector.roi_head.bbox_head.num_classes == len(classes) == 6
+        assert detector.roi_head.bbox_head.num_classes == len(classes) == len(PAIRS[bench].classes)
         strides = [stride[0] for stride in detector.rpn_head.prior_generator.strides]
         assert strides == detector.roi_head.bbox_roi_extractor.featmap_strides
         assert cfg.train_dataloader.dataset.data_prefix.img == 'images/'

@@ -92,9 +92,12 @@ def _real(train_pipeline: Optional[list] = None) -> dict:
                 optim_wrapper=dict(optimizer=dict(lr=0.02)))
 
 
-_DEEP_STUDENT = _width(8, 16, 64, num_classes=6, num_stages=4, strides=(1, 2, 2, 2),
-                       dilations=(1, 1, 1, 1), out_indices=(0, 1, 2, 3))
-_DEEP_STUDENT['neck'].update(in_channels=[8, 16, 32, 64], num_outs=4)
+def _deep_student(num_classes: int) -> dict:
+    """Four stages, 8 channels in the first."""
+    model = _width(8, 16, 64, num_classes=num_classes, num_stages=4, strides=(1, 2, 2, 2),
+                   dilations=(1, 1, 1, 1), out_indices=(0, 1, 2, 3))
+    model['neck'].update(in_channels=[8, 16, 32, 64], num_outs=4)
+    return model
 
 
 PAIRS: Dict[str, Pair] = {
@@ -120,9 +123,22 @@ PAIRS: Dict[str, Pair] = {
     'neu_det': Pair(
         'data/neu_det/', ('crazing', 'patches', 'inclusion', 'pitted_surface',
                           'rolled-in_scale', 'scratches'),
-        student=_four_levels(_DEEP_STUDENT),
+        student=_four_levels(_deep_student(num_classes=6)),
         teacher=_four_levels(_mobilenet((1, 2, 4, 6), (24, 32, 96, 320), num_classes=6)),
         settings=_real(), compiled=True),
+    # the 20 classes of COCO that have most boxes there; images of many shapes
+    'coco_real': Pair(
+        'data/coco_real/', (
+            'person', 'car', 'chair', 'bottle', 'cup', 'motorcycle', 'bicycle', 'traffic light',
+            'handbag', 'book', 'dining table', 'bowl', 'umbrella', 'backpack', 'bench',
+            'wine glass', 'truck', 'sports ball', 'suitcase', 'skis'),
+        student=_four_levels(_deep_student(num_classes=20)),
+        teacher=_four_levels(_mobilenet((1, 2, 4, 6), (24, 32, 96, 320), num_classes=20)),
+        settings=_real([
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackDetInputs')])),
 }
 BENCHES: Dict[str, Bench] = {
     'shapes': Bench(epochs=3, val_interval=3),
@@ -140,6 +156,8 @@ BENCHES: Dict[str, Bench] = {
         epochs=24, val_interval=6, pair='deeppcb', start='scratch', warm_up=200),
     'neu_det': Bench(
         epochs=8, val_interval=4, pair='neu_det', start='shared backbone', warm_up=200),
+    'coco_real': Bench(
+        epochs=8, val_interval=4, pair='coco_real', start='shared backbone', warm_up=200),
 }
 TRUNK_EPOCHS = 12
 

@@ -11,10 +11,9 @@ images in the same order, so methods can be compared in pairs. The other benches
 - shapes_scratch: no trunks, from scratch;
 - shapes_b and shapes_b_warm: a teacher, data and students of their own, on which no
   setting was chosen;
-- deeppcb and neu_det: real images, as shapes_warm, with a teacher that starts from ImageNet;
-  deeppcb_scratch: no trunk, from scratch. Their data in data/deeppcb and data/neu_det, and
-  the teacher's backbone in data/mobilenet_v2_imagenet_mmdet.pth, are yours to put there
-  (docs/dataset.md).
+- deeppcb, neu_det and coco_real: real images, as shapes_warm, with a teacher that starts from
+  ImageNet; deeppcb_scratch: no trunk, from scratch. Their data in data/NAME, and the backbone
+  in data/mobilenet_v2_imagenet_mmdet.pth, are yours to put there (docs/dataset.md).
 
 Interrupt it and start it again as you like: finished runs are not repeated,
 others go on.
