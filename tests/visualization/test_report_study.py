@@ -1,5 +1,6 @@
 """Who is who in a report, and what the headline table and its sentence say."""
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,9 @@ def test_headline_says_it_and_warns(tmp_path):
         'Not finished, so these numbers will change: ctkd: epoch 2 of 3.',
         'Its lead of 1.0 over ctkd is within the spread between seeds (7.1): these runs do not '
         'tell the two apart.']
+    kd = next(row for row in rows if row['name'] == 'kd')
+    kd['gain'] = replace(kd['gain'], mean=-1.26)
+    assert '−1.3 over the student alone' in headline(rows)[0]  # no hyphen
 
 
 def test_the_teacher_is_the_run_whose_checkpoint_is_named(tmp_path):

@@ -6,6 +6,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from .results import signed
+
 _HERE = Path(__file__).resolve().parent
 
 
@@ -19,7 +21,7 @@ def render(contents: Dict[str, Any], title: str) -> str:
     # everything is escaped but our own script and style and plotly's
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, trim_blocks=True,
                               lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters.update(shown=_shown, count=_count, minutes=_minutes, signed=_signed,
+    environment.filters.update(shown=_shown, count=_count, minutes=_minutes, signed=signed,
                               signed_quality=_signed_quality)
     own = {name: Markup((_HERE / file).read_text(encoding='utf-8'))
            for name, file in (('style', 'style.css'), ('script', 'report.js'))}
@@ -44,11 +46,6 @@ def _count(value, unit) -> str:
         return '–'
     value /= unit
     return f'{value:.0f}' if value >= 100 else f'{value:.3g}'
-
-
-def _signed(value) -> str:
-    """A difference, with a true minus sign."""
-    return '–' if value is None else f'{value:+.1f}'.replace('-', '−')
 
 
 def _signed_quality(value) -> str:

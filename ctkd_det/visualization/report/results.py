@@ -121,13 +121,18 @@ def headline(rows: List[dict]) -> List[str]:
     words = [f'{best["name"]}: {_number(best)} {title}{of}']
     gain = best['gain']
     if gain is not None:
-        words.append(f'{gain.mean:+.1f} over the student alone ({gain.seeds})')
+        words.append(f'{signed(gain.mean)} over the student alone ({gain.seeds})')
     if best['behind'] is not None:
         side = 'below' if best['behind'] < 0 else 'above'
         words.append(f'{abs(best["behind"]):.1f} {side} the teacher')
     unfinished = [f'Not finished, so these numbers will change: {"; ".join(open_ended)}.'
                   ] if open_ended else []
     return [', '.join(words) + '.', *unfinished, *_caution(best, students[1:])]
+
+
+def signed(value: Optional[float]) -> str:
+    """A difference, with a true minus sign."""
+    return '–' if value is None else f'{value:+.1f}'.replace('-', '−')
 
 
 def _caution(best: dict, others: List[dict]) -> List[str]:
