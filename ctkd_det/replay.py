@@ -15,7 +15,7 @@ from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
 from .compat.reading import read_checkpoint
 from .models.detectors.distilled import DistilledDetector
-from .models.losses.features.draws import Draws
+from .models.losses.draws import Draws
 from .models.not_finite import NotFinite, not_finite_on_the_way
 from .models.temperatures import ScheduledTemperature
 from .random_states import restore

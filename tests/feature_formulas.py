@@ -228,3 +228,25 @@ def crd(loss, s, t, labels):
             h = score[i] / z / (score[i] / z + k)
             total -= (np.log(h[i]) + np.log(1 - h[negatives[i]]).sum()) / len(s)
     return total
+
+
+def sskd(loss, s, t, rotated_student, rotated_teacher):
+    """Row by row; of equally similar plain RoIs, and equally ranked rows, the first comes first."""
+    def similarities(side, rotated, plain):
+        first, _, second = loss.adapters[0][side]
+        a, b = (pointwise(second, np.maximum(pointwise(first, x), 0)) for x in (rotated, plain))
+        return [[x @ y / np.sqrt(x @ x * (y @ y)) for y in b] for x in a]
+
+    of_student = similarities('student', rotated_student, s)
+    of_teacher = similarities('teacher', rotated_teacher, t)
+    places = [sum(x > row[i] or (x == row[i] and j < i) for j, x in enumerate(row))
+              for i, row in enumerate(of_teacher)]
+    wrong = sorted((place, i) for i, place in enumerate(places) if place > 0)
+    kept = [i for i, place in enumerate(places) if place == 0]
+    kept += [i for _, i in wrong[:int(len(wrong) * loss.wrong_share)]]
+    divergence = lesson = 0
+    for i, (a, b) in enumerate(zip(of_student, of_teacher, strict=True)):
+        p_s, p_t = softmax(np.array(a) / loss.tau), softmax(np.array(b) / loss.tau)
+        divergence += (p_t * np.log(p_t / p_s)).sum() if i in kept else 0
+        lesson -= np.log(softmax(np.array(b))[i])
+    return loss.loss_weight * loss.tau**2 * divergence / max(len(kept), 1) + lesson / len(s)

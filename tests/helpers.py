@@ -32,7 +32,8 @@ FEATURES = dict(
     loss_reviewkd=dict(type='ReviewKDLoss', mid_channels=8, loss_weight=0.1),
     loss_mgd=dict(type='MGDLoss', loss_weight=1e-6), loss_fgd=dict(type='FGDLoss'),
     loss_srrl=dict(type='SRRLLoss', loss_weight=0.01),
-    loss_crd=dict(type='CRDLoss', embed_channels=8, queue_size=8, loss_weight=0.01))
+    loss_crd=dict(type='CRDLoss', embed_channels=8, queue_size=8, loss_weight=0.01),
+    loss_sskd=dict(type='SSKDLoss', loss_weight=0.1))
 
 
 def make_shapes(out_dir: Path, num_images: int = 8) -> Path:

@@ -12,7 +12,7 @@ from mmdet.registry import HOOKS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ctkd_det.models import LogitLoss
+from ctkd_det.models import FeatureLoss, LogitLoss
 from helpers import CONFIGS, ROOT
 
 READMES = [ROOT / 'README.md', ROOT / 'README_zh-CN.md']
@@ -98,6 +98,8 @@ def test_config_blocks_load_and_build(page, block, tmp_path, monkeypatch):
             continue
         if isinstance(loss.get('temperature'), str):
             loss = dict(loss, temperature=1.0)  # another loss's name
+        if issubclass(MODELS.get(loss['type']), FeatureLoss):  # a detector knows the widths
+            loss = dict(loss, student_channels=4, teacher_channels=4)
         MODELS.build(loss)
     for hook in cfg.get('custom_hooks', []):
         HOOKS.build(hook)

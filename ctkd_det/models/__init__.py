@@ -27,6 +27,7 @@ from .losses import (
                            ReviewKDLoss,
                            SPLoss,
                            SRRLLoss,
+                           SSKDLoss,
                            VIDLoss,
 )
 from .temperatures import (
@@ -48,5 +49,5 @@ __all__ = [
     'KnowledgeDistillationDINO', 'KnowledgeDistillationDeformableDETR',
     'KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector', 'LDLoss',
     'LogitLoss', 'MGDLoss', 'MultiLevelTemperature', 'PKDLoss', 'PKTLoss', 'QualityFocalKDLoss',
-    'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'ScheduledTemperature', 'VIDLoss'
+    'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'SSKDLoss', 'ScheduledTemperature', 'VIDLoss'
 ]

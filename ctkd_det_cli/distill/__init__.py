@@ -45,9 +45,9 @@ class TeacherStage(click.ParamType):
               help="the teacher's weights; auto: those of MMDetection's model zoo")
 @click.option('--method', default='ctkd', show_default=True, shell_complete=_complete_method,
               help='logits: ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, dkd, dist ...; '
-              'features, for any pair of detectors: pkd, fgd, mgd, reviewkd, cwd ...; '
-              'several: ctkd+pkd; single-stage students: ctkd, kd, features of the neck; '
-              'the student is its own teacher: snapshot, frskd; no teacher: none')
+              'features, for any pair of detectors: pkd, fgd, mgd, reviewkd, cwd ...; rotated '
+              'images: sskd; several: ctkd+pkd; single-stage students: ctkd, kd, features of the '
+              'neck; the student is its own teacher: snapshot, frskd; no teacher: none')
 @click.option('--with-baseline', is_flag=True,
               help='first train the student without a teacher, then compare both')
 @click.option('--data', type=click.Path(path_type=Path),

@@ -26,11 +26,11 @@ def test_ctkd_and_features_in_one_config(folder, tmp_path):
     """The temperature's multiplier is for it alone; variances do not decay; gradients are cut."""
     result = invoke('distill', '--dry-run', folder / 'student.py', '--teacher',
                     folder / 'teacher/teacher.py', '--teacher-ckpt', folder / 'teacher/teacher.pth',
-                    '--method', 'ctkd+vid+mgd+srrl', '--out', tmp_path / 'x.py')
+                    '--method', 'ctkd+vid+mgd+srrl+sskd', '--out', tmp_path / 'x.py')
     assert result.exit_code == 0, result.output
     cfg = Config.fromfile(tmp_path / 'x.py')
     assert [loss.type for loss in cfg.model.distill_losses.values()] == [
-        'KDLoss', 'VIDLoss', 'MGDLoss', 'SRRLLoss']
+        'KDLoss', 'VIDLoss', 'MGDLoss', 'SRRLLoss', 'KDLoss', 'KDLoss', 'SSKDLoss']
     assert cfg.optim_wrapper.clip_grad == dict(max_norm=35, norm_type=2)
     init_default_scope('mmdet')
     model = MODELS.build(cfg.model)

@@ -13,13 +13,15 @@ LOSSES = dict(
     loss_kd_balanced=dict(GLOBAL, foreground_weight=0.5),
     loss_kd_instance=dict(type='KDLoss', temperature=INSTANCE, foreground_weight=0.7),
     loss_kd_dkd=dict(type='DKDLoss', temperature=dict(type='GlobalTemperature'), beta=1.0),
+    loss_kd_rotated=dict(GLOBAL, rotated=True),
     loss_kd_rois=dict(type='FitNetLoss', source='roi'),
     loss_kd_vid=dict(type='VIDLoss', source='roi'),
     loss_kd_neck=dict(type='FitNetLoss'), loss_kd_at=dict(type='ATLoss'),
     loss_kd_cwd=dict(type='CWDLoss'), loss_kd_fgd=dict(type='FGDLoss'))
 # what these compare is each rank's own batch, so their gradients are not the double batch's
 OF_A_BATCH = {f'loss_{name[:-4].lower()}': dict(type=name, loss_weight=0.01) for name in (
-    'PKDLoss', 'MGDLoss', 'ReviewKDLoss', 'SPLoss', 'PKTLoss', 'SRRLLoss', 'CRDLoss')}
+    'PKDLoss', 'MGDLoss', 'ReviewKDLoss', 'SPLoss', 'PKTLoss', 'SRRLLoss', 'CRDLoss',
+    'SSKDLoss')}
 OF_A_BATCH['loss_mgd']['reduction'] = 'mean'
 
 

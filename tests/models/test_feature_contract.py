@@ -10,7 +10,7 @@ from ctkd_det.models import CRDLoss, FGDLoss, FitNetLoss, MGDLoss, PKDLoss, Revi
 from ctkd_det.models.losses.features.fgd_loss import box_mask
 
 NAMES = ('FitNetLoss', 'ATLoss', 'SPLoss', 'PKTLoss', 'VIDLoss', 'PKDLoss', 'CWDLoss',
-         'ReviewKDLoss', 'MGDLoss', 'FGDLoss', 'SRRLLoss', 'CRDLoss')
+         'ReviewKDLoss', 'MGDLoss', 'FGDLoss', 'SRRLLoss', 'CRDLoss', 'SSKDLoss')
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -55,6 +55,8 @@ FEATURES: Methods = {name: (name, {}, {}) for name in FEATURE_WEIGHTS['shapes']}
 SELF_TAUGHT: Methods = {'snapshot': ('snapshot_kd', {}, {}), 'frskd': ('frskd', {}, {})}
 # for single-stage pairs
 CROSSED: Methods = {'crosskd': ('crosskd', {}, {})}
+# rotated images; its weights are chosen by the same rule, see the fragment
+ROTATED: Methods = {'sskd': ('sskd', {}, {})}
 BESIDE = ('kd_tau1', 'ctkd')
 # and what the search tried besides
 METHODS: Methods = {
@@ -64,6 +66,7 @@ METHODS: Methods = {
     **FEATURES,
     **SELF_TAUGHT,
     **CROSSED,
+    **ROTATED,
     # the adversary's learning rate as high as the detector's; as shipped a twentieth of it
     'ctkd_lr1': ('ctkd_global', {}, dict(lr_mult=1.0)),
     # its weight decay as strong as the detector's
@@ -95,7 +98,7 @@ METHODS: Methods = {
 }
 # method -> the methods that it joins
 JOINED = {f'{beside}+{name}': (beside, name)
-          for beside in BESIDE for name in (*FEATURES, *SELF_TAUGHT)}
+          for beside in BESIDE for name in (*FEATURES, *SELF_TAUGHT, *ROTATED)}
 JOINED['crosskd+pkd'] = ('crosskd', 'pkd')
 # method -> changes of its CurriculumHook
 CURRICULA = {'ctkd_lambda4': dict(lambda_max=4.0), 'ctkd_end1': dict(end=1)}

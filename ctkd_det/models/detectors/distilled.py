@@ -18,7 +18,14 @@ from ..losses import DistillLoss, LogitLoss
 from ..taps import Logits, NeckTap
 from ..teachers import FrozenTeacher, inherit_weights
 from .log_values import log_values
-from .loss_configs import build_losses, check_classifier, check_names, check_sources, sources_of
+from .loss_configs import (
+    build_losses,
+    check_classifier,
+    check_names,
+    check_rotated,
+    check_sources,
+    sources_of,
+)
 from .sides import both_sides
 from .teacher_choice import TeacherChoice
 
@@ -118,6 +125,7 @@ class DistilledDetector:
                 self.level_match = LevelMatch(self, self.teacher_model, self.teacher.scale.factor)
             self.distill_losses = build_losses(distill_losses, self._feature_settings)
             check_classifier(self.distill_losses, self)
+            check_rotated(self.distill_losses, 'roi' in self.sources, self.teacher)
         self._data_checked = False
 
     @property
@@ -196,6 +204,11 @@ class DistilledDetector:
         """What losses between boxes compare, of each stage, once the teacher has answered."""
         raise NotImplementedError
 
+    def rotated_sides(self, batch_inputs: Tensor, batch_data_samples: SampleList,
+                      records: List[Logits], losses: List[DistillLoss]) -> Dict[str, List[dict]]:
+        """What these losses compare on rotated images, of each stage; see ``both_sides``."""
+        raise NotImplementedError
+
     @property
     def stage_weights(self) -> Sequence[float]:
         """Sequence[float]: The student's own weights of its stages."""
@@ -210,9 +223,13 @@ class DistilledDetector:
         results = {}
         if self.teacher.learns:
             results = self.teacher.learn(maps, self.complete(records, batch_inputs))
-        active = {loss.source for loss in self.distill_losses.values()
-                  if self._is_active(loss)}
-        sides = both_sides(self, active, batch_inputs, batch_data_samples, maps, records)
+        active = [loss for loss in self.distill_losses.values() if self._is_active(loss)]
+        # logits on rotated images need no plain ones; features are compared with those
+        sources = {loss.source for loss in active if loss.source != 'logits' or not loss.rotated}
+        sides = both_sides(self, sources, batch_inputs, batch_data_samples, maps, records)
+        rotated = [loss for loss in active if loss.rotated]
+        if rotated:
+            sides.update(self.rotated_sides(batch_inputs, batch_data_samples, records, rotated))
         for name, loss in self.distill_losses.items():
             stages = 1 if loss.source == 'neck' else len(records)
             keys = [f's{i}.{name}' for i in range(stages)] if stages > 1 else [name]
@@ -221,7 +238,7 @@ class DistilledDetector:
                 continue
             weights = [1.0] if loss.source == 'neck' else self.stage_weights
             statistics = []
-            for key, weight, side in zip(keys, weights, sides[loss.source], strict=True):
+            for key, weight, side in zip(keys, weights, sides[loss.side], strict=True):
                 results[key] = weight * loss(
                     side['student'], side['teacher'], **{need: side[need] for need in loss.needs})
                 statistics.append(loss.statistics)

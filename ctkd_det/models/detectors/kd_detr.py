@@ -8,7 +8,7 @@ from mmdet.structures import SampleList
 from torch import Tensor
 
 from ..detr_heads import points_argument
-from ..losses.features.draws import Draws
+from ..losses.draws import Draws
 from ..queries import QueryLogits, QueryTap, answer, queries_in, rows
 from ..teachers import QueryTeacher
 from .distilled import DistilledDetector

@@ -1,18 +1,21 @@
 """A two-stage detector that learns from a frozen teacher's RoI classifications."""
 from contextlib import nullcontext
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
+from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
 from ..boxes import roi_box_side
 from ..heads import classifiers, feature_width, num_logits
+from ..losses import DistillLoss
 from ..taps import RoILogits, RoITap
 from ..teachers import RoITeacher
 from .distilled import DistilledDetector
+from .rotated import one_per_object, rotated_answers
 
 
 @MODELS.register_module()
@@ -73,16 +76,14 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
                        feats: Optional[Sequence[Tensor]] = None) -> List[Tensor]:
         """The teacher's logits on the recorded RoIs, those of each stage."""
         rois = [record.rois for record in records]
-        of_roi, of_boxes = 'roi' in self.compared, 'boxes' in self.compared
-        with self.teacher.tap() if of_roi else nullcontext() as received, (
-                self.teacher.box_tap() if of_boxes else nullcontext()) as heard:
-            logits = self.teacher.roi_logits(batch_inputs, batch_data_samples, rois, feats)
-        if of_roi:
+        tap = self.teacher.box_tap() if 'boxes' in self.compared else nullcontext([])
+        with tap as heard:
+            logits, features = self._ask(batch_inputs, batch_data_samples, rois, feats=feats)
+        if 'roi' in self.compared:
             self._check_graphs(records)
-            for record, features in zip(
-                    records, self.teacher.roi_features(received, rois), strict=True):
-                record.teacher_features = features
-        if of_boxes:
+        for record, of_teacher in zip(records, features, strict=True):
+            record.teacher_features = of_teacher
+        if 'boxes' in self.compared:
             for record, boxes in zip(records, self.teacher.roi_boxes(heard, records), strict=True):
                 record.teacher_boxes = boxes
         return logits
@@ -93,6 +94,43 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
         self.teacher.check_answers('boxes', [record.teacher_boxes for record in records])
         return [roi_box_side(head, record)
                 for head, record in zip(classifiers(self), records, strict=True)]
+
+    def rotated_sides(self, batch_inputs: Tensor, batch_data_samples: SampleList,
+                      records: List[RoILogits], losses: List[DistillLoss]) -> Dict[str, List[dict]]:
+        """What losses on rotated images compare, of each stage.
+
+        The first of them draws how often the batch is turned by 90 degrees:
+        once, twice or three times.
+        """
+        turns = 1 + int(3 * losses[0].draws((), torch.device('cpu')))
+        records = self.complete(records, batch_inputs)
+        rois = [record.rois for record in records]
+        rotated = rotated_answers(self, batch_inputs, rois, turns)
+        logits, features = self._ask(batch_inputs, batch_data_samples, rois, turns=turns)
+        self.teacher.check_answers('logits of rotated RoIs', logits)
+        sides = dict(rotated_logits=[
+            dict(student=moved.cls_score, teacher=t, labels=record.labels,
+                 weight=record.label_weights, avg_factor=record.avg_factor)
+            for record, moved, t in zip(records, rotated, logits, strict=True)])
+        if any(loss.source == 'roi' for loss in losses):
+            boxes = [get_box_tensor(sample.gt_instances.bboxes) for sample in batch_data_samples]
+            sides['rotated_roi'] = []
+            for i, (record, moved, t) in enumerate(zip(records, rotated, features, strict=True)):
+                rows = one_per_object(record, boxes, classifiers(self)[i].num_classes)
+                sides['rotated_roi'].append(dict(
+                    student=record.features[rows], teacher=record.teacher_features[rows], stage=i,
+                    rotated_student=moved.features[rows], rotated_teacher=t[rows]))
+        return sides
+
+    def _ask(self, batch_inputs: Tensor, batch_data_samples: SampleList, rois: List[Tensor],
+             **how: Any) -> Tuple[List[Tensor], List[Optional[Tensor]]]:
+        """The teacher's logits and, where some loss compares them, features of RoIs."""
+        if 'roi' not in self.compared:
+            return self.teacher.roi_logits(batch_inputs, batch_data_samples, rois, **how), [
+                None] * len(rois)
+        with self.teacher.tap() as received:
+            logits = self.teacher.roi_logits(batch_inputs, batch_data_samples, rois, **how)
+        return logits, self.teacher.roi_features(received, rois)
 
     def roi_widths(self) -> Dict[str, List[int]]:
         """Widths of what the classifiers receive, as arguments of a feature loss."""

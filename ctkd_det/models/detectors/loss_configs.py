@@ -110,3 +110,20 @@ def check_classifier(losses: nn.ModuleDict, student: nn.Module) -> None:
             raise ValueError(
                 f"{name}: {type(loss).__name__} is {'' if loss.for_sigmoids else 'not '}for heads "
                 f"with use_sigmoid=True; the student's has use_sigmoid={sigmoids}")
+
+
+def check_rotated(losses: nn.ModuleDict, has_rois: bool, teacher: object) -> None:
+    """See whether losses on rotated images have RoIs there, and a teacher that can look at them.
+
+    Raises:
+        ValueError: if not, naming the loss.
+    """
+    for name, loss in losses.items():
+        if not loss.rotated:
+            continue
+        if not has_rois:
+            raise ValueError(f'{name}: what it compares is computed for RoIs on rotated images, '
+                             'and a single-stage student has no RoIs')
+        if teacher.learns:
+            raise ValueError(f'{name} looks at rotated images, and {teacher.name} refines the maps '
+                             'of the plain ones only: take another teacher')

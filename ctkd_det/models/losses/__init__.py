@@ -13,6 +13,7 @@ from .features import (
                        ReviewKDLoss,
                        SPLoss,
                        SRRLLoss,
+                       SSKDLoss,
                        VIDLoss,
 )
 from .logits import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss, LDLoss, LogitLoss, QualityFocalKDLoss
@@ -22,5 +23,5 @@ __all__ = [
     'ATLoss', 'BinaryKDLoss', 'BoxKDLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss',
     'DistillLoss', 'FGDLoss', 'FeatureLoss', 'FitNetLoss', 'KDLoss', 'LDLoss', 'LogitLoss',
     'MGDLoss', 'PKDLoss', 'PKTLoss', 'QualityFocalKDLoss', 'ReviewKDLoss', 'SPLoss', 'SRRLLoss',
-    'VIDLoss', 'Window'
+    'SSKDLoss', 'VIDLoss', 'Window'
 ]

@@ -24,10 +24,14 @@ class DistillLoss(nn.Module):
             'roi', the features that a two-stage detector classifies; 'boxes'
             in pixels; or the 'distributions' of boxes, or those of the
             valuable region, 'vlr'.
+        rotated (bool): Whether it is compared on images that are rotated by
+            chance, or on both these and the plain ones; such a loss draws the
+            rotation from its ``draws``.
         needs (tuple[str]): What ``forward`` takes by name beside the two
             sides, for a detector to provide.
     """
     source = 'logits'
+    rotated = False
     needs: Tuple[str, ...] = ()
 
     def __init__(self, loss_weight: float = 1.0, window: Optional[dict] = None) -> None:
@@ -44,6 +48,11 @@ class DistillLoss(nn.Module):
     def active(self) -> bool:
         """bool: Whether the loss contributes anything at present."""
         return self.factor > 0
+
+    @property
+    def side(self) -> str:
+        """str: What a detector calls the two sides that it compares."""
+        return f'rotated_{self.source}' if self.rotated else self.source
 
 
 def at_least_zero(name: str, value: float) -> float:

@@ -5,9 +5,11 @@ from typing import Optional
 class Window:
     """Active from ``begin`` to ``end``, growing over the first ``warmup`` steps.
 
-    The detector moves it with the runner's progress, so a resumed run is
-    where it was. ``begin`` and ``end`` mean what they mean in mmengine's
-    schedulers: ``begin`` is the first active step, ``end`` the first after.
+    ``factor`` is 0 outside and 1 inside, less while it grows; ``waits`` says
+    that it has not begun. The detector moves it with the runner's progress,
+    so a resumed run is where it was. ``begin`` and ``end`` mean what they mean
+    in mmengine's schedulers: ``begin`` is the first active step, ``end`` the
+    first after.
 
     Args:
         begin (int): First active epoch or iteration. Defaults to 0.
@@ -34,8 +36,9 @@ class Window:
         self.move_to(iteration=0, epoch=0)
 
     def move_to(self, iteration: int, epoch: int) -> None:
-        """Set ``factor`` for 0-based progress."""
+        """Set ``factor`` and ``waits`` for 0-based progress."""
         step = epoch if self.by_epoch else iteration
-        outside = (step < self.begin or (self.end is not None and step >= self.end)
+        self.waits = step < self.begin
+        outside = (self.waits or (self.end is not None and step >= self.end)
                    or (step - self.begin) % self.every)
         self.factor = 0.0 if outside else min((step - self.begin + 1) / (self.warmup + 1), 1.0)

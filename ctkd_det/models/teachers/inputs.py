@@ -73,13 +73,18 @@ class InputScale:
         if self.factor == 1:
             return images
         sizes = [self._size(sample) for sample in batch_data_samples]
-        height, width = self._padded(sizes)
-        out = images.new_zeros((*images.shape[:2], height, width))
+        out = images.new_zeros((*images.shape[:2], *self._padded(sizes)))
         for i, (sample, (h, w)) in enumerate(zip(batch_data_samples, sizes, strict=True)):
             old_h, old_w = sample.metainfo['img_shape'][:2]
             out[i, :, :h, :w] = F.interpolate(
                 images[i:i + 1, :, :old_h, :old_w], size=(h, w), mode='bilinear')[0]
         return out
+
+    def size(self, images: Tensor, batch_data_samples: Sequence) -> Tuple[int, ...]:
+        """Height and width of the resized batch, with its padding."""
+        if self.factor == 1:
+            return tuple(images.shape[2:])
+        return self._padded([self._size(sample) for sample in batch_data_samples])
 
     def rois(self, rois: Tensor, batch_data_samples: Sequence) -> Tensor:
         """(N, 5) on the resized images."""

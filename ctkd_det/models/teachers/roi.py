@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..boxes import regressed
 from ..heads import classifiers, feature_width, num_logits
+from ..rotation import rotate_rois
 from ..taps import ClassifierTap, RegressorTap, RoILogits
 from .pair import teaching_stages
 from .teacher import ClassifyingTeacher
@@ -44,7 +45,7 @@ class RoITeacher(ClassifyingTeacher):
     @torch.no_grad()
     def roi_logits(self, images: Tensor, batch_data_samples: Sequence,
                    rois: Sequence[Tensor],
-                   feats: Optional[Sequence[Tensor]] = None) -> List[Tensor]:
+                   feats: Optional[Sequence[Tensor]] = None, turns: int = 0) -> List[Tensor]:
         """Classify the student's RoIs, of each of its stages.
 
         Args:
@@ -54,14 +55,16 @@ class RoITeacher(ClassifyingTeacher):
                 image's index and x1, y1, x2, y2.
             feats (Sequence[Tensor], optional): What :meth:`features` gave for
                 these images. Defaults to None, to be computed.
+            turns (int): Quarter turns by which it looks at images and RoIs
+                rotated, see :func:`rotate_rois`. Defaults to 0.
 
         Returns:
             list[Tensor]: For each of them (N, C+1) logits without a graph,
             in the student's order of classes.
         """
         if feats is None and sum(map(len, rois)):
-            feats = self.features(images, batch_data_samples)
-        return [self._classify(feats, self.scale.rois(r, batch_data_samples), stages)
+            feats = self.features(images, batch_data_samples, turns)
+        return [self._classify(feats, self._where(r, images, batch_data_samples, turns), stages)
                 if len(r) else images.new_zeros((0, self.width))
                 for r, stages in zip(rois, self.stages, strict=True)]
 
@@ -120,6 +123,12 @@ class RoITeacher(ClassifyingTeacher):
             return self.map_classes(logits).to(features.dtype)
 
         return classify
+
+    def _where(self, rois: Tensor, images: Tensor, batch_data_samples: Sequence,
+               turns: int) -> Tensor:
+        """The student's RoIs on the images as the teacher sees them."""
+        return rotate_rois(self.scale.rois(rois, batch_data_samples), turns,
+                           self.scale.size(images, batch_data_samples))
 
     def _classify(self, feats: Sequence[Tensor], rois: Tensor, stages: Sequence[int]) -> Tensor:
         roi_head, rois = self.model.roi_head, rois.to(feats[0].dtype)

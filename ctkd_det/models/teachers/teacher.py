@@ -12,6 +12,7 @@ from ...configs import detector_config, read_config
 from ..boxes import compares_classes
 from ..distilled_config import is_beside_student, is_distilled
 from ..heads import classifiers, has_sigmoids, num_classes
+from ..rotation import rotate_images
 from .cheaper import autocast, check_dtype, fold
 from .checkpoint import TeacherError, load_strictly
 from .classes import ClassMapping, classes_of_config
@@ -132,9 +133,17 @@ class FrozenTeacher:
         self.snapshots = (self.snapshots or 0) + 1
 
     @torch.no_grad()
-    def features(self, images: Tensor, batch_data_samples: Sequence) -> Sequence[Tensor]:
-        """Its neck's features of images that are normalised for the student."""
-        images = self.prepare(images, batch_data_samples)
+    def features(self, images: Tensor, batch_data_samples: Sequence,
+                 turns: int = 0) -> Sequence[Tensor]:
+        """Its neck's features of images that are normalised for the student.
+
+        Args:
+            images (Tensor): (B, 3, H, W).
+            batch_data_samples (Sequence[DetDataSample]): Of length B.
+            turns (int): Quarter turns by which it looks at them rotated, see
+                :func:`rotate_images`. Defaults to 0.
+        """
+        images = rotate_images(self.prepare(images, batch_data_samples), turns)
         weight = next(self.model.parameters())
         # FSDP moves and casts parameters behind `_apply`: meet the student where it is
         if weight.device != images.device:

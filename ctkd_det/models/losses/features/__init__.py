@@ -9,9 +9,10 @@ from .pkd_loss import PKDLoss
 from .relation_losses import PKTLoss, SPLoss
 from .reviewkd_loss import ReviewKDLoss
 from .srrl_loss import SRRLLoss
+from .sskd_loss import SSKDLoss
 from .vid_loss import VIDLoss
 
 __all__ = [
     'ATLoss', 'CRDLoss', 'CWDLoss', 'FGDLoss', 'FeatureLoss', 'FitNetLoss', 'MGDLoss', 'PKDLoss',
-    'PKTLoss', 'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'VIDLoss'
+    'PKTLoss', 'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'SSKDLoss', 'VIDLoss'
 ]

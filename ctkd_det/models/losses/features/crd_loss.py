@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from ...precision import at_least_float32
+from ..draws import Draws
 from ..weights import mean_over_ranks, weighted_mean
 from .adapters import need_widths
 from .base import FeatureLoss
-from .draws import Draws
 
 # RoIs of one image that overlap more show the same thing
 _SAME_PLACE = 0.5

@@ -5,9 +5,9 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..draws import Draws
 from .adapters import linear_adapter, need_widths
 from .base import FeatureLoss
-from .draws import Draws
 from .reductions import mean_all
 
 

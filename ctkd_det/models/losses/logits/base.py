@@ -16,6 +16,7 @@ from ...precision import at_least_float32
 from ...temperatures import FixedTemperature, MultiLevelTemperature
 from ...temperatures.base import Tau, levels_of, tensors_of
 from ..distill_loss import DistillLoss, at_least_zero
+from ..draws import Draws
 from ..weights import TINY, balance_foreground, mean_over_ranks, weighted_mean
 from .softening import SIDES, power_of, softening, uncertainty
 
@@ -68,6 +69,10 @@ class LogitLoss(DistillLoss):
             of the same paper. No gradient flows through U. Defaults to False.
         window (dict, optional): When the loss is active, the arguments of
             :class:`Window`. Defaults to None, always.
+        rotated (bool): Whether a two-stage detector compares the logits of
+            its RoIs on the rotated batch, with the RoIs' labels and weights:
+            the transformed images of SSKD, see :class:`SSKDLoss`. Defaults to
+            False.
 
     Raises:
         ValueError: if a weight or power is out of its range, ``soften`` is
@@ -87,8 +92,11 @@ class LogitLoss(DistillLoss):
                  relative_adversary: bool = False,
                  soften: str = 'both',
                  uncertainty_weight: bool = False,
-                 window: Optional[dict] = None) -> None:
+                 window: Optional[dict] = None,
+                 rotated: bool = False) -> None:
         super().__init__(loss_weight, window)
+        if rotated:
+            self.rotated, self.draws = True, Draws()
         if foreground_weight is not None and not 0 <= foreground_weight <= 1:
             raise ValueError(f'foreground_weight must be from 0 to 1, got {foreground_weight}')
         if soften not in SIDES:
