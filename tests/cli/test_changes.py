@@ -95,6 +95,17 @@ def test_shorter_schedules():
     assert 'param_scheduler' not in stretched(schedule(**cosine), 12)
 
 
+def test_parts_of_a_schedule_that_have_no_epoch_left_are_taken_out():
+    """YOLOX's: a warm-up, a cosine, and a constant rate for the last 15 of 300 epochs."""
+    parts = [dict(type='QuadraticWarmupLR', begin=0, end=5), dict(
+        type='CosineAnnealingLR', begin=5, T_max=285, end=285), dict(
+        type='ConstantLR', begin=285, end=300)]
+    base = Config(dict(train_cfg=dict(max_epochs=300), param_scheduler=parts))
+    spans = {epochs: [(part['begin'], part['end']) for part in stretched(base, epochs)[
+        'param_scheduler']] for epochs in (30, 5, 1)}
+    assert spans == {30: [(0, 1), (1, 28), (28, 30)], 5: [(0, 1), (1, 5)], 1: [(0, 1)]}
+
+
 def test_scopes_are_not_written():
     """mmengine adds them to what it reads from `mmdet::`."""
     found = stretched(schedule(type='MultiStepLR', milestones=[8], _scope_='mmdet'), 24)

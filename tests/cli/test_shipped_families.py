@@ -11,7 +11,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
-from cli.conftest import command
+from cli.conftest import invoke
 from ctkd_det.visualization.scalars import read_scalars
 from ctkd_det_cli.distill.zoo import find_config
 
@@ -68,12 +68,16 @@ def test_two_iterations_from_one_line(family, two_images, tmp_path):
     torch.manual_seed(1)
     torch.save(MODELS.build(find_config(teacher).config.model).state_dict(),
                tmp_path / 'teacher.pth')
-    status, said = command(
-        'distill', student, '--teacher', teacher, '--teacher-ckpt', 'teacher.pth',
+    result = invoke(
+        'distill', student, '--teacher', teacher, '--teacher-ckpt', tmp_path / 'teacher.pth',
         '--data', two_images, '--epochs', 1, '--batch-size', 1, '--lr', 1e-5,
-        '--out', 'x.py', '--work-dir', 'work', '--cfg-options', 'model.backbone.init_cfg=None',
-        'default_hooks.logger.interval=1', 'log_processor.window_size=1', cwd=tmp_path)
-    assert status == 0, said[-3000:]
+        '--out', tmp_path / 'x.py', '--work-dir', tmp_path / 'work',
+        # no download, no processes for two images, both steps in the log
+        '--cfg-options', 'model.backbone.init_cfg=None', 'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0',
+        'val_dataloader.persistent_workers=False', 'default_hooks.logger.interval=1',
+        'log_processor.window_size=1')
+    assert result.exit_code == 0, result.output[-3000:]
     curves = read_scalars(tmp_path / 'work')
     for name in ('loss', 'loss_ctkd'):
         steps, values = curves[name]
