@@ -118,10 +118,11 @@ def different_priors(a: nn.Module, b: nn.Module) -> str:
     a, b = a.prior_generator, b.prior_generator
     for name in ('strides', 'num_base_priors'):
         if getattr(a, name) != getattr(b, name):
-            return f'{name} {getattr(a, name)} and {getattr(b, name)}'
+            return f'{name} {getattr(a, name)} in place of {getattr(b, name)}'
     if hasattr(a, 'base_anchors') and hasattr(b, 'base_anchors') and not all(
             torch.equal(x, y) for x, y in zip(a.base_anchors, b.base_anchors, strict=True)):
-        return f'anchors {a.base_anchors[0].tolist()} and {b.base_anchors[0].tolist()}'
+        return (f'anchors {a.base_anchors[0].tolist()} in place of '
+                f'{b.base_anchors[0].tolist()}')
     return ''
 
 

@@ -53,7 +53,8 @@ class LevelMatch:
             if j is not None and self.student.own[i] and self.teacher.own[j])
         if not self.default:
             raise TeacherError(f'the necks of student and teacher have no level in common: '
-                               f'{self._strides()}')
+                               f'{self._strides()}. Take a teacher with one of these strides of '
+                               'the student')
 
     def settings(self, name: str, levels: Optional[Sequence[int]]) -> Dict[str, Any]:
         """What a loss of the neck must be told: levels and the widths of both sides.

@@ -14,12 +14,15 @@ from ctkd_det.models.distilled_config import plain_parent
 from ctkd_det.models.heads import classifiers
 from ctkd_det.models.teachers import TeacherError, check_pair
 from ctkd_det.models.teachers.normalisation import normalisation, pipeline_of
+from ctkd_det.models.teachers.pair import NECK_LOSSES
 from ..mistakes import sentence
 from .zoo import Source
 
 # arguments of the distilled detector that the command has as options, as messages write them
 _ARGUMENT = re.compile(r"\b(class_mapping|inherit|teacher_stage)(?:=(['\"]?)(\w+)\2)?")
 
+# what messages call losses between the necks, as the command takes them
+NECK_METHODS = 'a method that compares the necks only (--method pkd, fgd ...)'
 # tests compare it with docs/detectors.md
 SUPPORTED = ('What can be distilled: Faster, Mask, Cascade, Cascade Mask, Dynamic, Libra, '
              'Double-Head, PISA, Grid R-CNN, GRoIE; RetinaNet, FCOS, ATSS, GFL, RTMDet, '
@@ -92,7 +95,8 @@ def check_teacher(student: nn.Module, student_path: Path, teacher: Source, *,
                    class_mapping=class_mapping, **options)
         normalisation(model.data_preprocessor, pipeline_of(teacher.config), name)
     except (TeacherError, TypeError, ValueError) as error:
-        raise click.ClickException(_ARGUMENT.sub(_as_option, str(error))) from error
+        said = _ARGUMENT.sub(_as_option, str(error)).replace(NECK_LOSSES, NECK_METHODS)
+        raise click.ClickException(said) from error
 
 
 def _as_option(argument: re.Match) -> str:

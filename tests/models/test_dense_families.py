@@ -179,7 +179,7 @@ def test_softmax_losses_are_refused(teacher_of):
 
 
 @pytest.mark.parametrize('student,teacher,reason', [
-    ('retinanet', 'atss', r'num_base_priors \[1, 1, 1, 1, 1\] and \[9, 9, 9, 9, 9\]'),
+    ('retinanet', 'atss', r'num_base_priors \[1, 1, 1, 1, 1\] in place of \[9, 9, 9, 9, 9\]'),
     ('fcos', 'retinanet', 'num_base_priors')])
 def test_other_anchors_are_refused(student, teacher, reason, teacher_of):
     with pytest.raises(TeacherError, match=f'other anchors or points than the student.*{reason}'):

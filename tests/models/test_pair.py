@@ -47,6 +47,16 @@ def test_pairs_that_do_not(student, teacher, options, error, message, detectors)
         check_pair(detectors[student], detectors[teacher], **options)
 
 
+@pytest.mark.parametrize('student, teacher', [('softmax', 'sigmoids'), ('sigmoids', 'softmax')])
+def test_a_softmax_and_sigmoids_do_not_mix(student, teacher, detectors, monkeypatch):
+    """The error says which teacher to take, of which losses any would do."""
+    heads = dict(softmax=detectors['gfl'], sigmoids=detectors['atss'])
+    monkeypatch.setattr(detectors['gfl'].bbox_head.loss_cls, 'use_sigmoid', False)
+    ends = dict(softmax='a softmax', sigmoids='sigmoids')[student]
+    with pytest.raises(TeacherError, match=f'whose classifier ends in {ends}, or losses between'):
+        check_pair(heads[student], heads[teacher])
+
+
 def test_numbers_of_classes(detectors):
     few, many = classes('faster', 3), classes('faster', 80)
     with pytest.raises(TeacherError, match="80 classes, the student 8.*\n.*class_mapping='by_name"):

@@ -9,6 +9,7 @@ from ...configs import registered_class
 from ..building import build_part, nearest
 from ..heads import classifiers, has_sigmoids
 from ..losses import LogitLoss
+from ..teachers.pair import NECK_LOSSES
 
 
 def check_names(configs: Dict[str, ConfigType]) -> None:
@@ -32,7 +33,7 @@ def sources_of(configs: Dict[str, ConfigType]) -> Dict[str, str]:
 
 # what a student lacks if it cannot compare a source
 _LACKING = dict(
-    roi='RoI features, and a single-stage student has no RoIs',
+    roi=f'RoI features, and a single-stage student has no RoIs: take {NECK_LOSSES}',
     distributions="box distributions, and only single-stage heads such as GFL's have these",
     vlr="box distributions, and only single-stage heads such as GFL's have these",
     boxes='boxes, which are not read of detectors of this kind')
@@ -109,7 +110,8 @@ def check_classifier(losses: nn.ModuleDict, student: nn.Module) -> None:
         if loss.for_sigmoids != sigmoids:
             raise ValueError(
                 f"{name}: {type(loss).__name__} is {'' if loss.for_sigmoids else 'not '}for heads "
-                f"with use_sigmoid=True; the student's has use_sigmoid={sigmoids}")
+                f"with use_sigmoid=True; the student's has use_sigmoid={sigmoids}. Take "
+                f"{'BinaryKDLoss' if sigmoids else 'KDLoss'}, at any temperature, in its place")
 
 
 def check_rotated(losses: nn.ModuleDict, has_rois: bool, teacher: object) -> None:

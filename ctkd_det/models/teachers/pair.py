@@ -19,6 +19,9 @@ from .classes import Names, check_number_of_classes
 from .cross import CrossHead
 from .inherit import inheritable_weights
 
+# what compares nothing that heads compute, so that any teacher goes with any student
+NECK_LOSSES = 'losses between the necks (PKDLoss, FGDLoss ...)'
+
 
 def check_pair(student: nn.Module,
                teacher: nn.Module,
@@ -63,7 +66,7 @@ def check_pair(student: nn.Module,
     """
     if 'roi' in sources and kind_of(student) != 'two-stage':
         raise TeacherError(f'{student_name} is no two-stage detector, so it has no RoI features '
-                           'to compare')
+                           f'to compare: take {NECK_LOSSES}')
     heads = [()] * 2
     if set(sources) - {'neck'}:
         _check_kinds(student, teacher, student_name, teacher_name)
@@ -141,8 +144,7 @@ def _check_kinds(student: nn.Module, teacher: nn.Module, student_name: str,
     if kinds[0] != kinds[1]:
         raise TeacherError(
             f'{student_name} is a {kinds[0]} detector, {teacher_name} a {kinds[1]} one: what one '
-            f'classifies, the other does not. Take a {kinds[0]} teacher, or losses that compare '
-            'features only')
+            f'classifies, the other does not. Take a {kinds[0]} teacher, or {NECK_LOSSES}')
 
 
 def _named(name: str, check: Callable[[nn.Module], Any], module: nn.Module) -> Any:
@@ -176,7 +178,8 @@ def _check_classifiers(student: nn.Module, teacher: nn.Module, student_name: str
         raise TeacherError(
             f'the classifier of {student_name} ends in {ends[0]} (use_sigmoid={sigmoids[0]}), that '
             f'of {teacher_name} in {ends[1]} (use_sigmoid={sigmoids[1]}): their logits say '
-            'different things')
+            f'different things. Take a teacher whose classifier ends in {ends[0]}, or '
+            f'{NECK_LOSSES}')
     _check_priors(student, teacher, student_name, teacher_name, 'logits')
 
 
@@ -186,7 +189,7 @@ def _check_priors(student: nn.Module, teacher: nn.Module, student_name: str, tea
     if different:
         raise TeacherError(f'{teacher_name} has other anchors or points than {student_name}, '
                            f'{different}, so their {compared} cannot be compared: take a teacher '
-                           'with the same ones, or losses between the necks (PKDLoss, FGDLoss ...)')
+                           f'with the same ones, as one of the same family has, or {NECK_LOSSES}')
 
 
 def _check_distributions(student: nn.Module, teacher: nn.Module, student_name: str,
@@ -198,7 +201,8 @@ def _check_distributions(student: nn.Module, teacher: nn.Module, student_name: s
             _named(name, check_valuable_region, head)
     if bins[0] != bins[1]:
         raise TeacherError(f'the box distributions of {student_name} have {bins[0]} bins '
-                           f'(reg_max={bins[0] - 1}), those of {teacher_name} {bins[1]}')
+                           f'(reg_max={bins[0] - 1}), those of {teacher_name} {bins[1]}: take a '
+                           f'teacher with as many, or {NECK_LOSSES}')
     _check_priors(student, teacher, student_name, teacher_name, 'boxes')
 
 
@@ -207,8 +211,7 @@ def _check_queries(student: nn.Module, teacher: nn.Module, student_name: str,
     different = is_detr(student) and different_queries(student, teacher)
     if different:
         raise TeacherError(f'{teacher_name} cannot answer the queries of {student_name}, '
-                           f'{different}: take a teacher with the same, or losses between the '
-                           'necks (PKDLoss, FGDLoss ...)')
+                           f'{different}: take a teacher with the same, or {NECK_LOSSES}')
 
 
 def _check_crossing(cross_head: Optional[dict], kind: str, students: Sequence[nn.Module],
