@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, get_worker_info
 
-# what a batch carries from its worker to the main process
+# the key under which a batch carries its worker's states to the main process
 _KEY = 'random_states_of_worker'
 
 
@@ -23,7 +23,7 @@ def random_states() -> dict:
 
 
 def restore(states: dict) -> None:
-    """Bring this process back to where :func:`random_states` saw it."""
+    """Restore the states that :func:`random_states` has returned."""
     version, numbers, gauss = states['python']
     random.setstate((version, tuple(numbers), gauss))
     name, keys, *rest = states['numpy']
@@ -34,14 +34,14 @@ def restore(states: dict) -> None:
 
 
 class LoaderStates:
-    """Follows the random states of a loader's workers, where they outlive an epoch.
+    """Follows the random states of a loader's persistent workers.
 
-    Workers that are started for each epoch begin with the same seeds in each,
-    so there is nothing to follow. Persistent ones go on: each batch brings
-    the state that its worker had when it was made.
+    Workers that are started for each epoch have the same seeds in each epoch,
+    so there is nothing to follow. Persistent workers keep their states: each
+    batch contains the state that its worker had after making it.
 
     Args:
-        loader (DataLoader): Whose workers have not been started yet.
+        loader (DataLoader): Its workers have not been started yet.
         states (dict, optional): States to start the workers with.
     """
 
@@ -56,19 +56,19 @@ class LoaderStates:
             loader.collate_fn = partial(_collate, collate=loader.collate_fn)
 
     def end_epoch(self) -> None:
-        """All batches of an epoch have been taken."""
+        """Note the states at the end of an epoch."""
         self.at_epochs_start = dict(self.workers)
 
     def to_save(self) -> Dict[int, dict]:
-        """States from which a resumed run's workers arrive where these are.
+        """The states with which the workers of a resumed run must start.
 
-        Within an epoch that is its start, since the batches up to here are
-        then made again (:class:`RestOfEpoch`).
+        Within an epoch these are the states at its start, because a resumed
+        run makes the epoch's batches again (:class:`RestOfEpoch`).
         """
         return self.at_epochs_start
 
     def take_from(self, data_batch: Any) -> None:
-        """Take out of a batch what it brought of its worker."""
+        """Take the worker's states out of a batch."""
         if self.persistent and isinstance(data_batch, dict) and _KEY in data_batch:
             worker, states = data_batch.pop(_KEY)
             self.workers[worker] = states
@@ -76,10 +76,10 @@ class LoaderStates:
 
 def keep_workers_from_sigterm(loader: DataLoader,
                               states: Optional[Dict[int, dict]] = None) -> None:
-    """Let a loader's workers, not started yet, leave SIGTERM to the main process.
+    """Make a loader's workers ignore the first SIGTERM, which the main process handles.
 
     Args:
-        loader (DataLoader): Whose workers have not been started yet.
+        loader (DataLoader): Its workers have not been started yet.
         states (dict, optional): Random states to start the workers with.
     """
     if loader.num_workers > 0:
@@ -88,7 +88,7 @@ def keep_workers_from_sigterm(loader: DataLoader,
 
 
 def as_saved(states: Any) -> Any:
-    """What restricted loading allows: bytes become tensors, tuples lists."""
+    """Convert to types that restricted loading allows: bytes to tensors, tuples to lists."""
     if isinstance(states, dict):
         return {key: as_saved(item) for key, item in states.items()}
     if isinstance(states, (list, tuple)):
@@ -97,18 +97,18 @@ def as_saved(states: Any) -> Any:
 
 
 def _start_worker(worker_id: int, start: Optional[Callable], states: Dict[int, dict]) -> None:
-    """In the worker: seed it, and let the main process alone answer to SIGTERM."""
+    """In the worker: seed it, and ignore the first SIGTERM."""
     if start is not None:
         start(worker_id)
     if worker_id in states:
         restore(states[worker_id])
-    # clusters send it to each process of a job; a worker that dies would end the training at
-    # once. The second one is of the main process, which is ending
+    # clusters send it to each process of a job, and a worker that dies ends the training at
+    # once. The second one comes from the main process when it ends
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def _collate(batch: list, collate: Callable) -> Any:
-    """In the worker: collate as ever, and add the states that it has now."""
+    """In the worker: collate, and add its present random states."""
     data, worker = collate(batch), get_worker_info()
     if isinstance(data, dict) and worker is not None:
         data[_KEY] = (worker.id, random_states())

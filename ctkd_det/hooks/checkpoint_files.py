@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole or not there, and which of them to resume from."""
+"""Writes checkpoint files so that each is complete, and chooses the one to resume from."""
 import hashlib
 import os
 import re
@@ -9,22 +9,23 @@ from typing import List, NamedTuple, Optional, Pattern, Tuple
 from ..compat.reading import find_fault
 
 PARTIAL, CHECKSUM, POINTER = '.partial', '.sha256', 'last_checkpoint'
-# of a training that SIGTERM ended within an epoch: completed epochs, and all iterations
+# the name if SIGTERM ends a training within an epoch: completed epochs, and all iterations
 INTERRUPTED = 'interrupted_epoch_{}_iter_{}.pth'
 
 
 class SavingError(RuntimeError):
-    """A checkpoint cannot be written, there is none to go on from, or one is in the way."""
+    """A checkpoint cannot be written, is missing for a resume, or would be replaced."""
 
 
 def commit(partial: Path, path: Path) -> None:
-    """Give a written file its name, so that a crash at any moment leaves a whole one.
+    """Rename a written file, so that a crash at any moment leaves a complete one.
 
-    The file is on the disk before it gets the name. Its checksum is written
-    beside it, in the format of ``sha256sum``: first, where the name is free,
-    so that no crash leaves the file without it. Where the name changes hands,
-    the old checksum is gone before and the new one comes after, so none ever
-    belongs to another file.
+    The file is on the disk before it is renamed. Its checksum is written
+    beside it, in the format of ``sha256sum``. If no file has the name yet, the
+    checksum comes first, so that no crash leaves the file without it. If the
+    name belongs to an older file, that file's checksum is removed before the
+    renaming and the new one is written after it. So no checksum ever stands
+    beside another file.
     """
     if partial.is_dir():  # of deepspeed
         shutil.rmtree(path, ignore_errors=True)
@@ -43,7 +44,7 @@ def commit(partial: Path, path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file so that it holds the old text or the new one, never half of it."""
+    """Write a small file; a crash leaves the old text or the new one, never a part."""
     partial = path.with_name(path.name + PARTIAL)
     partial.write_text(text, encoding='utf-8')
     _sync(partial)
@@ -52,7 +53,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a checkpoint and its checksum, where they are there."""
+    """Remove a checkpoint and its checksum, if they exist."""
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
@@ -60,10 +61,10 @@ def remove(path: Path) -> None:
 
 
 def fault(path: Path) -> Optional[str]:
-    """Why a file is no whole checkpoint, as the end of a sentence; None if it is whole.
+    """Why a file is no complete checkpoint, as the end of a sentence; None if it is complete.
 
-    What tells is the checksum beside it or, without one, those that torch's
-    archive holds of its parts.
+    The checksum beside it decides or, if there is none, the checksums in
+    torch's archive.
     """
     if not path.exists():
         return 'does not exist'
@@ -82,9 +83,9 @@ class Choice(NamedTuple):
     """Which checkpoint to resume from.
 
     Attributes:
-        path: The newest whole one; None if there is none.
-        skipped: Those that were preferred to it, each with its fault.
-        newer: Those that are newer, but not what ``last_checkpoint`` names.
+        path: The newest complete one; None if there is none.
+        skipped: Damaged ones that would have been taken first, with their faults.
+        newer: Newer ones, if ``last_checkpoint`` names ``path``.
     """
     path: Optional[Path]
     skipped: List[Tuple[Path, str]]
@@ -95,8 +96,8 @@ class CheckpointFolder:
     """The checkpoints of a training.
 
     Args:
-        folder (Path): Where they lie.
-        work_dir (Path): Where ``last_checkpoint``, which names the last, lies.
+        folder (Path): The folder of the checkpoints.
+        work_dir (Path): The folder of ``last_checkpoint``, which names the last one.
         filename_tmpl (str): Their names, with ``{}`` for the number.
     """
 
@@ -105,12 +106,12 @@ class CheckpointFolder:
         self.patterns = [_pattern(filename_tmpl), _pattern(INTERRUPTED)]
 
     def files(self) -> List[Path]:
-        """Checkpoints to resume from, the most advanced first."""
+        """List the checkpoints to resume from, the most advanced one first."""
         found = [path for path in self.folder.glob('*') if self.progress(path)]
         return sorted(found, key=self.progress, reverse=True)
 
     def progress(self, path: Path) -> Tuple[int, ...]:
-        """What the name says of how far the training was; () if it is no such name."""
+        """The progress of the training by a file's name; () for any other name."""
         for pattern in self.patterns:
             match = pattern.fullmatch(path.name)
             if match:
@@ -118,10 +119,10 @@ class CheckpointFolder:
         return ()
 
     def choose(self) -> Choice:
-        """The newest whole one, or the one that ``last_checkpoint`` was made to name.
+        """Choose the newest complete one, or the one that a user wrote into ``last_checkpoint``.
 
-        A pointer that is older than a more advanced file is one that a crash
-        kept from being written, and is not followed.
+        If a more advanced file is newer than ``last_checkpoint``, a crash came
+        before ``last_checkpoint`` was written; then it is not followed.
         """
         files, named = self.files(), self._named()
         newer = []
@@ -141,27 +142,27 @@ class CheckpointFolder:
         return Choice(None, skipped, [])
 
     def remove_leftovers(self) -> None:
-        """Remove what a crash left half written."""
+        """Remove files that a crash has left incomplete."""
         for path in [*self.folder.glob(f'*{PARTIAL}'), *self.pointer.parent.glob(f'*{PARTIAL}')]:
             remove(path)
             whole = path.with_name(path.name.removesuffix(PARTIAL))
-            if not whole.exists():  # a checksum that waits for it
+            if not whole.exists():  # the checksum is written before the file
                 _beside(whole).unlink(missing_ok=True)
 
     def remove_interrupted(self, before: int) -> None:
-        """Remove checkpoints within epochs that are complete now."""
+        """Remove checkpoints from within epochs that are complete now."""
         for path in self.folder.glob(INTERRUPTED.format('*', '*')):
             progress = self.progress(path)
             if progress and progress < (before, 0):
                 remove(path)
 
     def _named(self) -> Optional[Path]:
-        """What ``last_checkpoint`` names, also after the folder has moved; None if nothing."""
+        """The file that ``last_checkpoint`` names, also after the folder has moved; else None."""
         if not self.pointer.is_file():
             return None
         text = self.pointer.read_text(encoding='utf-8', errors='replace').strip()
         here = self.folder / Path(text).name
-        # what a crash has left of the pointer may be anything
+        # after a crash the pointer may contain anything
         if '\0' in text or len(here.name) > 200 or here.suffix != '.pth':
             return None
         return here if here.exists() or not Path(text).exists() else Path(text)

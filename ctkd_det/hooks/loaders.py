@@ -1,4 +1,4 @@
-"""The training data's loader, brought to the seed of the run that is resumed.
+"""Sets a loader to the seed of the run that is resumed, and ends its workers.
 
 mmengine builds the loader, and an iteration-based loop starts its workers,
 before a checkpoint is read and before any hook can prepare them.
@@ -17,20 +17,20 @@ from ..random_states import random_states, restore
 
 
 def seed_of_sampler(loader: DataLoader) -> Optional[int]:
-    """What the order of the images is drawn with, None if the sampler does not say."""
+    """The seed of the image order; None if the sampler has none."""
     seed = getattr(_sampler(loader), 'seed', None)
     return None if seed is None else int(seed)
 
 
 def seed_as_before(runner: Runner, sampler_seed: Optional[int]) -> None:
-    """Order and augment the images as the run that is resumed did.
+    """Set the seeds of the resumed run for the order and the augmentation of images.
 
-    Without a seed in the config each start of a process draws a new one, with
-    which the loader was built. Seeds that the config gives to the sampler or
-    to the workers themselves stay. To be called before the workers start.
+    Without a seed in the config, each process draws a new one when it starts,
+    and the loader was built with that. Seeds that the config gives to the
+    sampler or to the workers stay. Call it before the workers start.
 
     Args:
-        runner (Runner): Whose ``seed`` is the resumed one already.
+        runner (Runner): Its ``seed`` is that of the resumed run already.
         sampler_seed (int, optional): The resumed run's; None if unknown.
     """
     loader, config = runner.train_dataloader, runner._train_dataloader
@@ -46,10 +46,10 @@ def seed_as_before(runner: Runner, sampler_seed: Optional[int]) -> None:
 
 
 def start_workers_again(runner: Runner) -> None:
-    """Start an iteration-based loop's workers as the loader says now.
+    """Restart an iteration-based loop's workers with the loader's present settings.
 
-    Its first ones have taken images from the sampler already, which begins
-    anew. No random number is drawn of this process's.
+    The first workers have taken images from the sampler already, so the
+    sampler starts again. No random number of this process is used up.
     """
     loop = runner.train_loop
     loader = loop.dataloader
@@ -57,7 +57,7 @@ def start_workers_again(runner: Runner) -> None:
         return
     states = random_states()
     kind = type(loop.dataloader_iterator)
-    # the old workers end here
+    # this ends the old workers
     loop.dataloader_iterator = loader._iterator = None
     _renew_samplers(runner, seed_of_sampler(loader))
     loop.dataloader_iterator = kind(loader)
@@ -65,13 +65,13 @@ def start_workers_again(runner: Runner) -> None:
 
 
 def end_workers(runner: Runner) -> None:
-    """End the workers that would outlive the loop.
+    """End workers that are still alive after the loop.
 
-    The interpreter would end them with SIGTERM, which a worker passes over
-    once, or which torch reports as an error after the end.
+    The interpreter would send them SIGTERM. A worker ignores the first one,
+    and torch may report it as an error.
     """
     loop = runner.train_loop
-    # after a resume another iterator is around it
+    # after a resume it is inside another iterator
     around = getattr(loop, 'dataloader_iterator', None)
     around = getattr(around, 'batches', around)
     iterators = [getattr(around, '_iterator', None), runner.train_dataloader._iterator]
@@ -102,7 +102,7 @@ def end_workers_at_exit(runner: Runner) -> None:
 
 
 def _renew_samplers(runner: Runner, seed: Optional[int]) -> None:
-    """Bring the samplers to their beginning; a loader does not let them be replaced."""
+    """Reset the samplers in place, because a loader does not allow to replace them."""
     loader, config = runner.train_dataloader, runner._train_dataloader
     sampler = _sampler(loader)
     vars(sampler).update(vars(DATA_SAMPLERS.build(
@@ -114,7 +114,7 @@ def _renew_samplers(runner: Runner, seed: Optional[int]) -> None:
 
 
 def _is_built_here(config: Any) -> bool:
-    """Whether mmengine built the loader and its samplers; a ready-made one is the user's."""
+    """Whether mmengine built the loader and its samplers, and not the user."""
     return isinstance(config, dict) and all(
         isinstance(config.get(key) or {}, dict) for key in ('sampler', 'batch_sampler'))
 

@@ -7,10 +7,10 @@ from ..random_states import LoaderStates
 
 
 class RestOfEpoch:
-    """A loader that passes over the batches that were trained on before.
+    """A loader that skips the batches that were trained on before.
 
-    The batches are made and dropped, so that workers get into the states that
-    they had. It stands in for the loader until its first batch is there.
+    The skipped batches are made and dropped, so that the workers reach the
+    same random states. It replaces the loader until the first new batch.
 
     Args:
         loop (EpochBasedTrainLoop): Whose loader it stands in for.
@@ -32,7 +32,7 @@ class RestOfEpoch:
         return getattr(self.loader, name)
 
     def __iter__(self) -> Iterator:
-        # to start a loader takes a random number; of one whose workers go on it did not
+        # starting a loader uses a random number, but not if its workers are persistent
         at_once = self.skip == 0 and not self.states.persistent
         if at_once:
             self.restore()
@@ -46,7 +46,7 @@ class RestOfEpoch:
 
 
 class RestOfTraining:
-    """The batches of an iteration-based loop, which itself passes over the old ones.
+    """The batches of an iteration-based loop, which itself skips the old ones.
 
     Args:
         loop (IterBasedTrainLoop): Whose iterator it replaces.
@@ -67,28 +67,28 @@ class RestOfTraining:
         return next(self.batches)
 
     def skip_iter(self, number: int) -> None:
-        """Pass over batches, for onedl-mmengine's loop.
+        """Skip batches, for onedl-mmengine's loop.
 
-        Each is loaded: its own way forgets the iterator, and a new one draws
-        from the random state that is restored here.
+        Each batch is loaded. The fork's own way makes a new iterator, which
+        would draw from the random state that is restored here.
         """
         for _ in range(number):
             next(self)
 
 
 def batches_of_this_epoch(runner: Runner) -> int:
-    """How many batches of the present epoch were trained on before."""
+    """The number of batches of the present epoch that were trained on before."""
     length = len(runner.train_dataloader)
     done = runner.iter - runner.epoch * length
     return done if 0 < done < length else 0
 
 
 def validate_if_due(runner: Runner) -> None:
-    """Validate a resumed model where the loop would have done so after the saving.
+    """Validate a resumed model if its epoch was saved but not validated.
 
-    A checkpoint is saved before its epoch is validated, and knows nothing of
-    that. Without it the score would be missing, and a later, worse checkpoint
-    would be called the best.
+    A checkpoint is saved before its epoch is validated, and does not contain
+    the result. Without this validation the score would be missing, and a
+    later, worse checkpoint could become the best one.
     """
     loop = runner.train_loop
     if isinstance(loop, EpochBasedTrainLoop):
@@ -106,12 +106,12 @@ def validate_if_due(runner: Runner) -> None:
 
 
 def count_in_new_epochs(runner: Runner, checkpoint: dict) -> None:
-    """Let the iterations of a checkpoint be those of this training's epochs.
+    """Convert a checkpoint's iteration to the length of this training's epochs.
 
-    With another batch size or number of GPUs an epoch has another number of
-    iterations. Lambda, windows and the end of the training are functions of
-    the iteration, so the checkpoint's is converted: progress by epochs goes
-    on. Doing it again changes nothing.
+    With another batch size or number of GPUs, an epoch has another number of
+    iterations. Lambda, windows and the end of the training depend on the
+    iteration. After the conversion, progress in epochs is the same. A second
+    call changes nothing.
 
     Args:
         runner (Runner): Which resumes.
@@ -123,7 +123,7 @@ def count_in_new_epochs(runner: Runner, checkpoint: dict) -> None:
             'epoch_length' not in checkpoint):
         return
     new = len(runner.train_dataloader)
-    # other hooks' checkpoints are from the ends of epochs
+    # checkpoints of other hooks were saved at the end of an epoch
     old = checkpoint.get('epoch_length') or iteration / epoch
     checkpoint['epoch_length'] = new
     if old == new:
