@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from scipy import stats
 
 from helpers import ROOT
@@ -68,6 +69,22 @@ def test_the_benches_are_the_students_on_other_images():
     trunk = trunk_config('shapes')
     assert trunk.max_epochs == 12 and [s.type for s in trunk.param_scheduler] == ['LinearLR']
     assert teacher_config('shapes') is None
+
+
+def test_the_single_stage_bench_has_losses_for_it(tmp_path):
+    run = recipe_search.branch('shapes_gfl', 'ctkd+ctkd_ld', 0, tmp_path)
+    cfg = Config.fromfile(run.config)
+    assert cfg.model.type == 'KnowledgeDistillationDenseDetector'
+    assert {name: loss.type for name, loss in cfg.model.distill_losses.items()} == dict(
+        loss_ctkd='BinaryKDLoss', loss_ld='LDLoss')
+    own, = recipe_search.teacher('shapes_gfl', tmp_path)
+    assert cfg.model.teacher_config == str(own.config)
+    for model, width in ((cfg.model, 8), (Config.fromfile(own.config).model, 32)):
+        assert model.backbone.base_channels == width and model.bbox_head.reg_max == 16
+    alone = recipe_search.branch('shapes_gfl', 'student', 0, tmp_path)
+    init_default_scope('mmdet')
+    student = MODELS.build(Config.fromfile(alone.config).model)
+    assert type(student).__name__ == 'GFL' and not hasattr(student, 'roi_head')
 
 
 def test_the_table_pairs_seeds(tmp_path):

@@ -82,6 +82,33 @@ def _four_levels(model: dict) -> dict:
     return model
 
 
+def _gfl(backbone: int, head: int, convs: int) -> dict:
+    """A GFL of these channels in place of the Faster R-CNN, with levels of strides 4 to 16."""
+    return dict(
+        _delete_=True, type='GFL',
+        data_preprocessor=dict(
+            type='DetDataPreprocessor', mean=[123.675, 116.28, 103.53],
+            std=[58.395, 57.12, 57.375], bgr_to_rgb=True, pad_size_divisor=32),
+        backbone=dict(
+            type='ResNet', depth=18, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1),
+            out_indices=(0, 1, 2), base_channels=backbone, norm_eval=False),
+        neck=dict(type='FPN', in_channels=[backbone, 2 * backbone, 4 * backbone],
+                  out_channels=head, num_outs=3),
+        bbox_head=dict(
+            type='GFLHead', num_classes=8, in_channels=head, feat_channels=head,
+            stacked_convs=convs, norm_cfg=dict(type='GN', num_groups=4, requires_grad=True),
+            # 16, 32 and 64 pixels wide
+            anchor_generator=dict(type='AnchorGenerator', ratios=[1.0], octave_base_scale=4,
+                                  scales_per_octave=1, strides=[4, 8, 16]),
+            loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True, beta=2.0, loss_weight=1.0),
+            loss_dfl=dict(type='DistributionFocalLoss', loss_weight=0.25), reg_max=16,
+            loss_bbox=dict(type='GIoULoss', loss_weight=2.0)),
+        train_cfg=dict(assigner=dict(type='ATSSAssigner', topk=9), allowed_border=-1,
+                       pos_weight=-1, debug=False),
+        test_cfg=dict(nms_pre=200, min_bbox_size=0, score_thr=0.05,
+                      nms=dict(type='nms', iou_threshold=0.6), max_per_img=50))
+
+
 def _real(train_pipeline: Optional[list] = None) -> dict:
     """Images beside their annotations, eight in a batch."""
     loader = dict(batch_size=8, dataset=dict(data_prefix=dict(img='images/')))
@@ -106,6 +133,9 @@ PAIRS: Dict[str, Pair] = {
     'shapes_b': Pair(
         'data/shapes_bench_b/', ('triangle', 'square', 'pentagon', 'hexagon', 'circle'),
         student=_width(10, 20, 48), teacher=_width(24, 32, 128, depth=34)),
+    # single-stage, with box distributions
+    'shapes_gfl': Pair('data/shapes_bench/', student=_gfl(8, 16, 2), teacher=_gfl(32, 64, 2),
+                       settings=dict(optim_wrapper=dict(optimizer=dict(lr=0.02)))),
     # defects of printed circuit boards, some 17 of 320 pixels wide: trained on quarters of images
     'deeppcb': Pair(
         'data/deeppcb/', ('open', 'short', 'mousebite', 'spur', 'copper', 'pin-hole'),
@@ -150,6 +180,8 @@ BENCHES: Dict[str, Bench] = {
     'shapes_b': Bench(epochs=3, val_interval=3, pair='shapes_b'),
     'shapes_b_warm': Bench(
         epochs=8, val_interval=2, pair='shapes_b', start='shared backbone', warm_up=200),
+    'shapes_gfl': Bench(
+        epochs=5, val_interval=5, pair='shapes_gfl', start='shared backbone', warm_up=200),
     'deeppcb': Bench(
         epochs=12, val_interval=4, pair='deeppcb', start='shared backbone', warm_up=200),
     'deeppcb_scratch': Bench(

@@ -11,6 +11,7 @@ images in the same order, so methods can be compared in pairs. The other benches
 - shapes_scratch: no trunks, from scratch;
 - shapes_b and shapes_b_warm: a teacher, data and students of their own, on which no
   setting was chosen;
+- shapes_gfl: single-stage, with box distributions; as shapes_warm, with a teacher of its own;
 - deeppcb, neu_det and coco_real: real images, as shapes_warm, with a teacher that starts from
   ImageNet; deeppcb_scratch: no trunk, from scratch. Their data in data/NAME, and the backbone
   in data/mobilenet_v2_imagenet_mmdet.pth, are yours to put there (docs/dataset.md).
@@ -22,6 +23,9 @@ others go on.
     python tools/benchmarks/recipe_search.py --seeds 0 1 2
     python tools/benchmarks/recipe_search.py --bench shapes_warm --seeds 0 1
     python tools/benchmarks/recipe_search.py --bench shapes_scratch --seeds 0 1
+
+    python tools/benchmarks/recipe_search.py --bench shapes_gfl --seeds 0 1 2 \
+        --methods student kd_tau1 ctkd ld_tau10 ld_tau1 ld_tau3 ctkd_ld
 
     python tools/dataset_converters/make_shapes_coco.py data/shapes_bench_b \
         --val 2000 --size 80 --classes 5 --seed 1
@@ -40,10 +44,13 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 from benches import BENCHES, PAIRS, SHAPES, student_config, teacher_config, trunk_config
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from recipes import GRID, JOINED, METHODS, additions
 
+import ctkd_det  # noqa: F401
 from ctkd_det.log_names import parse_taus
+from ctkd_det.models.detectors import distilled_class
 from ctkd_det.runs import Run, RunFailed
 from ctkd_det_cli.distill.cycles import with_cycles
 
@@ -132,10 +139,12 @@ def branch(bench: str, method: str, seed: int, work_dir: Path) -> Run:
         else:
             cfg.model.init_cfg = init
     if method != 'student':
-        added = additions(method, cfg.model.roi_head.bbox_head.num_classes,
-                          BENCHES[bench].pair)
+        head = cfg.model.get('roi_head', cfg.model).bbox_head
+        added = additions(method, head.num_classes, BENCHES[bench].pair,
+                          head.get('loss_cls', {}).get('use_sigmoid', False))
         cfg.model.update(
-            type='KnowledgeDistillationTwoStageDetector', distill_losses=added['distill_losses'],
+            type=distilled_class(MODELS.get(cfg.model.type)).__name__,
+            distill_losses=added['distill_losses'],
             teacher_config=str(SHAPES / 'teacher.py'), teacher_ckpt=str(SHAPES / 'teacher.pth'))
         cfg.custom_hooks = added['custom_hooks']
         cfg.custom_imports = added['custom_imports']
@@ -158,7 +167,10 @@ def summary(run: Run) -> Dict[str, object]:
     last = {name: values[-1] for name, (_, values) in curves.items()}
     aps = {name.replace('coco/bbox_', ''): round(value, 5)
            for name, value in last.items() if name.startswith('coco/bbox_')}
-    temperatures = {tau.value: round(last[name], 4) for name, tau in parse_taus(last).items()}
+    taus = parse_taus(last)
+    several = len({tau.loss for tau in taus.values()}) > 1
+    temperatures = {name if several else tau.value: round(last[name], 4)
+                    for name, tau in taus.items()}
     by_epoch = list(zip(*curves['coco/bbox_mAP'], strict=True))
     return dict(**aps, mAP_by_epoch=by_epoch, temperatures=temperatures,
                 minutes=round(run.seconds / 60, 1))

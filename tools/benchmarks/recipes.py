@@ -5,6 +5,8 @@ from typing import Any, Dict, Tuple
 
 from mmengine.config import Config
 
+from ctkd_det_cli.distill.methods import SHORT
+
 FRAGMENTS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'distill'
 
 # method -> fragment, changes of its loss (by name, if not the same for each), changes of its
@@ -57,6 +59,17 @@ SELF_TAUGHT: Methods = {'snapshot': ('snapshot_kd', {}, {}), 'frskd': ('frskd', 
 CROSSED: Methods = {'crosskd': ('crosskd', {}, {})}
 # rotated images; its weights are chosen by the same rule, see the fragment
 ROTATED: Methods = {'sskd': ('sskd', {}, {})}
+# between box distributions, for GFL
+BOXES: Methods = {
+    **{f'ld_tau{tau}': ('ld', dict(temperature=float(tau)), {}) for tau in ('1', '3', '10')},
+    'ld_vlr': ('ld_vlr', {}, {}), 'ctkd_ld': ('ctkd_ld', {}, {}),
+    # from 1 on, in CTKD's range for detectors
+    'ctkd_ld_from1': ('ctkd_ld', {}, dict(tau_min=0.5, tau_range=1.5, initial_temperature=1.0)),
+}
+# between decoded boxes
+BOXES_IN_PIXELS: Methods = {'boxkd': ('boxkd', {}, {})}
+# fragments for softmax classifiers -> for those that end in sigmoids
+SIGMOID = dict(SHORT.values())
 BESIDE = ('kd_tau1', 'ctkd')
 # and what the search tried besides
 METHODS: Methods = {
@@ -67,6 +80,8 @@ METHODS: Methods = {
     **SELF_TAUGHT,
     **CROSSED,
     **ROTATED,
+    **BOXES,
+    **BOXES_IN_PIXELS,
     # the adversary's learning rate as high as the detector's; as shipped a twentieth of it
     'ctkd_lr1': ('ctkd_global', {}, dict(lr_mult=1.0)),
     # its weight decay as strong as the detector's
@@ -98,19 +113,22 @@ METHODS: Methods = {
 }
 # method -> the methods that it joins
 JOINED = {f'{beside}+{name}': (beside, name)
-          for beside in BESIDE for name in (*FEATURES, *SELF_TAUGHT, *ROTATED)}
+          for beside in BESIDE
+          for name in (*FEATURES, *SELF_TAUGHT, *ROTATED, 'ld_tau10', 'ctkd_ld', 'boxkd')}
 JOINED['crosskd+pkd'] = ('crosskd', 'pkd')
 # method -> changes of its CurriculumHook
 CURRICULA = {'ctkd_lambda4': dict(lambda_max=4.0), 'ctkd_end1': dict(end=1)}
 
 
-def additions(method: str, num_classes: int, pair: str = 'shapes') -> Dict[str, Any]:
+def additions(method: str, num_classes: int, pair: str = 'shapes',
+              sigmoids: bool = False) -> Dict[str, Any]:
     """What ``method`` adds to the config of a distilled detector.
 
     Args:
         method (str): Of METHODS or JOINED.
         num_classes (int): Of the student.
         pair (str): Whose FEATURE_WEIGHTS are taken.
+        sigmoids (bool): Whether the student's classifier ends in sigmoids.
 
     Returns:
         dict: With ``distill_losses``, ``custom_hooks``, ``custom_imports`` and
@@ -118,7 +136,7 @@ def additions(method: str, num_classes: int, pair: str = 'shapes') -> Dict[str, 
         a student that teaches itself, else None, and ``detector`` has further
         arguments of the detector.
     """
-    parts = [_additions(part, num_classes, pair) for part in JOINED.get(method, [method])]
+    parts = [_additions(part, num_classes, pair, sigmoids) for part in JOINED.get(method, [method])]
     joined = parts[0]
     for part in parts[1:]:
         joined['distill_losses'].update(part['distill_losses'])
@@ -131,8 +149,9 @@ def additions(method: str, num_classes: int, pair: str = 'shapes') -> Dict[str, 
     return joined
 
 
-def _additions(method: str, num_classes: int, pair: str) -> Dict[str, Any]:
+def _additions(method: str, num_classes: int, pair: str, sigmoids: bool) -> Dict[str, Any]:
     fragment, of_loss, of_temperature = METHODS[method]
+    fragment = SIGMOID.get(fragment, fragment) if sigmoids else fragment
     if method in FEATURES:
         weights = FEATURE_WEIGHTS.get(pair, FEATURE_WEIGHTS['shapes'])
         of_loss = dict(of_loss, loss_weight=weights[method])

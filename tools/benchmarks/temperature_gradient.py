@@ -4,7 +4,9 @@ For each checkpoint of the student, its and the teacher's logits on the RoIs
 of some training batches; then KL(tau), tau KL(tau) and tau^2 KL(tau) on a
 grid of temperatures, averaged over foreground and over background RoIs. The
 adversary climbs these curves: where one rises, it raises tau. Besides, how large
-a gradient tau^2 KL gives the student.
+a gradient tau^2 KL gives the student. With --boxes the same of the box
+distributions of a GFL, at the locations with objects and in the valuable
+region around them, see LDLoss.
 """
 import argparse
 import json
@@ -17,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.runner import Runner, load_checkpoint
-from torch import Tensor
+from torch import Tensor, nn
 
 import ctkd_det  # noqa: F401
 from ctkd_det.models.taps import RoITap
@@ -31,12 +33,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config of a distilled detector')
     parser.add_argument('checkpoints', nargs='+', type=Path, help='students, in order')
     parser.add_argument('--batches', type=int, default=12, help='training batches to look at')
+    parser.add_argument('--boxes', action='store_true', help='look at box distributions')
     parser.add_argument('--out', type=Path, required=True, help='.jsonl to write; .png beside it')
     return parser.parse_args()
 
 
-def collect(runner: Runner, checkpoint: Path, batches: int) -> Dict[str, Tensor]:
-    """Logits (N, C+1) of both detectors and labels (N,) on sampled RoIs."""
+def collect(runner: Runner, checkpoint: Path, batches: int, boxes: bool) -> Dict[str, Tensor]:
+    """Rows of both detectors, (N, C+1), and which are the foreground's, (N,)."""
     torch.manual_seed(0)
     np.random.seed(0)
     load_checkpoint(runner.model, str(checkpoint))
@@ -44,12 +47,28 @@ def collect(runner: Runner, checkpoint: Path, batches: int) -> Dict[str, Tensor]
     loader = runner.build_dataloader(runner.cfg.train_dataloader, seed=0)
     for data in islice(loader, batches):
         data = model.data_preprocessor(data, training=True)
-        with torch.no_grad(), RoITap(model.roi_head) as (record, ):
-            model.loss(data['inputs'], data['data_samples'])
-        teacher, = model.teacher.roi_logits(data['inputs'], data['data_samples'], [record.rois])
-        found.append((record.cls_score.detach(), teacher, record.labels))
-    student, teacher, labels = map(torch.cat, zip(*found, strict=True))
-    return dict(student=student, teacher=teacher, labels=labels)
+        look = _box_rows if boxes else _roi_rows
+        found += look(model, data['inputs'], data['data_samples'])
+    student, teacher, foreground = map(torch.cat, zip(*found, strict=True))
+    return dict(student=student, teacher=teacher, foreground=foreground)
+
+
+@torch.no_grad()
+def _roi_rows(model: nn.Module, images: Tensor, samples: list) -> List[tuple]:
+    with RoITap(model.roi_head) as (record, ):
+        model.loss(images, samples)
+    teacher, = model.teacher.roi_logits(images, samples, [record.rois])
+    return [(record.cls_score, teacher, record.labels < record.cls_score.size(1) - 1)]
+
+
+@torch.no_grad()
+def _box_rows(model: nn.Module, images: Tensor, samples: list) -> List[tuple]:
+    with model.tap() as records:
+        model.loss(images, samples)
+    model.teacher_logits(images, samples, records)
+    sides = [model.box_sides(samples, records, source)[0] for source in ('distributions', 'vlr')]
+    return [(side['student'], side['teacher'], torch.full_like(side['labels'], i == 0).bool())
+            for i, side in enumerate(sides)]
 
 
 def curves(logits: Dict[str, Tensor], chosen: Tensor) -> List[List[float]]:
@@ -76,10 +95,11 @@ def plot(lines: List[dict], out: Path) -> None:
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots(2, len(POWERS) + 1, figsize=(15, 6.5), sharex=True,
                                 layout='constrained')
+    rows = list(dict.fromkeys(line['rois'] for line in lines))
     students = list(dict.fromkeys(line['checkpoint'] for line in lines))
     colours = plt.get_cmap('viridis')(np.linspace(0, .85, len(students)))
     for line in lines:
-        row = axes[('foreground', 'background').index(line['rois'])]
+        row = axes[rows.index(line['rois'])]
         colour = colours[students.index(line['checkpoint'])]
         row[-1].plot(line['tau'], line['student_gradient'], color=colour)
         row[-1].set(title=f"student's gradient of τ² KL, {line['rois']}", ylim=(0, None))
@@ -104,9 +124,9 @@ def main() -> None:
     runner = Runner.from_cfg(cfg)
     lines = []
     for checkpoint in args.checkpoints:
-        logits = collect(runner, checkpoint, args.batches)
-        foreground = logits['labels'] < logits['student'].size(1) - 1
-        for rois, chosen in (('foreground', foreground), ('background', ~foreground)):
+        logits = collect(runner, checkpoint, args.batches, args.boxes)
+        names = ('objects', 'around objects') if args.boxes else ('foreground', 'background')
+        for rois, chosen in zip(names, (logits['foreground'], ~logits['foreground']), strict=True):
             lines.append(dict(
                 checkpoint=checkpoint.stem, rois=rois, number=int(chosen.sum()),
                 student_std=logits['student'][chosen].std(1).mean().item(),
