@@ -9,7 +9,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import click
 from pycocotools.coco import COCO
@@ -32,6 +32,27 @@ HOME = ROOT if (ROOT / 'ctkd_det').is_dir() else Path.cwd()
 TITLES = dict(student='student alone', kd='KD, tau = 1', ctkd='CTKD')
 METRICS = dict(mAP='coco/bbox_mAP', AP50='coco/bbox_mAP_50', AP75='coco/bbox_mAP_75')
 QUICK = 'After 2 epochs: this shows that everything runs, not which method is better.'
+
+
+class Length(NamedTuple):
+    """How long a demo is.
+
+    Attributes:
+        images: For training; a quarter as many for validation.
+        epochs: Of each student.
+        methods: Besides the student alone.
+        backbone: Whose backbone the students begin with; None: a new one.
+    """
+    images: int
+    epochs: int
+    methods: Tuple[str, ...]
+    backbone: Optional[Path] = None
+
+
+LENGTHS = dict(
+    full=Length(4000, 8, ('kd', 'ctkd')),
+    short=Length(2000, 4, ('ctkd', ), CONFIGS / 'student.pth'),
+    quick=Length(4000, 2, ('kd', 'ctkd')))
 RANGE = ('One seed. The processor and the number of threads move these numbers, too: with equal '
          'seed and commit the student alone differed by 2.6 mAP between two machines.')
 
@@ -39,18 +60,26 @@ RANGE = ('One seed. The processor and the number of threads move these numbers, 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--quick', action='store_true',
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument('--short', action='store_const', dest='length', const='short',
+                        help='4 epochs of 2,000 images, with a trained backbone, without KD')
+    length.add_argument('--quick', action='store_const', dest='length', const='quick',
                         help='2 epochs instead of 8: shows that it runs, not who wins')
     parser.add_argument('--train-teacher', action='store_true',
                         help='train the teacher anew instead of loading the one in the tree')
     parser.add_argument('--seed', type=int, default=0, help='of initial weights and image order')
-    parser.add_argument('--images', type=int, default=4000,
-                        help='training images; a quarter as many for validation')
-    parser.add_argument('--methods', type=methods, default='kd,ctkd', metavar='NAME,NAME+NAME',
+    parser.add_argument('--images', type=int,
+                        help='training images, 4,000 or with --short 2,000; a quarter as many for '
+                             'validation')
+    parser.add_argument('--methods', type=methods, metavar='NAME,NAME+NAME',
                         help='as in ctkd-det distill --method: kd,ctkd,pkd,ctkd+pkd')
     parser.add_argument('--out', type=Path, default=HOME / 'work_dirs' / 'demo',
                         help='folder of the runs and pictures')
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.length = args.length or 'full'
+    length = LENGTHS[args.length]
+    args.images, args.methods = args.images or length.images, args.methods or length.methods
+    return args
 
 
 def methods(text: str) -> List[str]:
@@ -68,7 +97,7 @@ def methods(text: str) -> List[str]:
 def main() -> None:
     args = parse_args()
     folder = args.out / '_'.join([
-        'quick' if args.quick else 'full', str(args.images), f'seed{args.seed}',
+        args.length, str(args.images), f'seed{args.seed}',
         *(['own_teacher'] if args.train_teacher else [])])
     try:
         console.rule('Data')
@@ -81,7 +110,7 @@ def main() -> None:
         console.rule('Results')
         pictures = draw(runs, teacher, data, folder)
         report(runs, teacher, data, folder)
-        console.print(QUICK if args.quick else RANGE, soft_wrap=True)
+        console.print(QUICK if args.length == 'quick' else RANGE, soft_wrap=True)
         pictures.update(deploy(list(runs.values())[-1], data, folder / 'deployed'))
         for title, path in pictures.items():
             print(f'{title}: {path}')
@@ -118,8 +147,11 @@ def find_teacher(args: argparse.Namespace, data: Path) -> Path:
 
 
 def make_runs(args: argparse.Namespace, folder: Path, data: Path, teacher: Path) -> Dict[str, Run]:
-    epochs = 2 if args.quick else 8
+    epochs, backbone = LENGTHS[args.length].epochs, LENGTHS[args.length].backbone
     common = [f'randomness.seed={args.seed}', *data_options(data)]
+    if backbone:
+        of_backbone = dict(_delete_=True, type='Pretrained', checkpoint=backbone, prefix='backbone')
+        common += [f'model.backbone.init_cfg.{key}={value}' for key, value in of_backbone.items()]
     options = [f'train_cfg.max_epochs={epochs}', f'param_scheduler.1.end={epochs}', *common]
     distilled = [*options, f'model.teacher_ckpt={teacher}']
     runs = {'student': Run(title('student'), CONFIGS / 'student.py', folder / 'student', epochs,

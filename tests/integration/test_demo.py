@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from PIL import Image
 
 import forked
@@ -57,6 +57,28 @@ def test_all_students_start_alike(tmp_path):
     for name in ('student', 'kd', 'ctkd'):
         weights.append(build(Config.fromfile(CONFIGS / 'shapes' / f'{name}.py')).state_dict())
     assert all(torch.equal(v, other[k]) for k, v in weights[0].items() for other in weights[1:])
+
+
+def test_the_short_demo_starts_with_the_trained_backbone(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    import demo
+    monkeypatch.setattr(sys, 'argv', ['demo.py', '--short', '--out', str(tmp_path)])
+    args = demo.parse_args()
+    runs = demo.make_runs(args, tmp_path, tmp_path, CONFIGS / 'shapes' / 'teacher.pth')
+    assert list(runs) == ['student', 'ctkd'] and args.images == 2000
+    trained = torch.load(CONFIGS / 'shapes' / 'student.pth')['state_dict']
+    for run in runs.values():
+        parser = argparse.ArgumentParser()
+        parser.add_argument('--options', nargs='+', action=DictAction)
+        cfg = Config.fromfile(run.config)
+        cfg.merge_from_dict(parser.parse_args(['--options', *run.options]).options)
+        model = build(cfg)
+        model.init_weights()
+        assert cfg.train_cfg.max_epochs == run.epochs == 4
+        state = model.state_dict()
+        for key, value in trained.items():
+            if key.endswith('conv1.weight') or key.startswith('neck') and value.dim() > 1:
+                assert torch.equal(state[key], value.float()) == key.startswith('backbone')
 
 
 def test_any_method_by_name(tmp_path, monkeypatch):

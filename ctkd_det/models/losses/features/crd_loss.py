@@ -98,8 +98,9 @@ class CRDLoss(FeatureLoss):
                 embeddings, embeddings[::-1], self.queue[i].flip(0), strict=True):
             others = torch.cat([others.detach(), queued.to(others)])
             pairs.append(anchors @ others.t() / self.tau)
-        log_z = self._log_z(i, pairs, negatives)
-        loss = sum(self._contrast(scores - z, negatives)
+        counted = negatives.to(pairs[0])  # once for all products
+        log_z = self._log_z(i, pairs, counted)
+        loss = sum(self._contrast(scores, z, counted)
                    for scores, z in zip(pairs, log_z, strict=True))
         if self.training:
             self._enqueue(i, embeddings, labels)
@@ -126,11 +127,12 @@ class CRDLoss(FeatureLoss):
 
     def _log_z(self, i: int, pairs: List[Tensor], negatives: Tensor) -> Tensor:
         """log Z of both directions, from the first step with negatives on."""
-        chosen = negatives | torch.eye(*negatives.shape, dtype=torch.bool, device=negatives.device)
         # cosines are at most 1: the largest score is known, and nothing overflows
         top = 1 / self.tau
-        sums = torch.stack([((scores.detach() - top).exp() * chosen).sum() for scores in pairs])
-        counts = torch.stack([chosen.sum(), negatives.sum()]).to(sums)
+        exponentials = [(scores.detach() - top).exp_() for scores in pairs]
+        sums = torch.stack([(x * negatives).sum() + x.diagonal().sum() for x in exponentials])
+        usable = negatives.sum()
+        counts = torch.stack([usable + len(negatives), usable])
         *sums, count, usable = mean_over_ranks(torch.cat([sums, counts]))
         fresh = (torch.stack(sums) / count.clamp(min=1e-6)).clamp(min=1e-30).log() + top
         first = (self.z_is_known[i] == 0) & (usable > 0)
@@ -141,11 +143,11 @@ class CRDLoss(FeatureLoss):
         return known
 
     @staticmethod
-    def _contrast(scores: Tensor, negatives: Tensor) -> Tensor:
-        """L of one direction from log r; an anchor without negatives has nothing to tell."""
-        count = negatives.sum(1, keepdim=True).to(scores)
+    def _contrast(scores: Tensor, log_z: Tensor, negatives: Tensor) -> Tensor:
+        """L of one direction; an anchor without negatives has nothing to tell."""
+        count = negatives.sum(1, keepdim=True)
         usable = (count > 0).squeeze(1)
-        log_odds = scores - count.clamp(min=1).log()
+        log_odds = scores - (log_z + count.clamp(min=1).log())
         positive = F.softplus(-log_odds.diagonal()) * usable
         loss = positive + (F.softplus(log_odds) * negatives).sum(1)
         return weighted_mean(loss, usable.to(loss), usable.sum())

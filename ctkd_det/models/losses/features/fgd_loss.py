@@ -1,5 +1,5 @@
 """Focal and global distillation."""
-from typing import Any, List, Sequence, Tuple
+from typing import Any, Sequence, Tuple
 
 import torch
 from mmdet.registry import MODELS
@@ -138,16 +138,15 @@ def box_mask(boxes: Sequence[Tensor], image_shape: Tuple[float, float], like: Te
     """
     height, width = like.shape[2:]
     y, x = (torch.arange(n, device=like.device) for n in (height, width))
-    masks: List[Tensor] = []
-    for image in boxes:
-        # the product first: a border of the map then stays one, whatever the rounding
-        scaled = image.to(like) * like.new_tensor([width, height] * 2) / like.new_tensor(
-            [image_shape[1], image_shape[0]] * 2)
-        (x1, y1), (x2, y2) = scaled[:, :2].floor().t(), scaled[:, 2:].ceil().t()
-        rows = (y >= y1[:, None]) & (y <= y2[:, None])
-        columns = (x >= x1[:, None]) & (x <= x2[:, None])
-        inverse = 1 / ((x2 - x1 + 1) * (y2 - y1 + 1))
-        covered = rows[:, :, None] & columns[:, None, :]
-        masks.append((covered * inverse[:, None, None]).amax(0) if len(image)
-                     else like.new_zeros(height, width))
-    return torch.stack(masks)
+    # the product first: a border of the map then stays one, whatever the rounding
+    scaled = torch.cat(list(boxes)).to(like) * like.new_tensor(
+        [width, height] * 2) / like.new_tensor([image_shape[1], image_shape[0]] * 2)
+    (x1, y1), (x2, y2) = scaled[:, :2].floor().t(), scaled[:, 2:].ceil().t()
+    inverse = 1 / ((x2 - x1 + 1) * (y2 - y1 + 1))
+    rows = ((y >= y1[:, None]) & (y <= y2[:, None])) * inverse[:, None]
+    columns = ((x >= x1[:, None]) & (x <= x2[:, None])).to(like)
+    counts = [len(image) for image in boxes]
+    # image by image: all at once would take as much memory as there are boxes
+    return torch.stack([
+        (r[:, :, None] * c[:, None]).amax(0) if len(r) else like.new_zeros(height, width)
+        for r, c in zip(rows.split(counts), columns.split(counts), strict=True)])
