@@ -5,7 +5,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
 from ctkd_det.hooks.finite_loss_hook import NotFiniteError
-from ctkd_det.replay import from_plain, replay, to_plain
+from ctkd_det.plain_batch import from_plain, to_plain
+from ctkd_det.replay import replay
 from helpers import (
     CLASSES,
     FEATURES,
