@@ -20,6 +20,7 @@ from .losses import (
                            KDLoss,
                            LDLoss,
                            LogitLoss,
+                           MaskKDLoss,
                            MGDLoss,
                            PKDLoss,
                            PKTLoss,
@@ -48,6 +49,7 @@ __all__ = [
     'KnowledgeDistillationConditionalDETR', 'KnowledgeDistillationDABDETR',
     'KnowledgeDistillationDINO', 'KnowledgeDistillationDeformableDETR',
     'KnowledgeDistillationDenseDetector', 'KnowledgeDistillationTwoStageDetector', 'LDLoss',
-    'LogitLoss', 'MGDLoss', 'MultiLevelTemperature', 'PKDLoss', 'PKTLoss', 'QualityFocalKDLoss',
-    'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'SSKDLoss', 'ScheduledTemperature', 'VIDLoss'
+    'LogitLoss', 'MGDLoss', 'MaskKDLoss', 'MultiLevelTemperature', 'PKDLoss', 'PKTLoss',
+    'QualityFocalKDLoss', 'ReviewKDLoss', 'SPLoss', 'SRRLLoss', 'SSKDLoss', 'ScheduledTemperature',
+    'VIDLoss'
 ]

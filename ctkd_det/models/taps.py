@@ -37,7 +37,8 @@ class RoILogits(Logits):
     ``box_preds`` are what the regressor says of the P foreground RoIs, (P, 4), and
     ``box_targets`` targets and weights of these, each (P, 4), as the box loss
     received them; None if there are none. ``teacher_boxes`` are the teacher's, (P, 4)
-    in pixels, if they were asked for.
+    in pixels, if they were asked for. ``mask_logits`` are the student's, (P, C, H, W) or,
+    of a class-agnostic mask head, (P, 1, H, W), if they were asked for.
     """
     rois: Optional[Tensor] = None
     features: Optional[Tensor] = None
@@ -45,6 +46,7 @@ class RoILogits(Logits):
     box_preds: Optional[Tensor] = None
     box_targets: Optional[Tuple[Tensor, Tensor]] = None
     teacher_boxes: Optional[Tensor] = None
+    mask_logits: Optional[Tensor] = None
 
 
 @dataclass

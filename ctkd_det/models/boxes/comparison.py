@@ -7,7 +7,8 @@ from torch import nn
 def compares_classes(sources: Collection[str], student: nn.Module) -> bool:
     """Whether student and teacher must have the same classes, or some that are mapped.
 
-    Logits belong to classes, and so do the boxes of a two-stage detector: a
-    regressor may have offsets for each class.
+    Logits belong to classes, and so do masks, and the boxes of a two-stage
+    detector: a regressor may have offsets for each class.
     """
-    return 'logits' in sources or 'boxes' in sources and hasattr(student, 'roi_head')
+    return bool({'logits', 'masks'} & set(sources)) or (
+        'boxes' in sources and hasattr(student, 'roi_head'))

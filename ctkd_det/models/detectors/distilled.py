@@ -209,6 +209,11 @@ class DistilledDetector:
         """What these losses compare on rotated images, of each stage; see ``both_sides``."""
         raise NotImplementedError
 
+    def mask_sides(self, batch_data_samples: SampleList, records: List[Logits],
+                   feats: Sequence[Tensor]) -> List[dict]:
+        """What losses between masks compare, of each stage, once the teacher has answered."""
+        raise NotImplementedError
+
     @property
     def stage_weights(self) -> Sequence[float]:
         """Sequence[float]: The student's own weights of its stages."""

@@ -14,6 +14,7 @@ from ..taps import DenseLogits, DenseTap
 from ..teachers import DenseTeacher
 from ..towers import TowerCut
 from .distilled import DistilledDetector
+from .masks import dense_mask_sides
 
 
 @MODELS.register_module()
@@ -48,7 +49,7 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
             :class:`DistilledDetector` and :class:`CrossHead`.
     """
     teacher_class = DenseTeacher
-    sources = ('logits', 'neck', 'distributions', 'vlr')
+    sources = ('logits', 'neck', 'distributions', 'vlr', 'masks')
 
     def __init__(self, *args, cross_head: Optional[dict] = None,
                  use_syncbn: Optional[bool] = None, **kwargs) -> None:
@@ -96,3 +97,8 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
                  for record in records]
         self.teacher.check_answers('box distributions', [side['teacher'] for side in sides])
         return sides
+
+    def mask_sides(self, batch_data_samples: SampleList, records: List[DenseLogits],
+                   feats: Sequence[Tensor]) -> List[dict]:
+        """What losses between masks compare, see :func:`dense_mask_sides`."""
+        return dense_mask_sides(self.bbox_head, self.teacher_model.bbox_head, records)

@@ -1,6 +1,6 @@
 """A two-stage detector that learns from a frozen teacher's RoI classifications."""
-from contextlib import nullcontext
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from contextlib import contextmanager, nullcontext
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmdet.models.detectors import TwoStageDetector
@@ -12,9 +12,11 @@ from torch import Tensor
 from ..boxes import roi_box_side
 from ..heads import classifiers, feature_width, num_logits
 from ..losses import DistillLoss
+from ..masks import heard_masks, mask_heads
 from ..taps import RoILogits, RoITap
 from ..teachers import RoITeacher
 from .distilled import DistilledDetector
+from .masks import complete_masks, roi_mask_sides
 from .rotated import one_per_object, rotated_answers
 
 
@@ -38,16 +40,22 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
             :class:`DistilledDetector` and :class:`RoITeacher`.
     """
     teacher_class = RoITeacher
-    sources = ('logits', 'neck', 'roi', 'boxes')
+    sources = ('logits', 'neck', 'roi', 'boxes', 'masks')
 
     def __init__(self, *args, teacher_stage: Union[int, str, None] = None,
                  teacher_scale: float = 1.0, **kwargs) -> None:
         options = dict(teacher_stage=teacher_stage, teacher_scale=teacher_scale)
         super().__init__(*args, teacher_options=options, **kwargs)
 
-    def tap(self) -> RoITap:
-        """What records RoIs and logits of each stage, see :class:`RoITap`."""
-        return RoITap(self.roi_head)
+    @contextmanager
+    def tap(self) -> Iterator[List[RoILogits]]:
+        """What records RoIs, logits and masks of each stage, see :class:`RoITap`."""
+        masks = (heard_masks(mask_heads(self)) if 'masks' in self.compared else nullcontext([]))
+        with masks as heard, RoITap(self.roi_head) as records:
+            yield records
+        # a cascade may end early
+        for record, logits in zip(records, heard, strict=False):
+            record.mask_logits = logits
 
     @property
     def stage_weights(self) -> Sequence[float]:
@@ -69,6 +77,8 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
                 record.rois = like.new_zeros((0, 5))
                 if 'roi' in self.compared:
                     record.features = like.new_zeros((0, feature_width(head))) + nothing
+        if 'masks' in self.compared:
+            complete_masks(records, mask_heads(self), like)
         return records
 
     def teacher_logits(self, batch_inputs: Tensor, batch_data_samples: SampleList,
@@ -131,6 +141,11 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
         with self.teacher.tap() as received:
             logits = self.teacher.roi_logits(batch_inputs, batch_data_samples, rois, **how)
         return logits, self.teacher.roi_features(received, rois)
+
+    def mask_sides(self, batch_data_samples: SampleList, records: List[RoILogits],
+                   feats: Sequence[Tensor]) -> List[dict]:
+        """What losses between masks compare, see :func:`roi_mask_sides`."""
+        return roi_mask_sides(self, batch_data_samples, records, feats)
 
     def roi_widths(self) -> Dict[str, List[int]]:
         """Widths of what the classifiers receive, as arguments of a feature loss."""

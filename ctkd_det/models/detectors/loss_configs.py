@@ -36,7 +36,8 @@ _LACKING = dict(
     roi=f'RoI features, and a single-stage student has no RoIs: take {NECK_LOSSES}',
     distributions="box distributions, and only single-stage heads such as GFL's have these",
     vlr="box distributions, and only single-stage heads such as GFL's have these",
-    boxes='boxes, which are not read of detectors of this kind')
+    boxes='boxes, which are not read of detectors of this kind',
+    masks='masks, and only Mask R-CNN, Cascade Mask R-CNN and RTMDet-Ins predict them')
 
 
 def check_sources(configs: Dict[str, ConfigType], possible: Collection[str]) -> None:

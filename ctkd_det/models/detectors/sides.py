@@ -35,6 +35,8 @@ def both_sides(detector: Any, sources: Collection[str], batch_inputs: Tensor,
         sides['neck'] = [dict(student=ours, teacher=theirs, boxes=boxes, image_shape=covered)]
     if not set(sources) - {'neck'}:
         return sides
+    if 'masks' in sources and feats is None:  # two heads look at them
+        feats = teacher.features(batch_inputs, batch_data_samples)
     records = detector.complete(records, batch_inputs)
     logits = detector.teacher_logits(batch_inputs, batch_data_samples, records, feats)
     if 'logits' in sources:
@@ -49,6 +51,9 @@ def both_sides(detector: Any, sources: Collection[str], batch_inputs: Tensor,
             dict(student=record.features, teacher=record.teacher_features, stage=i,
                  labels=record.labels, rois=record.rois, classifier=teacher.classifier(i))
             for i, record in enumerate(records)]
-    for source in set(sources) - {'neck', 'logits', 'roi'}:
+    if 'masks' in sources:
+        sides['masks'] = detector.mask_sides(batch_data_samples, records, feats)
+        teacher.check_answers('masks', [side['teacher'] for side in sides['masks']])
+    for source in set(sources) - {'neck', 'logits', 'roi', 'masks'}:
         sides[source] = detector.box_sides(batch_data_samples, records, source)
     return sides

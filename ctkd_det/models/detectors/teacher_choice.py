@@ -70,5 +70,8 @@ class TeacherChoice:
             if options.get(name, default) != default:
                 raise ValueError(f'teacher_config={REFINED!r} is the student itself, so '
                                  f'{name}={options[name]!r} says nothing: leave it out')
+        if 'masks' in options['sources']:
+            raise ValueError(f'teacher_config={REFINED!r} has no mask head of its own: leave '
+                             'MaskKDLoss out')
         roi_head = dict(self.arguments[1]['roi_head'], test_cfg=student.roi_head.test_cfg)
         return RefiningTeacher(student, roi_head, neck_levels(student).channels, self.weight)

@@ -16,12 +16,21 @@ from .features import (
                        SSKDLoss,
                        VIDLoss,
 )
-from .logits import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss, LDLoss, LogitLoss, QualityFocalKDLoss
+from .logits import (
+                       BinaryKDLoss,
+                       DISTLoss,
+                       DKDLoss,
+                       KDLoss,
+                       LDLoss,
+                       LogitLoss,
+                       MaskKDLoss,
+                       QualityFocalKDLoss,
+)
 from .window import Window
 
 __all__ = [
     'ATLoss', 'BinaryKDLoss', 'BoxKDLoss', 'CRDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss',
     'DistillLoss', 'FGDLoss', 'FeatureLoss', 'FitNetLoss', 'KDLoss', 'LDLoss', 'LogitLoss',
-    'MGDLoss', 'PKDLoss', 'PKTLoss', 'QualityFocalKDLoss', 'ReviewKDLoss', 'SPLoss', 'SRRLLoss',
-    'SSKDLoss', 'VIDLoss', 'Window'
+    'MGDLoss', 'MaskKDLoss', 'PKDLoss', 'PKTLoss', 'QualityFocalKDLoss', 'ReviewKDLoss', 'SPLoss',
+    'SRRLLoss', 'SSKDLoss', 'VIDLoss', 'Window'
 ]

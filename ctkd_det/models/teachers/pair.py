@@ -18,6 +18,7 @@ from .checkpoint import TeacherError
 from .classes import Names, check_number_of_classes
 from .cross import CrossHead
 from .inherit import inheritable_weights
+from .masks import check_masks
 
 # what compares nothing that heads compute, so that any teacher goes with any student
 NECK_LOSSES = 'losses between the necks (PKDLoss, FGDLoss ...)'
@@ -40,7 +41,8 @@ def check_pair(student: nn.Module,
     the same anchors or points) into the same classes, by the same kind of
     classifier. Where RoI features are, both must classify RoIs. Where boxes
     are, both must regress them at the same places, and distributions over as
-    many bins; classes do not matter. Where only the maps of the necks are,
+    many bins; classes do not matter. Where masks are, both must predict them,
+    of the same classes. Where only the maps of the necks are,
     any teacher goes with any student.
 
     Args:
@@ -72,6 +74,8 @@ def check_pair(student: nn.Module,
         _check_kinds(student, teacher, student_name, teacher_name)
         heads = students, teachers = [_named(name, classifiers, detector) for detector, name in (
             (student, student_name), (teacher, teacher_name))]
+    if 'masks' in sources:
+        check_masks(student, teacher, student_name, teacher_name)
     if compares_classes(sources, student):
         _check_classifiers(students[0], teachers[0], student_name, teacher_name)
         check_number_of_classes(class_mapping, teacher_name, teachers[0].num_classes,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..boxes import regressed
 from ..heads import classifiers, feature_width, num_logits
+from ..masks import of_class
 from ..rotation import rotate_rois
 from ..taps import ClassifierTap, RegressorTap, RoILogits
 from .pair import teaching_stages
@@ -67,6 +68,34 @@ class RoITeacher(ClassifyingTeacher):
         return [self._classify(feats, self._where(r, images, batch_data_samples, turns), stages)
                 if len(r) else images.new_zeros((0, self.width))
                 for r, stages in zip(rois, self.stages, strict=True)]
+
+    @torch.no_grad()
+    def roi_masks(self, feats: Sequence[Tensor], batch_data_samples: Sequence,
+                  rois: Sequence[Tensor], labels: Sequence[Tensor]) -> List[Optional[Tensor]]:
+        """Predict the masks of some of the student's RoIs, of each of its stages.
+
+        Args:
+            feats (Sequence[Tensor]): What :meth:`features` gave.
+            batch_data_samples (Sequence[DetDataSample]): Of length B.
+            rois (Sequence[Tensor]): For each stage (P, 5).
+            labels (Sequence[Tensor]): For each (P,), the student's classes of
+                the objects. A class-agnostic mask head has one mask for all.
+
+        Returns:
+            list[Tensor]: For each (P, H, W) logits without a graph; None of a
+            stage without RoIs.
+        """
+        roi_head, found = self.model.roi_head, []
+        for r, classes, stages in zip(rois, labels, self.stages, strict=True):
+            if not len(r):
+                found.append(None)
+                continue
+            r = self.scale.rois(r, batch_data_samples).to(feats[0].dtype)
+            cascade = isinstance(roi_head, CascadeRoIHead)
+            masks = [roi_head._mask_forward(*([stage] if cascade else []), feats, r)['mask_preds']
+                     for stage in stages]
+            found.append(of_class(sum(masks) / len(masks), self.own_classes(classes)))
+        return found
 
     def tap(self) -> ClassifierTap:
         """Listens to what the classifiers receive, one entry for each stage with RoIs."""
