@@ -57,7 +57,7 @@ def test_status_of_a_failing_tool(own_argv, tmp_path):
 
 def test_benchmarks(own_argv):
     listed = invoke('benchmark').output
-    parts = {'recipes', 'formulations', 'benches', 'clock', 'loss_costs', 'steps'}
+    parts = {'recipes', 'formulations', 'benches', 'clock', 'growth', 'loss_costs', 'steps'}
     scripts = {p.stem for p in (ROOT / 'tools' / 'benchmarks').glob('*.py')} - parts
     assert {line.partition(':')[0] for line in listed.splitlines()} == scripts
     assert 'instance_kl: How much faster the vectorised' in listed

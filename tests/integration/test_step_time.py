@@ -11,6 +11,7 @@ from helpers import CONFIGS
 
 sys.path.insert(0, str(CONFIGS.parent / 'tools' / 'benchmarks'))
 
+import growth  # noqa: E402
 import loss_costs  # noqa: E402
 import step_time  # noqa: E402
 from clock import Clock, medians  # noqa: E402
@@ -70,6 +71,21 @@ def test_the_cost_of_a_loss_alone():
     for cost in found.values():
         assert cost['ratio'] == cost['step'] / cost['student']
         assert cost['share'] == cost['losses'] / cost['step'] and cost['losses'] > 0
+
+
+def test_the_points_of_an_axis():
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    cfg = Config.fromfile(CTKD)
+    assert growth.point(cfg, 'images', 4, 16)[1] == 4
+    for axis, value in dict(classes=80, levels=4, width=32).items():
+        model = Bench(growth.point(cfg, axis, value, 1)[0], 1, (64, 64)).model
+        for detector in (model, model.teacher_model):
+            assert value == dict(
+                classes=detector.roi_head.bbox_head.num_classes, levels=detector.neck.num_outs,
+                width=detector.neck.out_channels)[axis]
+    bench = Bench(growth.point(cfg, 'RoIs', 64, 2)[0], 2, (64, 64))
+    assert len(bench.records[0].rois) == 64
 
 
 def test_functions_take_turns():

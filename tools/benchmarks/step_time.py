@@ -11,6 +11,8 @@ from typing import Dict, Optional, Tuple
 
 import torch
 from clock import Clock, medians
+from growth import AXES, grow, growth_plot, growth_table
+from loss_costs import cost_table, costs
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import init_default_scope
 from rich.console import Console
@@ -41,6 +43,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--losses', nargs='+', metavar='NAME',
                         help='instead: what these losses cost (files of configs/_base_/distill), '
                              'or all that suit the config')
+    parser.add_argument('--grow', nargs='+', metavar='AXIS', choices=('all', *AXES),
+                        help=f'instead: how the cost grows with {", ".join(AXES)}, or all')
+    parser.add_argument('--plot', metavar='PICTURE', help='of --grow')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,
                         help='changes of the config, as in train')
     parser.add_argument('--json', action='store_true', help='the last line is JSON')
@@ -89,8 +94,12 @@ def main() -> None:
     args.batch = args.batch or cfg.get('train_dataloader', ConfigDict()).get('batch_size', 1)
     args.size = tuple(args.size or image_size(cfg))
     clock, console = Clock(torch.device(args.device), args.processor_time), Console()
-    if args.losses:
-        from loss_costs import cost_table, costs
+    if args.grow:
+        found = grow(cfg, args, clock)
+        shown = growth_table(found)
+        if args.plot:
+            growth_plot(found, args.plot)
+    elif args.losses:
         found = costs(cfg, args, clock)
         shown = cost_table(found)
     else:
@@ -106,7 +115,7 @@ def main() -> None:
         found = result(args, medians(times), memory, len(times['student']))
         shown = table(found)
     console.print(shown)
-    if not args.losses:
+    if 'overhead' in found:
         console.print(f'overhead {100 * found["overhead"]:+.1f} % of student and teacher apart')
     if args.json:
         print(json.dumps(found))

@@ -49,7 +49,7 @@ def build(cfg: Config, **options: Any) -> DistilledDetector:
     """
     model = copy.deepcopy(cfg.model)
     model.update(options)
-    if model.teacher_config in SELF_TAUGHT:
+    if isinstance(model.teacher_config, str) and model.teacher_config in SELF_TAUGHT:
         raise ValueError('the student teaches itself: there is no teacher whose pass has a time')
     model.backbone.init_cfg = None
     if Path(model.teacher_ckpt).is_file():
