@@ -97,6 +97,7 @@ def _tiny_detr(family: str, model: ConfigDict) -> Config:
     if model.neck.get('norm_cfg'):
         model.neck.norm_cfg = dict(type='GN', num_groups=4)
     model.bbox_head.embed_dims = 16
+    model.test_cfg.max_per_img = 40  # of 10 queries and 8 classes
     if family in ('dino', 'conditional'):  # mmdet has written widths of theirs into the code
         _shrink(model, {('embed_dims', 16): 256, ('num_feats', 8): 128, ('out_channels', 16): 256})
     return Config(dict(model=model))

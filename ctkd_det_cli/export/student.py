@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from ctkd_det.compat.reading import CheckpointError, read_checkpoint
+from ctkd_det.configs import detector_config
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.operations import flops, resize_shape
 from ctkd_det.version import __version__
@@ -63,7 +64,8 @@ def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool
     source = _read(checkpoint)
     weights, averaged = choose_weights(source, ema)
     plain = plain_config(config)
-    model = MODELS.build(plain.model).eval()
+    # of a copy: DETRs write into what they are built from, and refuse to read it again
+    model = MODELS.build(detector_config(plain)).eval()
     left_out = load_student(model, weights)
     out.mkdir(parents=True, exist_ok=True)
     plain.dump(files[0])

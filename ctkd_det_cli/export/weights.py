@@ -51,7 +51,9 @@ def load_student(model: nn.Module, weights: Dict[str, Tensor]) -> List[str]:
     Raises:
         click.ClickException: if the weights are not those of this detector.
     """
-    own = {name for name, _ in model.named_children()}
+    # a detector may hold weights of its own beside its modules, as multi-scale DETRs do
+    own = {name for name, _ in model.named_children()} | {
+        key.partition('.')[0] for key in model.state_dict()}
     extra = [key for key in weights if key.partition('.')[0] not in own]
     try:
         model.load_state_dict({k: v for k, v in weights.items() if k not in extra}, strict=True)

@@ -45,8 +45,8 @@ def config(family, shapes, folder):
     if family == 'rtmdet_ins':
         shapes = with_masks(shapes, folder)
         cfg.train_dataloader.dataset.pipeline[1].with_mask = True
-    if family in families.DENSE:  # after four steps it is sure of nothing
-        cfg.model.test_cfg.score_thr = 0.0
+    if family in families.DENSE:  # after four steps it is sure of nothing, and boxes may be empty
+        cfg.model.test_cfg.update(score_thr=0.0, min_bbox_size=-1)
     loss = 'KDLoss' if family == 'cascade' else 'BinaryKDLoss'
     cfg.model.update(
         type=distilled_class(MODELS.get(cfg.model.type)).__name__,
