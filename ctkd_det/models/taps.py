@@ -56,12 +56,14 @@ class DenseLogits(Logits):
     ``level_shapes`` are those of the head's outputs, (B, A * C, H, W) with A
     anchors at each location; N is the sum of B * H * W * A over the levels.
     ``tower_maps`` are those of a :class:`TowerCut`, if that was asked for.
+    ``box_targets`` are what the box loss was to reach, call by call.
     ``outputs`` is what the head gave, a tuple of maps of each level;
     ``teacher_outputs`` what the teacher's did, and ``crossed_outputs`` what
     it did of the student's maps, if that was asked for.
     """
     level_shapes: List[torch.Size] = field(default_factory=list)
     tower_maps: List[Tensor] = field(default_factory=list)
+    box_targets: List[Tensor] = field(default_factory=list)
     outputs: tuple = ()
     teacher_outputs: tuple = ()
     crossed_outputs: tuple = ()
@@ -224,6 +226,9 @@ class DenseTap:
         self.handles = [self.head.register_forward_hook(self._on_forward)] + [
             module.register_forward_hook(self.reader.hear, with_kwargs=True)
             for module in self.reader.modules()]
+        if hasattr(self.head, 'loss_bbox'):
+            self.handles.append(self.head.loss_bbox.register_forward_hook(
+                self._on_boxes, with_kwargs=True))
         return [self.record]
 
     def __exit__(self, *exc_info) -> None:
@@ -235,6 +240,10 @@ class DenseTap:
             record.cls_score = flat(self.levels, self.head.cls_out_channels)
             record.labels, record.label_weights, record.avg_factor = self.reader.targets(
                 self.levels)
+
+    def _on_boxes(self, module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> None:
+        if kwargs.get('reduction_override') is None and len(args) > 1:
+            self.record.box_targets.append(args[1])
 
     def _on_forward(self, module: nn.Module, args: tuple, output: tuple) -> None:
         self.levels, self.record.outputs = self.reader_class.logits(output), output

@@ -114,6 +114,10 @@ def test_nothing_to_compare_and_options_that_mean_nothing():
     none = torch.zeros(0, 4)
     for mode in ('bounded', 'iou'):
         assert BoxKDLoss(mode)(none, none, none).item() == 0
+    empty = torch.tensor([[4.0, 4.0, 4.0, 9.0]])
+    assert BoxKDLoss('iou')(empty, empty).item() == 0 < BoxKDLoss('iou')(empty, empty + 1).item()
+    inside_out = torch.tensor([[4.0, 4.0, -900.0, -900.0]])
+    assert 0 < BoxKDLoss('iou')(inside_out, empty) <= 2
     with pytest.raises(ValueError, match="mode must be 'bounded' or 'iou'"):
         BoxKDLoss('giou')
     with pytest.raises(ValueError, match="target must be 'object' or 'teacher'"):

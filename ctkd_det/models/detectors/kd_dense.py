@@ -9,7 +9,7 @@ from mmdet.structures import SampleList
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
-from ..boxes import distribution_side
+from ..boxes import DISTRIBUTIONS, dense_box_side, distribution_side
 from ..taps import DenseLogits, DenseTap
 from ..teachers import DenseTeacher
 from ..towers import TowerCut
@@ -49,7 +49,7 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
             :class:`DistilledDetector` and :class:`CrossHead`.
     """
     teacher_class = DenseTeacher
-    sources = ('logits', 'neck', 'distributions', 'vlr', 'masks')
+    sources = ('logits', 'neck', 'distributions', 'vlr', 'boxes', 'all_boxes', 'masks')
 
     def __init__(self, *args, cross_head: Optional[dict] = None,
                  use_syncbn: Optional[bool] = None, **kwargs) -> None:
@@ -92,10 +92,18 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
 
     def box_sides(self, batch_data_samples: SampleList, records: List[DenseLogits],
                   source: str) -> List[dict]:
-        """What losses between box distributions compare, see :func:`distribution_side`."""
-        sides = [distribution_side(self.bbox_head, record, batch_data_samples, source)
-                 for record in records]
-        self.teacher.check_answers('box distributions', [side['teacher'] for side in sides])
+        """What losses between boxes or their distributions compare.
+
+        See :func:`distribution_side` and :func:`dense_box_side`.
+        """
+        if source in DISTRIBUTIONS:
+            sides = [distribution_side(self.bbox_head, record, batch_data_samples, source)
+                     for record in records]
+        else:
+            sides = [dense_box_side(self.bbox_head, self.teacher_model.bbox_head, record, source,
+                                    self.teacher.dense_logits(record.teacher_outputs))
+                     for record in records]
+        self.teacher.check_answers('boxes', [side['teacher'] for side in sides])
         return sides
 
     def mask_sides(self, batch_data_samples: SampleList, records: List[DenseLogits],

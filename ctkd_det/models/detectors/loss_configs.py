@@ -37,6 +37,7 @@ _LACKING = dict(
     distributions="box distributions, and only single-stage heads such as GFL's have these",
     vlr="box distributions, and only single-stage heads such as GFL's have these",
     boxes='boxes, which are not read of detectors of this kind',
+    all_boxes='boxes at every location, and only single-stage detectors have these',
     masks='masks, and only Mask R-CNN, Cascade Mask R-CNN and RTMDet-Ins predict them')
 
 

@@ -22,8 +22,8 @@ class DistillLoss(nn.Module):
     Attributes:
         source (str): What is compared: 'logits'; the maps of the 'neck';
             'roi', the features that a two-stage detector classifies; 'boxes'
-            in pixels; the 'distributions' of boxes, or those of the valuable
-            region, 'vlr'; or 'masks'.
+            in pixels, or 'all_boxes'; the 'distributions' of boxes, or those of the
+            valuable region, 'vlr'; or 'masks'.
         rotated (bool): Whether it is compared on images that are rotated by
             chance, or on both these and the plain ones; such a loss draws the
             rotation from its ``draws``.

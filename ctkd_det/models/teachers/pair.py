@@ -6,6 +6,7 @@ from torch import nn
 
 from ..boxes import (
     DISTRIBUTIONS,
+    check_dense_boxes,
     check_regressor,
     check_valuable_region,
     compares_classes,
@@ -84,10 +85,12 @@ def check_pair(student: nn.Module,
         _check_inherited_classes(inherit, class_mapping, students[0], teachers[0])
     if set(sources) & DISTRIBUTIONS:
         _check_distributions(students[0], teachers[0], student_name, teacher_name, sources)
-    if 'boxes' in sources:
+    if {'boxes', 'all_boxes'} & set(sources):
+        check = check_regressor if kind_of(student) == 'two-stage' else check_dense_boxes
         for head, name in [(head, student_name) for head in students] + [
                 (head, teacher_name) for head in teachers]:
-            _named(name, check_regressor, head)
+            _named(name, check, head)
+        _check_priors(students[0], teachers[0], student_name, teacher_name, 'boxes')
     if not compares_classes(sources, student) and class_mapping is not None:
         raise ValueError(f'class_mapping={class_mapping!r} says how logits are compared, but no '
                          'loss of distill_losses compares logits')

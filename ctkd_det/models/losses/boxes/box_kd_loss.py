@@ -47,18 +47,24 @@ class BoxKDLoss(DistillLoss):
         mode (str): 'bounded' or 'iou'.
         margin (float): m of 'bounded'; below 0, the student's error must
             exceed the teacher's by as much. Defaults to 0.
+        source (str): 'boxes' for foreground RoIs, or the locations with an
+            object, each of which counts alike in the mean; or, of 'iou' and
+            single-stage detectors, 'all_boxes': every location, with the
+            largest difference of a class's scores as its weight, divided by
+            what the classification loss is divided by, as BCKD has it.
+            Defaults to 'boxes'.
         target (str): Where 'bounded' pulls to, 'object' or 'teacher'. Defaults
             to 'object', the paper's.
         **kwargs: ``loss_weight`` and ``window``, see :class:`DistillLoss`.
 
     Raises:
-        ValueError: if ``mode`` or ``target`` is unknown, or an option of
+        ValueError: if ``mode``, ``source`` or ``target`` is unknown, or an option of
             'bounded' is given with 'iou'.
 
     Example:
         >>> loss = BoxKDLoss('iou')
         >>> student, teacher = torch.tensor([[0., 0., 8., 4.]]), torch.tensor([[0., 0., 4., 4.]])
-        >>> loss(student, teacher, objects=teacher)
+        >>> loss(student, teacher)
         tensor(0.5000)
         >>> bounded = BoxKDLoss('bounded')
         >>> bounded(teacher, student, objects=teacher)  # the student is better
@@ -69,7 +75,8 @@ class BoxKDLoss(DistillLoss):
     source = 'boxes'
     needs = ('objects', 'weight', 'avg_factor')
 
-    def __init__(self, mode: str, margin: float = 0.0, target: str = 'object', **kwargs) -> None:
+    def __init__(self, mode: str, source: str = 'boxes', margin: float = 0.0,
+                 target: str = 'object', **kwargs) -> None:
         super().__init__(**kwargs)
         if mode not in MODES:
             raise ValueError(f"mode must be 'bounded' or 'iou', got {mode!r}")
@@ -77,18 +84,22 @@ class BoxKDLoss(DistillLoss):
             raise ValueError(f"target must be 'object' or 'teacher', got {target!r}")
         if mode == 'iou' and (margin, target) != (0.0, 'object'):
             raise ValueError("margin and target are options of mode='bounded': leave them out")
-        self.mode, self.margin, self.target = mode, margin, target
+        if source not in ('boxes', 'all_boxes') or source == 'all_boxes' and mode != 'iou':
+            raise ValueError("source must be 'boxes', or with mode='iou' 'all_boxes', got "
+                             f'{source!r}')
+        self.mode, self.source, self.margin, self.target = mode, source, margin, target
         # scalars for the log, from the latest forward
         self.statistics: Dict[str, Tensor] = {}
 
-    def forward(self, student: Tensor, teacher: Tensor, objects: Tensor,
+    def forward(self, student: Tensor, teacher: Tensor, objects: Optional[Tensor] = None,
                 weight: Optional[Tensor] = None, avg_factor: Optional[float] = None) -> Tensor:
         """Compute the loss, in float32 or wider whatever the autocast state.
 
         Args:
             student (Tensor): (P, 4), x1, y1, x2, y2 in pixels.
             teacher (Tensor): (P, 4); no gradient goes through it.
-            objects (Tensor): (P, 4), the ground truth of each.
+            objects (Tensor, optional): (P, 4), the ground truth of each; 'iou'
+                needs none.
             weight (Tensor, optional): (P,), how much each counts. Defaults to
                 1 each.
             avg_factor (float, optional): What the weighted sum is divided by.
@@ -98,11 +109,13 @@ class BoxKDLoss(DistillLoss):
             Tensor: A scalar; 0 if P is 0.
         """
         with torch.autocast(student.device.type, enabled=False):
-            s, t, y = (at_least_float32(x) for x in (student, teacher.detach(), objects))
+            s, t = at_least_float32(student), at_least_float32(teacher.detach())
             if self.mode == 'iou':
-                loss = 1 - bbox_overlaps(s, t, mode='giou', is_aligned=True)
+                loss = 1 - bbox_overlaps(_upright(s), _upright(t), mode='giou', is_aligned=True)
+                # the IoU of two empty boxes would be 0, of equal ones as well
+                loss = loss.where((s != t).any(1), 0)
             else:
-                loss = self._bounded(s, t, y)
+                loss = self._bounded(s, t, at_least_float32(objects))
             weight = torch.ones_like(loss) if weight is None else weight.to(loss)
             if avg_factor is None:
                 avg_factor = weight.sum()
@@ -116,6 +129,14 @@ class BoxKDLoss(DistillLoss):
             self.statistics = dict(taught=taught.to(error).mean())
         loss = error if self.target == 'object' else (s - t).square().sum(1)
         return loss.where(taught, 0)
+
+
+def _upright(boxes: Tensor) -> Tensor:
+    """Boxes whose second corner is not above or left of the first, as RTMDet's may be.
+
+    The generalised IoU of a box with a negative size has no bound.
+    """
+    return torch.cat([boxes[:, :2], torch.maximum(boxes[:, :2], boxes[:, 2:])], 1)
 
 
 def _coded(boxes: Tensor, objects: Tensor) -> Tensor:

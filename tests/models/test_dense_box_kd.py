@@ -1,0 +1,142 @@
+"""Boxes of single-stage detectors in pixels, against what mmdet's own losses receive."""
+import copy
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+
+import families
+import helpers
+from ctkd_det.models.teachers import TeacherError
+
+BOUNDED = dict(type='BoxKDLoss', mode='bounded', margin=1e6)  # every box is pulled
+ALL = dict(type='BoxKDLoss', mode='iou', source='all_boxes')
+NORMED = dict(norm_on_bbox=True)
+
+
+@pytest.fixture(autouse=True)
+def first_epoch():
+    MessageHub.get_current_instance().update_info('epoch', 0)
+
+
+def student(family, head=None):
+    cfg = families.tiny(family)
+    cfg.model.bbox_head.merge(head or {})
+    return cfg
+
+
+def lively(model, seed=2):
+    """Boxes of different sizes at different locations."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in families.make_opinionated(model, seed).named_parameters():
+        if name.startswith('bbox_head') and name.endswith('reg.weight'):
+            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.05
+    return model
+
+
+def build(family, made, head=None, **losses):
+    cfg = student(family, head)
+    cfg.model.update(type='KnowledgeDistillationDenseDetector', distill_losses=losses, **made)
+    return lively(helpers.build(cfg)).train()
+
+
+@pytest.mark.parametrize('family,teacher,head', [
+    ('retinanet', 'retinanet', None), ('fcos', 'gfl', NORMED), ('atss', 'fcos', None),
+    ('gfl', 'atss', None), ('rtmdet', 'rtmdet', None)])
+def test_the_objects_and_the_students_boxes_are_those_of_mmdets_loss(
+        family, teacher, head, tmp_path):
+    model = build(family, families.save_teacher(tmp_path, families.tiny(teacher)), head,
+                  loss_box=BOUNDED, loss_all=ALL)
+    data, seen, heard = helpers.batch(model), {}, []
+    for name in ('loss_box', 'loss_all'):
+        model.distill_losses[name].register_forward_hook(
+            lambda m, args, kwargs, out, name=name: seen.update({name: (args, kwargs)}),
+            with_kwargs=True)
+    model.bbox_head.loss_bbox.register_forward_pre_hook(
+        lambda m, args: heard.append(args[:3]))
+    losses = model(**copy.deepcopy(data), mode='loss')
+    (own, theirs), kwargs = seen['loss_box']
+    assert len(own) == len(theirs) == len(kwargs['objects']) == len(kwargs['weight']) > 2
+    truth = torch.cat([s.gt_instances.bboxes for s in data['data_samples']])
+    assert (kwargs['objects'][:, None] - truth[None]).abs().amax(2).amin(1).max() < 1e-3
+    predicted = torch.cat([x[0] for x in heard])
+    if family == 'retinanet':  # it hands over offsets; the anchors are those of the objects
+        assert len(own) < len(predicted)
+    elif family != 'gfl' and not head:  # these two count in strides
+        torch.testing.assert_close(own, predicted, rtol=1e-5, atol=1e-4)
+    else:  # the overlap with an object does not depend on the unit of both
+        boxes, targets = (torch.cat([x[i] for x in heard]) for i in (0, 1))
+        if family == 'gfl':
+            from mmdet.structures.bbox import bbox_overlaps
+            torch.testing.assert_close(bbox_overlaps(own, kwargs['objects'], is_aligned=True),
+                                       bbox_overlaps(boxes, targets, is_aligned=True),
+                                       rtol=1e-4, atol=1e-5)
+    everywhere, weights = seen['loss_all'][0][0], seen['loss_all'][1]['weight']
+    assert len(everywhere) == len(weights) > len(own) and seen['loss_all'][1]['objects'] is None
+    assert losses['loss_box'] > 0 and losses['loss_all'] > 0
+    model.parse_losses(losses)[0].backward()
+    assert all(p.grad is None for p in model.teacher_model.parameters())
+
+
+@pytest.mark.parametrize('family,head', [
+    ('retinanet', None), ('fcos', NORMED), ('atss', None), ('gfl', None), ('rtmdet', None)])
+def test_a_teacher_with_the_students_weights_gives_zero(family, head, tmp_path):
+    """In training FCOS leaves out a factor that its teacher, which is not, has in its outputs."""
+    cfg = student(family, head)
+    weights = lively(helpers.build(cfg)).state_dict()
+    theirs = dict(type='BoxKDLoss', mode='bounded')
+    model = build(family, families.save_teacher(tmp_path, cfg, weights=weights), head,
+                  loss_box=theirs, loss_iou=dict(type='BoxKDLoss', mode='iou'), loss_all=ALL)
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.eval()
+    losses = model(**helpers.batch(model), mode='loss')
+    assert [losses[name].item() for name in ('loss_box', 'loss_iou', 'loss_all')] == [0.0] * 3
+
+
+def test_boxes_everywhere_by_an_independent_formula(tmp_path):
+    """BCKD: the largest difference of the scores, times 1 - GIoU, over the number of objects."""
+    made = families.save_teacher(tmp_path, families.tiny('atss'), weights=lively(
+        helpers.build(families.tiny('atss')), seed=1).state_dict())
+    model = build('atss', made, loss_all=dict(ALL, loss_weight=4.0))
+    data, outputs = helpers.batch(model), []
+    model.bbox_head.register_forward_hook(lambda m, args, out: outputs.append(out))
+    found = model(**copy.deepcopy(data), mode='loss')['loss_all'].item()
+    theirs, head = model.teacher_model, model.bbox_head
+    with torch.no_grad():
+        outputs.append(theirs.bbox_head(theirs.extract_feat(data['inputs'])))
+    anchors = head.prior_generator.grid_priors([x.shape[-2:] for x in outputs[0][0]], device='cpu')
+    total = 0.0
+    for level, anchor in enumerate(anchors):
+        scores, boxes = [], []
+        for cls, reg, _ in outputs:
+            scores.append(cls[level].permute(0, 2, 3, 1).reshape(-1, 8).double().sigmoid())
+            boxes.append(head.bbox_coder.decode(
+                anchor.repeat(2, 1), reg[level].permute(0, 2, 3, 1).reshape(-1, 4)).double())
+        s, t = boxes
+        inner = (torch.minimum(s[:, 2:], t[:, 2:]) - torch.maximum(s[:, :2], t[:, :2])).clamp(0)
+        outer = torch.maximum(s[:, 2:], t[:, 2:]) - torch.minimum(s[:, :2], t[:, :2])
+        union = sum((x[:, 2:] - x[:, :2]).prod(1) for x in boxes) - inner.prod(1)
+        giou = inner.prod(1) / union - (outer.prod(1) - union) / outer.prod(1)
+        total += ((scores[0] - scores[1]).abs().amax(1) * (1 - giou)).sum().item()
+    from dense_targets import targets
+    _, _, objects = targets(model, data)
+    assert found == pytest.approx(4 * total / objects, rel=1e-4) and found > 0
+
+
+@pytest.mark.parametrize('family,num_objects', [('retinanet', 0), ('gfl', 1), ('fcos', 0)])
+def test_no_object_and_one(family, num_objects, tmp_path):
+    made = families.save_teacher(tmp_path, families.tiny(family))
+    model = build(family, made, loss_box=BOUNDED)
+    losses = model(**helpers.batch(model, num_images=1, num_objects=num_objects), mode='loss')
+    assert (losses['loss_box'] > 0) == bool(num_objects)
+    model.parse_losses(losses)[0].backward()
+
+
+@pytest.mark.parametrize('family,losses,message', [
+    ('tood', dict(loss_box=BOUNDED), 'the boxes of TOODHead cannot be compared'),
+    ('retinanet', dict(loss_box=dict(BOUNDED, source='all_boxes')), "source must be 'boxes'")])
+def test_other_heads_are_named(family, losses, message, tmp_path):
+    made = families.save_teacher(tmp_path, families.tiny(family))
+    with pytest.raises((ValueError, TypeError, TeacherError), match=message):
+        build(family, made, **losses)
