@@ -18,10 +18,11 @@ from .random_states import restore
 
 
 def changing_state(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
-    """Copies of what a forward pass changes in the distillation losses.
+    """Copies of what a forward pass changes in what only distillation needs.
 
-    Those are their buffers, such as a queue, and the state of their draws.
-    A replay needs them as they were before the pass.
+    Those are the losses' buffers, such as a queue, and the state of all draws.
+    A replay needs them as they were before the pass, and each rank of a
+    training has its own.
 
     Returns:
         dict[str, Tensor]: Under the names of the detector's ``state_dict``;
@@ -32,7 +33,7 @@ def changing_state(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
         return {}
     state = {name: buffer.detach().clone()
              for name, buffer in losses.named_buffers('distill_losses')}
-    for name, draws in _draws(losses):
+    for name, draws in _draws(model):
         state[name] = draws.get_extra_state()
     return state
 
@@ -44,12 +45,12 @@ def restore_changing_state(model: torch.nn.Module, state: Dict[str, torch.Tensor
         return
     for name, buffer in model.distill_losses.named_buffers('distill_losses'):
         buffer.copy_(state[name])
-    for name, draws in _draws(model.distill_losses):
+    for name, draws in _draws(model):
         draws.set_extra_state(state[name])
 
 
-def _draws(losses: torch.nn.Module) -> Iterator[Tuple[str, Draws]]:
-    for name, module in losses.named_modules(prefix='distill_losses'):
+def _draws(model: torch.nn.Module) -> Iterator[Tuple[str, Draws]]:
+    for name, module in model.named_modules():
         if isinstance(module, Draws):
             yield f'{name}._extra_state', module
 

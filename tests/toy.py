@@ -5,6 +5,7 @@ from typing import Any, Optional
 
 import numpy as np
 import torch
+from mmengine.dist import get_rank
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
@@ -34,22 +35,27 @@ class Noise(Dataset):
 
 
 class Toy(BaseModel):
-    """A linear student with dropout, distilled with a learned temperature."""
+    """A linear student with dropout, distilled with a learned temperature.
+
+    The loss has draws of its own; each rank draws another number of them, as for other images.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.student = nn.Linear(4, 3)
         self.distill_losses = nn.ModuleDict(dict(loss_ctkd=KDLoss(
-            dict(type='GlobalTemperature'))))
+            dict(type='GlobalTemperature'), rotated=True)))
 
     def forward(self, inputs: list, mode: str = 'tensor') -> Any:
         x = torch.stack(inputs)
         if mode == 'predict':
             torch.rand(3)  # validation may draw, too
             return [dict(score=score) for score in self.student(x).sum(1)]
+        kd = self.distill_losses['loss_ctkd']
+        x = x + kd.draws((1 + get_rank(), ), x.device)[-1]
         s = self.student(nn.functional.dropout(x, 0.5, self.training))
-        loss = self.distill_losses['loss_ctkd'](s, TEACHER.expand_as(s), torch.zeros(len(x)).long())
+        loss = kd(s, TEACHER.expand_as(s), torch.zeros(len(x)).long())
         return dict(loss=loss)
 
 

@@ -24,6 +24,7 @@ from .loaders import (
     seed_of_sampler,
     start_workers_again,
 )
+from .own_states import own_states, restore_own_states
 from .resuming import (
     RestOfEpoch,
     RestOfTraining,
@@ -52,9 +53,10 @@ class SafeCheckpointHook(AtomicCheckpointHook):
       and why. Without ``last_checkpoint`` it looks for the files.
     - A training does not start again from the beginning in a folder that has
       checkpoints, unless ``overwrite`` is True.
-    - The random states of all ranks and workers are saved and restored, and
-      validation leaves them as they were. A resumed training is the
-      uninterrupted one, to the last bit where the kernels are deterministic.
+    - The random states of all ranks and workers, and draws and queues of each
+      rank's losses, are saved and restored, and validation leaves them as they
+      were. A resumed training is the uninterrupted one, to the last bit where
+      the kernels are deterministic.
     - After SIGTERM, also if the workers get it, too, the hook saves a
       checkpoint and ends the training with exit status 143. A resume
       continues within the epoch. Several ranks agree on the end every 10
@@ -136,6 +138,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             keep_workers_from_sigterm(runner.val_dataloader)
         self._termination.watch()
         if self._goes_on:
+            restore_own_states(runner, self._own.get('losses', {}))
             validate_if_due(runner)
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -211,7 +214,8 @@ class SafeCheckpointHook(AtomicCheckpointHook):
 
     def save(self, runner: Runner, name: str, **options: Any) -> None:
         """Save with the random states of all ranks."""
-        own = dict(process=random_states(), workers=self._loader.to_save())
+        own = dict(process=random_states(), workers=self._loader.to_save(),
+                   losses=own_states(runner))
         self._ranks = all_gather_object(own)
         super().save(runner, name, **options)
 

@@ -75,7 +75,7 @@ def _alone(model: nn.Module, step: Step) -> Step:
     received: List[tuple] = []
 
     def hear(loss: nn.Module, args: tuple, kwargs: Dict[str, Any]) -> None:
-        received.append((loss, [_leaves(x) for x in args], kwargs))
+        received.append((loss, _leaves(args), {key: _leaves(x) for key, x in kwargs.items()}))
 
     handles = [loss.register_forward_pre_hook(hear, with_kwargs=True)
                for loss in model.distill_losses.values()]
@@ -94,4 +94,4 @@ def _leaves(x: Any) -> Any:
     """A detached copy: what needs a gradient still does."""
     if isinstance(x, Tensor):
         return x.detach().requires_grad_(x.requires_grad)
-    return [_leaves(y) for y in x]
+    return [_leaves(y) for y in x] if isinstance(x, (list, tuple)) else x
