@@ -1,5 +1,6 @@
 """The detectors behind the runs, as plain mmdet ones that can look at images."""
 import contextlib
+import copy
 import io
 from dataclasses import dataclass
 from importlib import import_module
@@ -67,7 +68,8 @@ class Detector:
                 if module not in self.absent:
                     _import(module, self.cache.parent)
             init_default_scope('mmdet')
-            return dict(plain_model(self.model), init_cfg=None)
+            # a copy: DETRs write into what they are built from, and refuse to read it again
+            return dict(copy.deepcopy(plain_model(self.model)), init_cfg=None)
         except Exception as error:  # a user's module may fail in any way there is
             raise Missing(f'The config of {self.name} could not be made plain '
                           f'({first_line(error)}).') from error
