@@ -21,6 +21,15 @@ def test_help_imports_nothing_heavy():
     assert result.stdout.strip() == '[]', result.stderr
 
 
+def test_the_package_imports_no_extra():
+    script = ("import sys, ctkd_det; print(sorted({'click', 'ctkd_det_cli', 'faster_coco_eval', "
+              "'jinja2', 'onnx', 'onnxruntime', 'plotly', 'ctkd_det.visualization.report'} & "
+              'set(sys.modules)))')
+    result = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True,
+                            text=True)
+    assert result.stdout.strip().splitlines()[-1:] == ['[]'], result.stderr
+
+
 @pytest.mark.parametrize('name', sorted(cli.commands))
 def test_every_help_has_examples(name):
     assert f'\n  ctkd-det {name} ' in invoke(name, '--help').output

@@ -113,10 +113,12 @@ def growth_plot(found: Dict[str, List[dict]], path: Path) -> None:
     from matplotlib import pyplot
     figure, parts = pyplot.subplots(1, len(found), figsize=(3 * len(found), 3), squeeze=False)
     for part, (axis, points) in zip(parts[0], found.items(), strict=True):
+        values = [at['value'] for at in points]
         for kind in ('student', 'distilled'):
-            part.plot([at['value'] for at in points], [1e3 * at[kind] for at in points],
-                      marker='o', label=kind)
+            part.plot(values, [1e3 * at[kind] for at in points], marker='o', label=kind)
         part.set_xscale('log', base=2)
+        part.set_xticks(values, values)
+        part.minorticks_off()
         part.set(xlabel=axis, ylabel='ms', ylim=(0, None))
     parts[0][0].legend()
     figure.tight_layout()
