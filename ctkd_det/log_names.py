@@ -2,9 +2,10 @@
 
 The loss ``loss_ctkd`` logs ``ctkd.tau_mean``, ``ctkd.tau_min``, ``ctkd.tau_max``, for each group
 of RoIs its own ``ctkd.tau_<group>``, of each side ``ctkd.tau_student`` and ``ctkd.tau_teacher``
-where they differ, and ``ctkd.lambda`` and ``ctkd.theta_grad``. The feature loss ``loss_pkd`` logs
-the value of each level as ``pkd.level0``. No name contains ``loss``, because mmengine adds whatever
-does to the total loss.
+where they differ, and ``ctkd.lambda`` and ``ctkd.theta_grad``. A loss between box distributions,
+``loss_ld``, logs the same of its own temperature, ``ld.tau_mean``. The feature loss ``loss_pkd``
+logs the value of each level as ``pkd.level0``. No name contains ``loss``, because mmengine adds
+whatever does to the total loss.
 """
 import re
 from typing import Dict, Iterable, NamedTuple, Optional, Tuple

@@ -83,6 +83,36 @@ def test_every_family_builds_and_is_exported(line, family, tmp_path):
                         for key, value in model.bbox_head.state_dict().items())
 
 
+def test_losses_between_boxes_by_name(shapes, tmp_path):
+    """A temperature of classes and one of boxes, with one multiplier; a plain student comes out."""
+    teacher = save_teacher(tmp_path, tiny('gfl'))
+    line = ['--teacher', teacher['teacher_config'], '--teacher-ckpt', teacher['teacher_ckpt'],
+            '--data', shapes, '--out', tmp_path / 'x.py', '--method']
+    result = distill(save_student(tmp_path, 'gfl'), *line, 'ctkd+ctkd_ld+boxkd')
+    assert result.exit_code == 0, result.output
+    cfg = Config.fromfile(tmp_path / 'x.py')
+    assert {name: loss.type for name, loss in cfg.model.distill_losses.items()} == dict(
+        loss_ctkd='BinaryKDLoss', loss_ld='LDLoss', loss_boxkd='BoxKDLoss')
+    init_default_scope('mmdet')
+    model = MODELS.build(cfg.model)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    rates = {id(p): (group['lr'], group['weight_decay']) for group in groups
+             for p in group['params']}
+    for name in ('loss_ctkd', 'loss_ld'):
+        theta = model.distill_losses[name].temperature.theta
+        assert rates[id(theta)] == (pytest.approx(0.05 * cfg.optim_wrapper.optimizer.lr), 0)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'epoch_1.pth')
+    exported = invoke('export', tmp_path / 'x.py', tmp_path / 'epoch_1.pth', '--out',
+                      tmp_path / 'student', '--shape', 64, 64)
+    assert exported.exit_code == 0, exported.output
+    student = build(Config.fromfile(tmp_path / 'student' / 'x.py'))
+    student.load_state_dict(torch.load(tmp_path / 'student' / 'x.pth')['state_dict'], strict=True)
+    assert torch.equal(student.bbox_head.gfl_reg.weight, model.bbox_head.gfl_reg.weight)
+    refused = distill(save_student(tmp_path, 'atss'), *line, 'ld', '--force')
+    assert refused.exit_code == 1
+    assert re.search('ATSSHead regresses no distribution', ' '.join(refused.output.split()))
+
+
 def test_a_dumped_config_has_mmdets_base_class(shapes, tmp_path):
     """It has no base to say RetinaNet, which is SingleStageDetector by another name."""
     teacher = save_teacher(tmp_path, tiny('retinanet'))

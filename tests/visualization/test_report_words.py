@@ -2,11 +2,13 @@
 import csv
 import io
 
+import numpy as np
 import pytest
 
-from ctkd_det.visualization.report import cost
+from ctkd_det.visualization.report import cost, knowledge
 from ctkd_det.visualization.report.figures import loss_figures, temperature_figure
 from ctkd_det.visualization.report.results import results
+from ctkd_det.visualization.report.runs import read_run
 from ctkd_det.visualization.report.study import read_study
 from ctkd_det.visualization.report.table_csv import table_csv
 from ctkd_det.visualization.report.temperature_words import bounds_of, temperature_words
@@ -61,6 +63,23 @@ def test_student_and_teacher_are_told_apart(tmp_path):
     lines = {line['name'].rpartition(': ')[2]: line['line']['dash'] for line
              in temperature_figure(study)['data'] if 'lr' not in line['name']}
     assert lines.keys() >= {'student', 'teacher'} and lines['student'] != lines['teacher'] == 'dot'
+
+
+def test_the_temperature_of_boxes_stands_beside_that_of_classes(tmp_path):
+    model = distilled(LEARNED, 'loss_ctkd')
+    model['distill_losses']['loss_ld'] = dict(type='LDLoss', temperature=PAPER)
+    run = write_run(tmp_path / 'both', 'both', model, records=[
+        {'ctkd.tau_mean': 1 + step / 100, 'ld.tau_mean': 10 + step / 10, 'lr': .1, 'step': step}
+        for step in range(50)])
+    words, = temperature_words(read_study([run]))
+    assert 'τ of ctkd went from 1.00 to 1.49' in words['text']
+    assert 'τ of ld (boxes) went from 10.00 to 14.90' in words['text']
+    names = [line['name'] for line in temperature_figure(read_study([run]))['data']]
+    assert sum('ld, boxes' in name for name in names) == 1
+    assert sum('ctkd' in name and 'boxes' not in name for name in names) == 1
+    # the softened answers of classes are shown at the classes' own
+    assert knowledge.learned_tau(read_run(run), np.array([0])).tolist() == [
+        pytest.approx(1.49)]
 
 
 def test_bounds_are_the_configs_or_the_defaults(tmp_path):

@@ -67,7 +67,7 @@ BOXES: Methods = {
     'ctkd_ld_from1': ('ctkd_ld', {}, dict(tau_min=0.5, tau_range=1.5, initial_temperature=1.0)),
 }
 # between decoded boxes
-BOXES_IN_PIXELS: Methods = {'boxkd': ('boxkd', {}, {})}
+BOXES_IN_PIXELS: Methods = {name: (name, {}, {}) for name in ('boxkd', 'boxkd_iou')}
 # fragments for softmax classifiers -> for those that end in sigmoids
 SIGMOID = dict(SHORT.values())
 BESIDE = ('kd_tau1', 'ctkd')

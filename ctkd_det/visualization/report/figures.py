@@ -15,7 +15,7 @@ from ...work_dir import Series
 from .methods import Method
 from .runs import TrainedRun
 from .study import Study
-from .temperature_words import bounds_of
+from .temperature_words import bounds_of, divided_by
 
 # more points than this do not show in a plot of a page's width
 _POINTS = 500
@@ -46,7 +46,8 @@ def temperature_figure(study: Study) -> Optional[dict]:
         taus = telling_taus(run.scalars)
         for name, tau in taus.items():
             line = _line(method, key, run, run.scalars[name], 'lines', '.3f',
-                         _spoken(tau, len({other.loss for other in taus.values()}) > 1))
+                         _spoken(tau, len({other.loss for other in taus.values()}) > 1,
+                                 divided_by(run, tau.loss)))
             line.line.dash = _GROUP_DASHES.get(tau.part, method.dash)
             line.line.width = 1 if tau.part.startswith('class_') else 2
             traces.append(line)
@@ -190,10 +191,10 @@ def _unit(study: Study) -> str:
     return ' or '.join(sorted({run.length[1] for _, _, run in _runs(study)}))
 
 
-def _spoken(tau: LoggedTau, several: bool) -> str:
-    """``ctkd.tau_class_3`` as "class 3", with the loss if there are several."""
+def _spoken(tau: LoggedTau, several: bool, divided: str) -> str:
+    """``ctkd.tau_class_3`` as "class 3", with the loss if there are several, and "boxes"."""
     part = tau.part.replace('_', ' ') if tau.is_group else ''
-    return ', '.join(word for word in (tau.loss if several else '', part) if word)
+    return ', '.join(word for word in (tau.loss if several else '', divided, part) if word)
 
 
 def _line(method: Method, key: str, run: TrainedRun, series: Series, mode: str, digits: str,

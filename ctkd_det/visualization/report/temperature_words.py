@@ -14,6 +14,8 @@ from .study import Study
 Bounds = Tuple[float, float]
 # of the bounds' width, or of the temperature where there are none
 _NEAR = 0.02
+# by the source of a loss
+_DIVIDED = dict(distributions='boxes', vlr='boxes', masks='masks')
 # groups that are named one by one
 _FEW = 3
 
@@ -28,6 +30,18 @@ def temperature_words(study: Study) -> List[dict]:
     return words
 
 
+def divided_by(run: TrainedRun, loss: str) -> str:
+    """What a loss's temperature divides by the run's config: '' of classes, else 'boxes', 'masks'.
+
+    Args:
+        run (TrainedRun): The run.
+        loss (str): Short name of the loss.
+    """
+    config = _by_name(run).get(loss, {})
+    kind = registered_class(MODELS, config.get('type', ''))
+    return _DIVIDED.get(config.get('source', getattr(kind, 'source', '')), '')
+
+
 def bounds_of(run: TrainedRun, loss: str) -> Optional[Bounds]:
     """The bounds of a loss's learned temperature by the run's config; None if it has none.
 
@@ -35,8 +49,7 @@ def bounds_of(run: TrainedRun, loss: str) -> Optional[Bounds]:
         run (TrainedRun): The run.
         loss (str): Short name of the loss.
     """
-    losses = run.config.get('model', {}).get('distill_losses') or {}
-    by_name = {short_name(name): cfg for name, cfg in losses.items() if isinstance(cfg, dict)}
+    by_name = _by_name(run)
     temperature = by_name.get(loss, {}).get('temperature')
     if isinstance(temperature, str):  # another loss's
         temperature = by_name.get(short_name(temperature), {}).get('temperature')
@@ -48,6 +61,11 @@ def bounds_of(run: TrainedRun, loss: str) -> Optional[Bounds]:
     low, width = (temperature.get(key, defaults.get(key)) for key in ('tau_min', 'tau_range'))
     numbers = isinstance(low, (int, float)) and isinstance(width, (int, float))
     return (float(low), float(low + width)) if numbers else None
+
+
+def _by_name(run: TrainedRun) -> Dict[str, dict]:
+    losses = run.config.get('model', {}).get('distill_losses') or {}
+    return {short_name(name): cfg for name, cfg in losses.items() if isinstance(cfg, dict)}
 
 
 def _of_method(method: Method) -> List[str]:
@@ -62,6 +80,8 @@ def _of_method(method: Method) -> List[str]:
     for loss, taus in by_loss.items():
         bounds = bounds_of(run, loss)
         name = f'τ of {loss}' if len(by_loss) > 1 else 'τ'
+        divided = divided_by(run, loss)
+        name += f' ({divided})' if divided else ''
         if len(taus) > _FEW:
             sentences.append(_many(name, taus, run, bounds))
             continue
