@@ -52,6 +52,8 @@ def config(family, shapes, folder):
         type=distilled_class(MODELS.get(cfg.model.type)).__name__,
         **families.save_teacher(folder, families.tiny(family)),
         distill_losses=dict(loss_ctkd=dict(type=loss, temperature=LEARNED, foreground_weight=0.5)))
+    if family == 'dab':  # whose random places are drawn from a generator in the checkpoint
+        cfg.model.distilled_queries = ['student', 'teacher', 'random']
     cfg.custom_hooks = [
         dict(type='CurriculumHook', lambda_min=1.0),
         dict(type='PredictionComparisonHook', num_images=1, score_thr=0.0)]
