@@ -114,7 +114,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """As mmengine does, which removes the former best first; here that comes last."""
-        if not self.is_local(runner):
+        # a Runner may also validate before it has trained
+        if not self.save_best or not self.is_local(runner):
             super()._save_best_checkpoint(runner, metrics)
             return
         saving, backend = _SavingRunner(runner, self), self.file_backend

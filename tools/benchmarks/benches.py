@@ -136,6 +136,9 @@ PAIRS: Dict[str, Pair] = {
     # single-stage, with box distributions
     'shapes_gfl': Pair('data/shapes_bench/', student=_gfl(8, 16, 2), teacher=_gfl(32, 64, 2),
                        settings=dict(optim_wrapper=dict(optimizer=dict(lr=0.02)))),
+    # heads of one width, which can be crossed
+    'shapes_gfl_wide': Pair('data/shapes_bench/', student=_gfl(8, 64, 2), teacher=_gfl(32, 64, 2),
+                            settings=dict(optim_wrapper=dict(optimizer=dict(lr=0.02)))),
     # defects of printed circuit boards, some 17 of 320 pixels wide: trained on quarters of images
     'deeppcb': Pair(
         'data/deeppcb/', ('open', 'short', 'mousebite', 'spur', 'copper', 'pin-hole'),
@@ -182,6 +185,8 @@ BENCHES: Dict[str, Bench] = {
         epochs=8, val_interval=2, pair='shapes_b', start='shared backbone', warm_up=200),
     'shapes_gfl': Bench(
         epochs=5, val_interval=5, pair='shapes_gfl', start='shared backbone', warm_up=200),
+    'shapes_gfl_wide': Bench(
+        epochs=5, val_interval=5, pair='shapes_gfl_wide', start='shared backbone', warm_up=200),
     'deeppcb': Bench(
         epochs=12, val_interval=4, pair='deeppcb', start='shared backbone', warm_up=200),
     'deeppcb_scratch': Bench(

@@ -60,6 +60,7 @@ def _with_losses(cfg: Config, name: str) -> Config:
     fragment = Config.fromfile(FRAGMENTS / f'{name}.py')
     cfg = copy.deepcopy(cfg)
     cfg.model.distill_losses = copy.deepcopy(fragment.distill_losses)
+    cfg.model.update(fragment.get('detector', {}))
     if fragment.get('teacher_config') in SELF_TAUGHT:
         cfg.model.teacher_config = fragment.teacher_config
     for loss in cfg.model.distill_losses.values():

@@ -12,6 +12,7 @@ images in the same order, so methods can be compared in pairs. The other benches
 - shapes_b and shapes_b_warm: a teacher, data and students of their own, on which no
   setting was chosen;
 - shapes_gfl: single-stage, with box distributions; as shapes_warm, with a teacher of its own;
+- shapes_gfl_wide: the same with heads of one width, so that they can be crossed (crosskd);
 - deeppcb, neu_det and coco_real: real images, as shapes_warm, with a teacher that starts from
   ImageNet; deeppcb_scratch: no trunk, from scratch. Their data in data/NAME, and the backbone
   in data/mobilenet_v2_imagenet_mmdet.pth, are yours to put there (docs/dataset.md).
