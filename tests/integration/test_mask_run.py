@@ -1,13 +1,13 @@
 """Masks on real COCO files: from one command line to mask mAP and an exported student."""
 import pytest
 import torch
+from cli.conftest import invoke
+from integration.test_coco_mini import THIN
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import helpers
-from cli.conftest import invoke
-from integration.test_coco_mini import THIN
 
 MASKS = {'roi_head.mask_roi_extractor.out_channels': 16, 'roi_head.mask_head.in_channels': 16,
          'roi_head.mask_head.conv_out_channels': 16, 'roi_head.mask_head.num_convs': 1}

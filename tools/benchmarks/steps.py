@@ -22,6 +22,7 @@ from ctkd_det.configs import read_config
 from ctkd_det.models.detectors.distilled import DistilledDetector
 from ctkd_det.models.distilled_config import SELF_TAUGHT, plain_model, plain_parent
 from ctkd_det.models.heads import num_classes
+from ctkd_det.models.masks import mask_heads
 from ctkd_det.models.taps import Logits, NeckTap
 
 Step = Callable[[], None]
@@ -75,6 +76,10 @@ def random_batch(model: nn.Module, images: int, size: Tuple[int, int]) -> dict:
         sample.gt_instances = InstanceData(
             bboxes=torch.cat([corner, corner + sides], 1),
             labels=torch.randint(num_classes(model), (8, )))
+        if mask_heads(model):  # only its size takes time
+            from mmdet.structures.mask import BitmapMasks  # needs mmcv's operators
+            sample.gt_instances.masks = BitmapMasks(
+                torch.ones(8, height, width, dtype=torch.uint8).numpy(), height, width)
         samples.append(sample)
     return dict(inputs=[torch.randint(256, (3, *size), dtype=torch.uint8) for _ in samples],
                 data_samples=samples)
