@@ -32,7 +32,7 @@ class OwnRetinaNet(KnowledgeDistillationDenseDetector, RetinaNet):
 COMMON = {'teacher_config', 'teacher_ckpt', 'distill_losses', 'class_mapping', 'inherit',
           'eval_teacher', 'teacher_compile', 'teacher_fold', 'teacher_dtype',
           'teacher_loss_weight', 'teacher_options'}
-DENSE = COMMON | {'use_syncbn'}
+DENSE = COMMON | {'cross_head', 'use_syncbn'}
 ROI = COMMON | {'teacher_stage', 'teacher_scale'}
 
 
