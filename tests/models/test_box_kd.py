@@ -114,6 +114,11 @@ def test_nothing_to_compare_and_options_that_mean_nothing():
     none = torch.zeros(0, 4)
     for mode in ('bounded', 'iou'):
         assert BoxKDLoss(mode)(none, none, none).item() == 0
+    bounded_loss, box = BoxKDLoss('bounded'), torch.tensor([[4.0, 4.0, 8.0, 9.0]])
+    bounded_loss(box + 1, box, box)
+    assert bounded_loss.statistics['taught'] == 1
+    bounded_loss(none, none, none)  # nothing of the step before is logged
+    assert bounded_loss.statistics == {}
     empty = torch.tensor([[4.0, 4.0, 4.0, 9.0]])
     assert BoxKDLoss('iou')(empty, empty).item() == 0 < BoxKDLoss('iou')(empty, empty + 1).item()
     inside_out = torch.tensor([[4.0, 4.0, -900.0, -900.0]])

@@ -135,6 +135,8 @@ def test_the_gradient_through_the_rest_is_that_of_finite_differences(align):
     cross = CrossHead(student, teacher, 'a', 'b', align=align)
     assert cross.layer == 2
     cross.own([torch.randn(2, 4, size, size, dtype=torch.float64) for size in (3, 2)])
+    # what is kept until the next step is small
+    assert all(x.untyped_storage().nbytes() == 8 * x.numel() for x in cross.patches)
     # as the towers run: of each level that for classes, then that for boxes
     maps = [torch.randn(2, 4, size, size, dtype=torch.float64, requires_grad=True)
             for size in (3, 3, 2, 2)]

@@ -7,6 +7,8 @@ from mmengine.logging import MessageHub
 
 import families
 import helpers
+from ctkd_det.models.boxes import dense_box_side
+from ctkd_det.models.taps import DenseLogits
 from ctkd_det.models.teachers import TeacherError
 
 BOUNDED = dict(type='BoxKDLoss', mode='bounded', margin=1e6)  # every box is pulled
@@ -122,6 +124,22 @@ def test_boxes_everywhere_by_an_independent_formula(tmp_path):
     from dense_targets import targets
     _, _, objects = targets(model, data)
     assert found == pytest.approx(4 * total / objects, rel=1e-4) and found > 0
+
+
+def test_distances_are_means_in_float32_under_autocast():
+    """bfloat16 has steps of 1/16 at a distance of 8, which are pixels times the stride."""
+    head = lively(helpers.build(student('gfl'))).bbox_head
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        outputs = head([torch.randn(1, head.in_channels, size, size, generator=generator)
+                        for size in (8, 4, 2, 1, 1)])
+    count = sum(x.shape[2] * x.shape[3] for x in outputs[0])
+    record = DenseLogits(labels=torch.zeros(count).long(), outputs=outputs,
+                         teacher_outputs=outputs, box_targets=[torch.zeros(count, 4)])
+    exact = dense_box_side(head, head, record, 'boxes', None)['student']
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = dense_box_side(head, head, record, 'boxes', None)['student']
+    assert torch.equal(found, exact)
 
 
 @pytest.mark.parametrize('family,num_objects', [('retinanet', 0), ('gfl', 1), ('fcos', 0)])

@@ -2,6 +2,8 @@
 import pytest
 import torch
 
+from ctkd_det.models import BoxKDLoss
+from ctkd_det.models.boxes import roi_box_side
 from ctkd_det.models.heads import classifiers, num_logits
 from ctkd_det.models.taps import RoILogits
 from helpers import CLASSES, GLOBAL, batch, build, distill, student_config
@@ -53,6 +55,23 @@ def test_the_loss_is_zero_with_every_parameter_in_its_graph(model):
     loss.backward()
     assert loss == 0
     assert all((p.grad == 0).all() for p in classifiers(model)[0].parameters())
+
+
+def test_a_loss_between_boxes_or_masks_alone_has_the_classifier_in_its_graph_too(model):
+    """mmdet computes no classification loss without any RoI."""
+    head = classifiers(model)[0]
+    record = records(model)[0]
+    record.teacher_boxes = torch.zeros(0, 4)
+    side = roi_box_side(head, record)
+    boxes = BoxKDLoss('bounded')(side['student'], side['teacher'], side['objects'],
+                                 side['weight'], side['avg_factor'])
+    # mmdet's mask head has predicted the masks of no RoI
+    record = model.complete([RoILogits(mask_logits=torch.zeros(0, 8, 28, 28))], torch.zeros(1))[0]
+    for loss in (boxes, record.mask_logits.sum()):
+        model.zero_grad()
+        assert loss == 0
+        loss.backward()
+        assert all((p.grad == 0).all() for p in head.parameters())
 
 
 def test_as_many_answers_as_stages(model):

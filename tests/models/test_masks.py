@@ -227,6 +227,8 @@ def test_what_has_no_masks_is_refused(teacher_of, tmp_path):
     faster = families.save_teacher(tmp_path, families.tiny('faster'))
     with pytest.raises(TeacherError, match='has no mask head, .* take a teacher that predicts'):
         build(config('mask'), faster)
+    with pytest.raises(ValueError, match='only logits and RoI .* MaskKDLoss compares masks: leave'):
+        build(config('mask'), teacher_of('mask'), dict(MASKS, rotated=True))
     with pytest.raises(TeacherError, match='the student has no mask head.* take a student that'):
         build(families.tiny('faster'), teacher_of('mask'))
     other = config('mask')

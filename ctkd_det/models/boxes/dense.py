@@ -87,7 +87,8 @@ def _boxes(head: nn.Module, outputs: Sequence[Any], chosen: Tensor) -> Tensor:
     rows = at_least_float32(flat(outputs[1], width)[chosen])
     priors, strides = _places(head, outputs, chosen)
     if family is GFLHead:
-        rows = head.integral(rows) * strides
+        with torch.autocast(rows.device.type, enabled=False):  # it is a matrix product
+            rows = head.integral(rows) * strides
         priors = (priors[:, :2] + priors[:, 2:]) / 2
     # it multiplies by the stride itself, but not in training
     elif family is FCOSHead and head.norm_on_bbox and head.training:

@@ -56,7 +56,8 @@ def roi_box_side(head: nn.Module, record: RoILogits) -> Dict[str, Any]:
         divided by, the number of RoIs.
     """
     if record.box_preds is None:  # no foreground
-        none = record.rois.new_zeros((0, 4))
+        # with the classifier in its graph, which mmdet leaves out if there is no RoI
+        none = record.rois.new_zeros((0, 4)) + 0 * record.cls_score.sum()
         student = objects = weights = none
     else:
         student, (objects, weights) = record.box_preds, record.box_targets

@@ -77,6 +77,8 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
                 record.rois = like.new_zeros((0, 5))
                 if 'roi' in self.compared:
                     record.features = like.new_zeros((0, feature_width(head))) + nothing
+                if record.mask_logits is not None:
+                    record.mask_logits = record.mask_logits + nothing
         if 'masks' in self.compared:
             complete_masks(records, mask_heads(self), like)
         return records

@@ -125,6 +125,10 @@ def check_rotated(losses: nn.ModuleDict, has_rois: bool, teacher: object) -> Non
     for name, loss in losses.items():
         if not loss.rotated:
             continue
+        if loss.source not in ('logits', 'roi'):
+            raise ValueError(f'{name}: only logits and RoI features are compared on rotated '
+                             f'images, and {type(loss).__name__} compares {loss.source}: leave '
+                             'rotated out')
         if not has_rois:
             raise ValueError(f'{name}: what it compares is computed for RoIs on rotated images, '
                              'and a single-stage student has no RoIs')

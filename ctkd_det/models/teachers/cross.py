@@ -65,7 +65,8 @@ class CrossHead:
         with self.cut.heard() as maps:
             outputs = self.head(feats)
         self.statistics = [_statistics(x) for x in maps] if self.align else []
-        self.patches = [x[:1, :, :2, :2] for x in feats]
+        # copies: a view would keep the whole maps until the next step
+        self.patches = [x[:1, :, :2, :2].clone() for x in feats]
         return outputs
 
     def __call__(self, maps: Sequence[Tensor]) -> Any:

@@ -47,8 +47,9 @@ class BoxKDLoss(DistillLoss):
         mode (str): 'bounded' or 'iou'.
         margin (float): m of 'bounded'; below 0, the student's error must
             exceed the teacher's by as much. Defaults to 0.
-        source (str): 'boxes' for foreground RoIs, or the locations with an
-            object, each of which counts alike in the mean; or, of 'iou' and
+        source (str): 'boxes' for foreground RoIs, whose sum is divided as the
+            student's box loss is, or for the locations with an object, each
+            of which counts alike in the mean; or, of 'iou' and
             single-stage detectors, 'all_boxes': every location, with the
             largest difference of a class's scores as its weight, divided by
             what the classification loss is divided by, as BCKD has it.
@@ -125,8 +126,7 @@ class BoxKDLoss(DistillLoss):
         s, t = _coded(s, y), _coded(t, y)
         error = s.square().sum(1)
         taught = error.detach() + self.margin > t.square().sum(1)
-        if len(s):
-            self.statistics = dict(taught=taught.to(error).mean())
+        self.statistics = dict(taught=taught.to(error).mean()) if len(s) else {}
         loss = error if self.target == 'object' else (s - t).square().sum(1)
         return loss.where(taught, 0)
 
