@@ -1,5 +1,5 @@
 """Which DETRs can be distilled."""
-from typing import Tuple
+from typing import Sequence, Tuple, Union
 
 from mmdet.models.dense_heads import DeformableDETRHead, DETRHead, DINOHead
 from mmdet.models.detectors.base_detr import DetectionTransformer
@@ -21,6 +21,7 @@ QUERY_ARGUMENTS = ('query', 'query_pos', 'reference_points')
 # given in front of its sigmoid
 _BOXES = {DABDetrTransformerDecoder: ('query_pos', True),
           DinoTransformerDecoder: ('reference_points', False)}
+WHOSE = ('student', 'teacher', 'random')
 _LOSSES = tuple(head.loss_by_feat for head in (DETRHead, DeformableDETRHead, DINOHead))
 
 
@@ -64,6 +65,21 @@ def points_argument(detector: nn.Module) -> Tuple[str, bool]:
         raise ValueError(
             f"distilled_queries='random': the places of a {detr_kind(detector)}'s queries are "
             "learned vectors, not coordinates that could be drawn; take 'teacher'") from None
+
+
+def whose_queries(detector: nn.Module, whose: Union[str, Sequence[str]]) -> Tuple[str, ...]:
+    """``distilled_queries`` of a DETR's distillation, checked.
+
+    Raises:
+        ValueError: if it is not one or several of :data:`WHOSE`, or 'random'
+            is asked of a decoder whose queries have no places to draw.
+    """
+    names = (whose, ) if isinstance(whose, str) else tuple(whose)
+    if not names or len(set(names)) < len(names) or not set(names) <= set(WHOSE):
+        raise ValueError(f'distilled_queries must be one or several of {WHOSE}, got {whose!r}')
+    if 'random' in names:
+        points_argument(detector)
+    return names
 
 
 def different_queries(student: nn.Module, teacher: nn.Module) -> str:

@@ -10,6 +10,7 @@ from torch import nn
 
 from ctkd_det.configs import imported_modules
 from ctkd_det.models.building import arguments_of
+from ctkd_det.models.detr_heads import whose_queries
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
 from ctkd_det_data import CocoFolder
@@ -142,6 +143,13 @@ class Recipe:
             raise click.ClickException(
                 f'method {self.method} is not for this student: it sets {name}, which a '
                 f'{detector.__name__} does not take. For every student there are ctkd and kd')
+        if 'distilled_queries' in method.model:
+            try:
+                whose_queries(self.built, method.model['distilled_queries'])
+            except ValueError as error:
+                raise click.ClickException(
+                    f'method {self.method} is not for this student: {error}, in a config of yours'
+                ) from error
         blocks: Dict[str, Any] = dict(
             custom_imports=dict(imports=[*imported_modules(base), 'ctkd_det'],
                                 allow_failed_imports=False),

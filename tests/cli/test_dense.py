@@ -177,6 +177,18 @@ def test_what_cannot_be_distilled(student, teacher, options, message, tmp_path):
     assert re.search(message, ' '.join(result.output.split())), result.output
 
 
+def test_queries_at_random_places_are_refused_before_a_file_is_written(tmp_path):
+    student, out = tmp_path / 'conditional.py', tmp_path / 'x.py'
+    cfg = tiny('conditional')
+    cfg.dump(student)
+    result = distill(student, '--teacher', student, '--teacher-ckpt',
+                     CONFIGS / 'shapes' / 'teacher.pth', '--method', 'kd_detr', '--out', out)
+    assert result.exit_code == 1 and not out.exists()
+    assert re.search("method kd_detr is not for this student: .*places of a Conditional DETR's .*"
+                     "learned vectors.*take 'teacher', in a config of yours",
+                     ' '.join(result.output.split())), result.output
+
+
 def test_another_classifier_than_the_teachers(tmp_path):
     """A Faster R-CNN whose box head ends in sigmoids."""
     (tmp_path / 'sigmoids.py').write_text(

@@ -139,7 +139,10 @@ def test_losses_of_several_sets_of_queries_are_added(teacher_of):
         model = build('dab', teacher_of('dab'), distilled_queries=list(whose))
         return losses_of(model, helpers.batch(model))['loss_kd'].item()
 
-    assert kd(*sets) == pytest.approx(sum(kd(whose) for whose in sets), rel=1e-5)
+    alone = {whose: kd(whose) for whose in sets}
+    assert kd(*sets) == pytest.approx(sum(alone.values()), rel=1e-5)
+    # in any order, although the teacher's own are answered first
+    assert kd('random', 'teacher') == pytest.approx(alone['random'] + alone['teacher'], rel=1e-5)
 
 
 @pytest.mark.parametrize('family, name', [('dab', 'query_pos'), ('dino', 'reference_points')])

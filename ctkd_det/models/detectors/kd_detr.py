@@ -7,13 +7,11 @@ from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from torch import Tensor
 
-from ..detr_heads import points_argument
+from ..detr_heads import points_argument, whose_queries
 from ..losses.draws import Draws
 from ..queries import QueryLogits, QueryTap, answer, queries_in, rows
 from ..teachers import QueryTeacher
 from .distilled import DistilledDetector
-
-WHOSE = ('student', 'teacher', 'random')
 
 
 class DistilledDETR(DistilledDetector):
@@ -56,13 +54,8 @@ class DistilledDETR(DistilledDetector):
     def __init__(self, *args, distilled_queries: Union[str, Sequence[str]] = 'student',
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        whose = [distilled_queries] if isinstance(distilled_queries, str) else distilled_queries
-        self.distilled_queries = tuple(whose)
-        if not whose or len(set(whose)) < len(whose) or not set(whose) <= set(WHOSE):
-            raise ValueError(f'distilled_queries must be one or several of {WHOSE}, got '
-                             f'{distilled_queries!r}')
-        if 'random' in whose:
-            points_argument(self)
+        self.distilled_queries = whose_queries(self, distilled_queries)
+        if 'random' in self.distilled_queries:
             self.query_draws = Draws()
 
     def tap(self) -> QueryTap:
@@ -75,18 +68,19 @@ class DistilledDETR(DistilledDetector):
         """The teacher's logits of the queries; the records become those of the same queries."""
         record, = records
         own = record.queries if 'student' in self.distilled_queries else {}
-        inputs, scores, boxes = self.teacher.look(batch_inputs, batch_data_samples, own, feats)
-        parts = [(scores, record)] if own else []
+        inputs, *first = self.teacher.look(batch_inputs, batch_data_samples, own, feats)
+        parts = [(first[0], record)] if own else []
         for whose in self.distilled_queries:
             if whose == 'student':
                 continue
             queries = queries_in(inputs)
             if whose == 'random':
                 queries = self._elsewhere(queries)
+            answered = first  # to its own queries, if it was not asked the student's
             if own or whose == 'random':
-                scores, boxes = self.teacher.answer(inputs, queries)
-            parts.append((scores, self._answer(record, queries, scores, boxes,
-                                               batch_data_samples)))
+                answered = self.teacher.answer(inputs, queries)
+            parts.append((answered[0], self._answer(record, queries, *answered,
+                                                    batch_data_samples)))
         record.cls_score, record.labels, record.label_weights = (
             torch.cat([getattr(part, name) for _, part in parts])
             for name in ('cls_score', 'labels', 'label_weights'))
