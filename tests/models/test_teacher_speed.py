@@ -112,6 +112,27 @@ def test_a_folded_teacher_answers_the_same_and_is_inherited_from_before(teacher)
     assert not any(p.requires_grad for p in model.teacher_model.parameters())
 
 
+def test_folding_is_compared_in_float32_where_a_gpu_takes_tf32(teacher, monkeypatch):
+    """As cuDNN does by default, a convolution's inputs and weights are rounded to 10 bits."""
+    def rounded(x):
+        return x.view(torch.int32).add(0x1000).bitwise_and(~0x1fff).view(torch.float32)
+
+    def conv2d(x, weight, *args):
+        if torch.backends.cudnn.allow_tf32:
+            x, weight = rounded(x), rounded(weight)
+        return convolve(x, weight, *args)
+
+    model, convolve = distilled(teacher, teacher_fold=True), nn.functional.conv2d
+    generator = torch.Generator().manual_seed(0)
+    for module in model.teacher_model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+    monkeypatch.setattr(nn.functional, 'conv2d', conv2d)
+    assert torch.backends.cudnn.allow_tf32
+    roi_logits(model)
+    assert torch.backends.cudnn.allow_tf32
+
+
 def test_what_cannot_be_folded_is_refused(teacher):
     model = distilled(teacher, teacher_fold=True)
     block = model.teacher_model.backbone.layer1[0]

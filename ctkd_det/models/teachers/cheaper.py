@@ -1,6 +1,6 @@
 """A frozen teacher whose pass costs less: batch norms folded away, half precision."""
-from contextlib import nullcontext
-from typing import ContextManager, Optional
+from contextlib import contextmanager, nullcontext
+from typing import ContextManager, Iterator, Optional
 
 import torch
 from mmcv.cnn import fuse_conv_bn
@@ -29,7 +29,7 @@ def fold(detector: nn.Module, images: Tensor, name: str) -> None:
     Raises:
         TeacherError: if its maps change by more than rounding.
     """
-    with torch.autocast(images.device.type, enabled=False):
+    with torch.autocast(images.device.type, enabled=False), _no_tf32():
         before = detector.extract_feat(images)
         _fold(detector)
         after = detector.extract_feat(images)
@@ -40,6 +40,17 @@ def fold(detector: nn.Module, images: Tensor, name: str) -> None:
                 f'teacher_fold: with its batch norms folded into its convolutions, level {level} '
                 f"of {name}'s maps changes by {error:.0e} of its largest value: its layers do not "
                 'run in the order in which they are defined. Set teacher_fold=False')
+
+
+@contextmanager
+def _no_tf32() -> Iterator[None]:
+    """Convolve in float32: cuDNN's default rounds to TF32, of other weights to other maps."""
+    allowed = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = allowed
 
 
 def _fold(detector: nn.Module) -> None:
