@@ -83,7 +83,9 @@ def merged(a: Any, b: Any) -> Any:
 def stretched(base: Any, epochs: int) -> Dict[str, Any]:
     """A schedule of another length, with its steps at the same fractions of it.
 
-    A warm-up that is counted in iterations keeps its length.
+    So are the epochs at which validation begins, and at which its interval
+    changes; the interval itself stays, if the training is that long. A warm-up
+    that is counted in iterations keeps its length.
 
     Raises:
         click.ClickException: if the training counts iterations.
@@ -93,8 +95,15 @@ def stretched(base: Any, epochs: int) -> Dict[str, Any]:
         raise click.ClickException('--epochs: the student trains by iterations: --cfg-options '
                                    'train_cfg.max_iters=N')
     train_cfg = dict(max_epochs=epochs)
+    # MMEngine validates after the last epoch, whatever the interval is, but not before val_begin
     if base.train_cfg.get('val_interval', 1) > epochs:
         train_cfg['val_interval'] = epochs
+    if epochs != old and base.train_cfg.get('val_begin', 1) > 1:
+        train_cfg['val_begin'] = _at(base.train_cfg.val_begin, old, epochs)
+    if epochs != old and base.train_cfg.get('dynamic_intervals'):
+        train_cfg['dynamic_intervals'] = [
+            (_at(begin, old, epochs), min(interval, epochs))
+            for begin, interval in base.train_cfg.dynamic_intervals]
     found = schedulers(base)
     blocks: Dict[str, Any] = dict(train_cfg=train_cfg)
     if found and epochs != old:

@@ -95,6 +95,17 @@ def test_shorter_schedules():
     assert 'param_scheduler' not in stretched(schedule(**cosine), 12)
 
 
+def test_validation_begins_and_grows_denser_within_a_shorter_training():
+    base = schedule(type='MultiStepLR', milestones=[8])
+    base.train_cfg.update(val_begin=6, dynamic_intervals=[(8, 2), (11, 1)])
+    validations = {epochs: stretched(base, epochs)['train_cfg'] for epochs in (24, 3, 1, 12)}
+    assert validations == {
+        24: dict(max_epochs=24, val_begin=12, dynamic_intervals=[(16, 2), (22, 1)]),
+        3: dict(max_epochs=3, val_interval=3, val_begin=2, dynamic_intervals=[(2, 2), (3, 1)]),
+        1: dict(max_epochs=1, val_interval=1, val_begin=1, dynamic_intervals=[(1, 1), (1, 1)]),
+        12: dict(max_epochs=12)}
+
+
 def test_parts_of_a_schedule_that_have_no_epoch_left_are_taken_out():
     """YOLOX's: a warm-up, a cosine, and a constant rate for the last 15 of 300 epochs."""
     parts = [dict(type='QuadraticWarmupLR', begin=0, end=5), dict(
@@ -143,6 +154,9 @@ def test_hooks_that_count_epochs_are_stretched_too(student, key, value, tmp_path
     cfg = written(tmp_path / 'x.py', student, '--method', 'none', '--epochs', 30)
     hooks = [hook[key] for hook in cfg.custom_hooks if key in hook]
     assert hooks == [value] and cfg.train_cfg.max_epochs == 30
+    # after it RTMDet validates after each epoch
+    assert cfg.train_cfg.val_interval == 10
+    assert cfg.train_cfg.get('dynamic_intervals') == ([(28, 1)] if 'rtm' in student else None)
     cfg = written(tmp_path / 'y.py', student, '--epochs', 30, '--teacher', 'auto')
     assert [hook[key] for hook in cfg.custom_hooks if key in hook] == [value]
     assert [hook.type for hook in cfg.custom_hooks].count('CurriculumHook') == 1
