@@ -100,7 +100,9 @@ def test_the_teachers_part_learns_as_fast_at_any_weight():
 
 def test_no_roi_leaves_every_parameter_in_the_graph():
     loss = make()
+    loss(**features(3))
     value = loss(**features(0))
+    assert not loss.statistics, 'those of other RoIs'
     value.backward()
     assert value == 0 and all(p.grad is not None and not p.grad.any() for p in loss.parameters())
 

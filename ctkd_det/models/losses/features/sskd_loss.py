@@ -101,8 +101,8 @@ class SSKDLoss(FeatureLoss):
         divergence = self.tau**2 * F.kl_div(
             (of_student / self.tau).log_softmax(1), (of_teacher / self.tau).log_softmax(1),
             reduction='none', log_target=True).sum(1)
-        if len(t):
-            self.statistics = dict(teacher_right=(rank == 0).to(t).mean())
+        # a stage without RoIs has nothing to add to the mean of the stages
+        self.statistics = dict(teacher_right=(rank == 0).to(t).mean()) if len(t) else {}
         return (self.window.factor * weighted_mean(divergence, kept, kept.sum())
                 + weighted_mean(lesson, torch.ones_like(kept), len(t)) / self.loss_weight)
 
