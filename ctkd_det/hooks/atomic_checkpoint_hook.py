@@ -45,6 +45,8 @@ class AtomicCheckpointHook(CheckpointHook):
             raise SavingError(f'no checkpoint can be written to {folder.folder} ({error}): '
                                   'mend that, or give another --work-dir') from error
         folder.remove_leftovers()
+        if runner._resume:
+            folder.add_checksum(Path(str(runner._load_from)))
         for name in runner.message_hub.get_info('outdated_ckpts', []):
             remove(folder.folder / name)  # a crash may have kept the run from it
 
@@ -98,8 +100,9 @@ class AtomicCheckpointHook(CheckpointHook):
         if not self.is_local(runner):
             super()._save_checkpoint_with_step(runner, step, meta)
             return
-        runner = runner.runner if isinstance(runner, _SavingRunner) else runner
         outdated: List[str] = []
+        if isinstance(runner, _SavingRunner):  # once more, with the score of the new best one
+            outdated, runner = runner.outdated(), runner.runner
         if self.max_keep_ckpts > 0 and list(self.keep_ckpt_ids)[-1:] != [step]:
             while len(self.keep_ckpt_ids) >= self.max_keep_ckpts:
                 outdated.append(self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))
@@ -118,26 +121,31 @@ class AtomicCheckpointHook(CheckpointHook):
         if not self.save_best or not self.is_local(runner):
             super()._save_best_checkpoint(runner, metrics)
             return
-        saving, backend = _SavingRunner(runner, self), self.file_backend
+        backend = self.file_backend
         self.file_backend = waiting = _WaitingRemovals(backend)
+        saving = _SavingRunner(runner, self, waiting)
         try:
             super()._save_best_checkpoint(saving, metrics)
         finally:
             self.file_backend = backend
-        for path in waiting.removals:
-            if path.name not in saving.saved:
-                remove(path)
+        for name in saving.outdated():
+            remove(Path(self.out_dir) / name)
 
 
 class _SavingRunner:
     """A runner that saves as the hook does."""
 
-    def __init__(self, runner: Runner, hook: AtomicCheckpointHook) -> None:
-        self.runner, self.hook, self.saved = runner, hook, set()
+    def __init__(self, runner: Runner, hook: AtomicCheckpointHook,
+                 waiting: '_WaitingRemovals') -> None:
+        self.runner, self.hook, self.waiting, self.saved = runner, hook, waiting, set()
 
     def save_checkpoint(self, out_dir: str, filename: str, **options: Any) -> None:
         self.saved.add(filename)
         self.hook.save(self.runner, filename, **options)
+
+    def outdated(self) -> List[str]:
+        """Names of the former best ones, which wait to be removed."""
+        return [path.name for path in self.waiting.removals if path.name not in self.saved]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.runner, name)

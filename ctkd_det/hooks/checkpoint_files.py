@@ -149,6 +149,11 @@ class CheckpointFolder:
             if not whole.exists():  # the checksum is written before the file
                 _beside(whole).unlink(missing_ok=True)
 
+    def add_checksum(self, path: Path) -> None:
+        """Write the checksum of a complete checkpoint of this folder, if a crash came before it."""
+        if path.parent == self.folder and path.is_file() and not _beside(path).exists():
+            write_text(_beside(path), f'{sha256(path)}  {path.name}\n')
+
     def remove_interrupted(self, before: int) -> None:
         """Remove checkpoints from within epochs that are complete now."""
         for path in self.folder.glob(INTERRUPTED.format('*', '*')):

@@ -80,6 +80,22 @@ def train_and_die(work_dir: Path, number: int, **options: Any) -> None:
     train(work_dir, **options)
 
 
+def train_and_die_before_the_checksum(work_dir: Path, name: str, **options: Any) -> None:
+    """SIGKILL once a checkpoint has been replaced, before the new one's checksum is written."""
+    renamed = 0
+
+    def watch(event: str, args: tuple) -> None:
+        nonlocal renamed
+        if event == 'os.rename' and Path(args[1]) == work_dir / name:
+            renamed += 1
+        elif renamed == 2 and event == 'open' and str(args[0]).startswith(
+                str(work_dir / f'{name}.sha256')):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    train(work_dir, **options)
+
+
 def finish(process: multiprocessing.Process, timeout: float = 60.0) -> Optional[int]:
     """Its exit status, negative after a signal; None if it goes on for so long."""
     process.join(timeout)

@@ -20,6 +20,7 @@ from processes import (  # noqa: E402
     start,
     train,
     train_and_die,
+    train_and_die_before_the_checksum,
     train_in_own_group,
     wait_for,
 )
@@ -69,6 +70,18 @@ def test_killed_at_every_stage_of_saving(tmp_path, whole, number):
     finish(start(train_and_die, tmp_path, number // 2, resume=True, **OPTIONS))
     assert finish(start(train, tmp_path, resume=True, **OPTIONS)) == 0
     assert_same_end(tmp_path, whole)
+
+
+def test_killed_while_the_last_checkpoint_is_saved_once_more(tmp_path, whole):
+    """mmengine saves it again with the best score. The former best one was not removed yet."""
+    died = start(train_and_die_before_the_checksum, tmp_path, 'epoch_4.pth', **OPTIONS)
+    assert finish(died) == -signal.SIGKILL
+    names = {path.name for path in tmp_path.iterdir()}
+    assert 'epoch_4.pth' in names and 'epoch_4.pth.sha256' not in names
+    assert sum(name.startswith('best') and name.endswith('.pth') for name in names) == 2
+    assert finish(start(train, tmp_path, resume=True, **OPTIONS)) == 0
+    assert_same_end(tmp_path, whole)
+    assert fault(tmp_path / 'epoch_4.pth') is None
 
 
 @pytest.mark.parametrize('seed', range(4))
