@@ -141,7 +141,7 @@ def test_students_that_teach_themselves(tmp_path):
 def test_every_method_is_a_shipped_fragment(method):
     added = additions(method, num_classes=8)
     loss, *more = added['distill_losses'].values()
-    assert bool(more) == method.startswith(('dtkd', 'frskd', 'sskd'))
+    assert bool(more) == method.startswith(('dtkd', 'frskd', 'sskd', 'ld_vlr'))
     learned = isinstance(loss.get('temperature'), dict) and not more
     hooks = [hook['type'] for hook in added['custom_hooks']]
     assert ('CurriculumHook' in hooks) == learned and 'CheckDataHook' in hooks

@@ -1,6 +1,7 @@
 """How the cost of a step grows: images, RoIs, classes, levels, widths, processes."""
 import argparse
 import copy
+import json
 import statistics
 import tempfile
 import time
@@ -131,7 +132,7 @@ def _in_processes(cfg: Config, images: int, size: Tuple[int, int], number: int,
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.spawn(
             _process, (number, cfg, images, size, rounds, folder), number)
-        return torch.load(f'{folder}/times.pth')
+        return json.loads(Path(folder, 'times.json').read_text(encoding='utf-8'))
 
 
 def _process(rank: int, number: int, cfg: Config, images: int, size: Tuple[int, int],
@@ -153,8 +154,8 @@ def _process(rank: int, number: int, cfg: Config, images: int, size: Tuple[int, 
             step()
             seconds.append(time.perf_counter() - start)
     if rank == 0:
-        torch.save({kind: statistics.median(seconds[1:]) for kind, seconds in times.items()},
-                   f'{folder}/times.pth')
+        result = {kind: statistics.median(seconds[1:]) for kind, seconds in times.items()}
+        Path(folder, 'times.json').write_text(json.dumps(result), encoding='utf-8')
     dist.destroy_process_group()
 
 
