@@ -1,5 +1,5 @@
 # make demo   set up .venv, distil on the embedded example, print table and pictures
-#             (make demo ARGS=--short for two students and a sixth of the steps;
+#             (make demo ARGS=--full for three students and six times the steps;
 #             make demo ARGS=--quick to see that it runs;
 #             make demo ARGS="--methods kd,ctkd,pkd,ctkd+pkd" for other methods)
 # make test   set up .venv, run the test suite

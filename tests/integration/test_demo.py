@@ -59,10 +59,10 @@ def test_all_students_start_alike(tmp_path):
     assert all(torch.equal(v, other[k]) for k, v in weights[0].items() for other in weights[1:])
 
 
-def test_the_short_demo_starts_with_the_trained_backbone(tmp_path, monkeypatch):
+def test_the_demo_starts_with_the_trained_backbone(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools'))
     import demo
-    monkeypatch.setattr(sys, 'argv', ['demo.py', '--short', '--out', str(tmp_path)])
+    monkeypatch.setattr(sys, 'argv', ['demo.py', '--out', str(tmp_path)])
     args = demo.parse_args()
     runs = demo.make_runs(args, tmp_path, tmp_path, CONFIGS / 'shapes' / 'teacher.pth')
     assert list(runs) == ['student', 'ctkd'] and args.images == 2000
