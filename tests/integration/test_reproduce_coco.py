@@ -52,13 +52,13 @@ def test_teacher_first_then_every_method_and_seed_once(tree):
     assert reproduce(tree, '4', SEEDS='0 1').returncode == 0
     calls = (tree / 'calls').read_text().splitlines()
     assert 'check_teacher.py' in calls[0] and '--at-least 0.393' in calls[0]
-    assert 'report.py' in calls[-1] and calls[-1].count('seed_') == 6
+    assert 'report.py' in calls[-1] and calls[-1].count('seed_') == 8
     trainings = [call for call in calls if call.startswith('torchrun')]
-    assert len(trainings) == 6 == len(calls) - 2
+    assert len(trainings) == 8 == len(calls) - 2
     for call in trainings:
         assert '--nproc_per_node=4' in call and 'train_dataloader.batch_size=4' in call
         assert '--resume' in call and (ROOT / call.split('train.py ')[1].split()[0]).exists()
-    assert sum('randomness.seed=1' in call for call in trainings) == 3
+    assert sum('randomness.seed=1' in call for call in trainings) == 4
     reproduce(tree, '4', SEEDS='0 1')
     again = (tree / 'calls').read_text().splitlines()[len(calls):]
     assert not any(call.startswith('torchrun') for call in again)
