@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..dense import flat
 from ..heads import dense_reader
 from ..taps import DenseLogits
+from .roi import is_foreground
 from .valuable_region import valuable_region
 
 # the sources of losses that are read here
@@ -55,7 +56,7 @@ def distribution_side(head: nn.Module, record: DenseLogits, samples: Sequence,
         ``weight``, (4 P,); ``avg_factor``, a scalar, the mean over all ranks.
     """
     bins = num_bins(head)
-    is_object = (record.labels >= 0) & (record.labels < head.num_classes)
+    is_object = is_foreground(head, record.labels)
     logits = flat(dense_reader(head).logits(record.outputs), head.cls_out_channels)
     scores = logits.detach().float().sigmoid().amax(1) * is_object
     weight, labels = scores, record.labels

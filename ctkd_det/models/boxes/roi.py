@@ -22,7 +22,7 @@ def check_regressor(head: nn.Module) -> None:
 
 
 def is_foreground(head: nn.Module, labels: Tensor) -> Tensor:
-    """Which RoIs have a box to regress, (N,)."""
+    """Which RoIs or locations have a box to regress, (N,)."""
     return (labels >= 0) & (labels < head.num_classes)
 
 
