@@ -131,7 +131,8 @@ def replay(path: Path, config: Optional[Path] = None, device: str = 'cpu') -> Re
         raise ValueError(f'{path} is not of the detector of {config}: {error}') from None
     hub = MessageHub.get_current_instance()
     hub.update_info_dict(dict(loop_stage='train', iter=step['iteration'], epoch=step['epoch'],
-                              max_epochs=step['max_epochs'], cfg=cfg.pretty_text,
+                              max_iters=step['max_iters'], max_epochs=step['max_epochs'],
+                              cfg=cfg.pretty_text,
                               dataset_meta=dict(classes=step['classes'])))
     for name, progress in step['scheduled'].items():
         model.get_submodule(name).progress = progress

@@ -85,7 +85,8 @@ class FiniteLossHook(Hook):
             f'{name}.pth' if get_world_size() == 1 else f'{name}_rank_{get_rank()}.pth')
         try:
             save_step(file, self.model, self._batch, self._changing, iteration=runner.iter,
-                      epoch=runner.epoch, max_epochs=runner.max_epochs, losses=losses,
+                      epoch=runner.epoch, max_iters=runner.max_iters,
+                      max_epochs=runner.max_epochs, losses=losses,
                       random_states=as_saved(self._random), config=_config_beside(runner))
             saved = f'The batch is in {file}; to see it fail: ctkd-det replay {file}'
         except (OSError, RuntimeError) as error:  # torch's writer raises both

@@ -141,14 +141,15 @@ class SnapshotHook(Hook):
         length = len(runner.train_dataloader)
         first = self.cycle * length if self.by_epoch else self.cycle
         for name, loss in self._student(runner).distill_losses.items():
-            window, scale = loss.window, length if loss.window.by_epoch else 1
-            if window.end is not None and window.end * scale <= first:
+            begin, end, warmup = loss.window.steps(runner.max_iters, runner.max_epochs)
+            scale = length if loss.window.by_epoch else 1
+            if end is not None and end * scale <= first:
                 raise ValueError(
-                    f'{name}: its window ends at {window.end}, before the first cycle of '
+                    f'{name}: its window ends at {end}, before the first cycle of '
                     f'SnapshotHook does ({self.cycle} {unit}), so it would never be active')
-            if window.warmup and window.begin * scale < first:
+            if warmup and begin * scale < first:
                 raise ValueError(
-                    f'{name}: its window grows from {window.begin} on, but there is no snapshot '
+                    f'{name}: its window grows from {begin} on, but there is no snapshot '
                     f'before the first cycle ends: set begin to that step ({self.cycle} {unit})')
 
     def _step(self, runner: Runner) -> int:

@@ -119,7 +119,9 @@ def test_background_of_a_sigmoid_head_is_one_past_the_last_logit():
 
 @pytest.mark.parametrize('options', [dict(tau_power=-1), dict(window=dict(begin=-1)),
                                      dict(window=dict(begin=3, end=3)),
-                                     dict(window=dict(warmup=-1)), dict(window=dict(every=0))])
+                                     dict(window=dict(warmup=-1)), dict(window=dict(every=0)),
+                                     dict(window=dict(begin=1.5)), dict(window=dict(warmup=2.0)),
+                                     dict(window=dict(begin=0.5, end=0.5))])
 def test_bad_options(options):
     with pytest.raises(ValueError):
         KDLoss(1.0, **options)
@@ -132,11 +134,16 @@ def test_bad_options(options):
     (dict(begin=1, by_epoch=True), [0, 0, 0, 1, 1, 1]),
     (dict(begin=1, every=2, warmup=3), [0, .25, 0, .75, 0, 1]),
     (dict(by_epoch=True, every=2), [1, 1, 1, 0, 0, 0]),
+    # parts of the training
+    (dict(begin=0.5, warmup=0.5), [0, 0, 0, .25, .5, .75]),
+    (dict(begin=0.34, end=5), [0, 0, 1, 1, 1, 0]),
+    (dict(begin=0.5, by_epoch=True), [0, 0, 0, 1, 1, 1]),
+    (dict(end=0.5), [1, 1, 1, 0, 0, 0]),
 ])
 def test_window(options, factors):
     window, found = Window(**options), []
     for step in range(6):
-        window.move_to(step, step // 3)
+        window.move_to(step, step // 3, max_iters=6, max_epochs=2)
         found.append(window.factor)
     assert found == pytest.approx(factors)
 

@@ -12,8 +12,9 @@ from families import tiny
 from helpers import GLOBAL, batch, build, distill, student_config
 
 REFINED = dict(teacher_config='refined')
-LOSSES = dict(loss_kd=dict(type='KDLoss', temperature=4.0),
-              loss_at=dict(type='ATLoss', loss_weight=50.0))
+# from the first step on, unlike by default
+LOSSES = dict(loss_kd=dict(type='KDLoss', temperature=4.0, window=dict()),
+              loss_at=dict(type='ATLoss', loss_weight=50.0, window=dict()))
 
 
 def detector(losses=LOSSES, **options):
@@ -111,10 +112,29 @@ def test_weight_0_trains_nothing():
     assert not any(p.requires_grad for p in model.self_teacher.parameters())
 
 
+def test_it_learns_before_it_teaches():
+    """By default, so that random weights pull on nobody."""
+    losses = {name: {key: value for key, value in loss.items() if key != 'window'}
+              for name, loss in LOSSES.items()}
+    model = detector(dict(losses, loss_ctkd=dict(GLOBAL, window=dict(begin=2))))
+    found = step(model)
+    assert not found['loss_kd'] and not found['loss_at']
+    assert found['self_teacher.loss_cls'] > 0
+    windows = {name: loss.window for name, loss in model.distill_losses.items()}
+    assert windows['loss_ctkd'].begin == 2
+    for name in losses:
+        factors = []
+        for iteration in range(300):
+            windows[name].move_to(iteration, 0, max_iters=300, max_epochs=1)
+            factors.append(windows[name].factor)
+        assert not any(factors[:201]) and factors[201] == 0.01 and factors[299] == 0.99
+
+
 def test_any_temperature_and_features_of_each_source():
     """CTKD, neck and RoI features, on the three stages of a cascade."""
     losses = dict(loss_ctkd=GLOBAL, loss_pkd=dict(type='PKDLoss'), loss_srrl=dict(type='SRRLLoss'),
                   loss_sp=dict(type='SPLoss', loss_weight=100.0))
+    losses = {name: dict(loss, window=dict()) for name, loss in losses.items()}
     cfg = tiny('cascade')
     model = build(distill(cfg, REFINED, losses))
     found = step(model)

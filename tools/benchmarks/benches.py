@@ -24,6 +24,7 @@ class Pair(NamedTuple):
         teacher: What its model has that ``teacher.py``'s has not; None: the shipped teacher.
         settings: What else both configs have: data loaders, learning rate.
         compiled: Whether the teacher's backbone and neck are compiled.
+        teacher_epochs: Of its own teacher's training.
     """
     data_root: str
     classes: Optional[Tuple[str, ...]] = None
@@ -31,6 +32,7 @@ class Pair(NamedTuple):
     teacher: Optional[dict] = None
     settings: Optional[dict] = None
     compiled: bool = False
+    teacher_epochs: int = 16
 
 
 class Bench(NamedTuple):
@@ -135,10 +137,12 @@ PAIRS: Dict[str, Pair] = {
         student=_width(10, 20, 48), teacher=_width(24, 32, 128, depth=34)),
     # single-stage, with box distributions
     'shapes_gfl': Pair('data/shapes_bench/', student=_gfl(8, 16, 2), teacher=_gfl(32, 64, 2),
-                       settings=dict(optim_wrapper=dict(optimizer=dict(lr=0.02)))),
+                       settings=dict(optim_wrapper=dict(optimizer=dict(lr=0.02))),
+                       teacher_epochs=8),
     # heads of one width, which can be crossed
     'shapes_gfl_wide': Pair('data/shapes_bench/', student=_gfl(8, 64, 2), teacher=_gfl(32, 64, 2),
-                            settings=dict(optim_wrapper=dict(optimizer=dict(lr=0.02)))),
+                            settings=dict(optim_wrapper=dict(optimizer=dict(lr=0.02))),
+                            teacher_epochs=8),
     # defects of printed circuit boards, some 17 of 320 pixels wide: trained on quarters of images
     'deeppcb': Pair(
         'data/deeppcb/', ('open', 'short', 'mousebite', 'spur', 'copper', 'pin-hole'),
@@ -226,7 +230,10 @@ def teacher_config(pair: str) -> Optional[Config]:
     """The pair's own teacher; None if it has the shipped one."""
     if PAIRS[pair].teacher is None:
         return None
-    return _on_data('teacher', PAIRS[pair], PAIRS[pair].teacher)
+    cfg = _on_data('teacher', PAIRS[pair], PAIRS[pair].teacher)
+    cfg.max_epochs = cfg.train_cfg.max_epochs = PAIRS[pair].teacher_epochs
+    cfg.param_scheduler[-1].end = cfg.max_epochs
+    return cfg
 
 
 def _rise(iterations: int) -> list:

@@ -121,6 +121,8 @@ class DistilledDetector:
                 dtype=teacher_dtype, sources=self.compared, **(teacher_options or {}))
             if self.teacher.learns:
                 self.self_teacher = self.teacher.module
+                distill_losses = {name: dict(dict(window=self.teacher.window), **loss)
+                                  for name, loss in distill_losses.items()}
             if 'neck' in self.compared:
                 self.level_match = LevelMatch(self, self.teacher_model, self.teacher.scale.factor)
             self.distill_losses = build_losses(distill_losses, self._feature_settings)
@@ -264,7 +266,8 @@ class DistilledDetector:
             if loss.window.by_epoch and hub.get_info('max_epochs') == 1:
                 raise ValueError(f'{name}: this training has but one epoch, as every '
                                  'iteration-based one; give its window in iterations')
-            loss.window.move_to(hub.get_info('iter'), hub.get_info('epoch'))
+            loss.window.move_to(*(hub.get_info(key) for key in (
+                'iter', 'epoch', 'max_iters', 'max_epochs')))
         if not self._data_checked:
             if self.teacher.is_snapshot and self.teacher.snapshots is None:
                 raise ValueError(f'teacher_config={SNAPSHOT!r}: nothing takes the snapshots; add '

@@ -1,5 +1,5 @@
 """The part of the training in which a loss is active."""
-from typing import Optional
+from typing import Optional, Tuple, Union
 
 
 class Window:
@@ -9,36 +9,49 @@ class Window:
     that it has not begun. The detector moves it with the runner's progress,
     so a resumed run is where it was. ``begin`` and ``end`` mean what they mean
     in mmengine's schedulers: ``begin`` is the first active step, ``end`` the
-    first after.
+    first after. A float is a part of the whole training: with ``begin=0.5`` the
+    loss is active in the second half, however long the training is.
 
     Args:
-        begin (int): First active epoch or iteration. Defaults to 0.
-        end (int, optional): First one that is not. Defaults to None, never.
-        warmup (int): Over so many steps the factor grows linearly to 1;
-            the first has 1 / (warmup + 1). Defaults to 0.
+        begin (int | float): First active epoch or iteration. Defaults to 0.
+        end (int | float, optional): First one that is not. Defaults to None,
+            never.
+        warmup (int | float): Over so many steps the factor grows linearly to
+            1; the first has 1 / (warmup + 1). Defaults to 0.
         by_epoch (bool): Whether these are epochs. Defaults to False.
         every (int): Of these steps each ``every``-th is active, the first is
             ``begin``. The loss is no larger there: a larger ``loss_weight``
             makes up for those that are left out. Defaults to 1, all.
 
     Raises:
-        ValueError: if not 0 <= begin < end, ``warmup`` is negative, or
-            ``every`` is below 1.
+        ValueError: if not 0 <= begin < end, ``warmup`` is negative, a float is
+            above 1, or ``every`` is below 1.
     """
 
-    def __init__(self, begin: int = 0, end: Optional[int] = None, warmup: int = 0,
-                 by_epoch: bool = False, every: int = 1) -> None:
-        if begin < 0 or warmup < 0 or every < 1 or (end is not None and end <= begin):
+    def __init__(self, begin: Union[int, float] = 0, end: Union[int, float, None] = None,
+                 warmup: Union[int, float] = 0, by_epoch: bool = False, every: int = 1) -> None:
+        if begin < 0 or warmup < 0 or every < 1 or (type(begin) is type(end) and end <= begin):
             raise ValueError('need 0 <= begin < end, warmup >= 0 and every >= 1, got '
                              f'begin={begin}, end={end}, warmup={warmup}, every={every}')
+        if any(isinstance(value, float) and value > 1 for value in (begin, end, warmup)):
+            raise ValueError('a float is a part of the training, at most 1.0, and steps are '
+                             f'integers; got begin={begin}, end={end}, warmup={warmup}')
         self.begin, self.end, self.warmup, self.by_epoch = begin, end, warmup, by_epoch
         self.every = every
         self.move_to(iteration=0, epoch=0)
 
-    def move_to(self, iteration: int, epoch: int) -> None:
-        """Set ``factor`` and ``waits`` for 0-based progress."""
+    def steps(self, max_iters: int, max_epochs: int) -> Tuple[int, Optional[int], int]:
+        """``begin``, ``end`` and ``warmup`` of a training of this length, as integers."""
+        length = max_epochs if self.by_epoch else max_iters
+        begin, end, warmup = (round(value * length) if isinstance(value, float) else value
+                              for value in (self.begin, self.end, self.warmup))
+        return begin, end, warmup
+
+    def move_to(self, iteration: int, epoch: int, max_iters: int = 1, max_epochs: int = 1) -> None:
+        """Set ``factor`` and ``waits`` for 0-based progress in a training of this length."""
+        begin, end, warmup = self.steps(max_iters, max_epochs)
         step = epoch if self.by_epoch else iteration
-        self.waits = step < self.begin
-        outside = (self.waits or (self.end is not None and step >= self.end)
-                   or (step - self.begin) % self.every)
-        self.factor = 0.0 if outside else min((step - self.begin + 1) / (self.warmup + 1), 1.0)
+        self.waits = step < begin
+        outside = (self.waits or (end is not None and step >= end)
+                   or (step - begin) % self.every)
+        self.factor = 0.0 if outside else min((step - begin + 1) / (warmup + 1), 1.0)

@@ -56,6 +56,11 @@ class RefiningTeacher:
     backbone. What it teaches is detached, so nothing of the distillation
     losses reaches it.
 
+    It begins with random weights, so it learns before it teaches: a loss whose
+    config has no ``window`` begins after two thirds of the training, as in the
+    paper's code for segmentation, and grows until the end. In a trained
+    student an earlier one destroys what it knows.
+
     Source: "Refine Myself by Teaching Myself: Feature Refinement via
     Self-Knowledge Distillation" (CVPR 2021), which has classification and
     segmentation; that there is a box head, on RoIs, is this package's.
@@ -73,6 +78,7 @@ class RefiningTeacher:
     """
     learns, is_snapshot, snapshots, classes = True, False, None, None
     name = "the student's self-teacher"
+    window = dict(begin=0.67, warmup=0.33)
 
     def __init__(self, student: nn.Module, roi_head: dict, channels: Sequence[int],
                  loss_weight: float = 1.0) -> None:
