@@ -55,6 +55,9 @@ FEATURE_WEIGHTS: Dict[str, Dict[str, float]] = dict(
 FEATURES: Methods = {name: (name, {}, {}) for name in FEATURE_WEIGHTS['shapes']}
 # the student teaches itself
 SELF_TAUGHT: Methods = {'snapshot': ('snapshot_kd', {}, {}), 'frskd': ('frskd', {}, {})}
+# a self-teacher that teaches before it has learned
+AT_ONCE: Methods = {'frskd_at_once': ('frskd', dict(window={}), {}),
+                    'ctkd_at_once': ('ctkd_global', dict(window={}), {})}
 # for single-stage pairs
 CROSSED: Methods = {'crosskd': ('crosskd', {}, {})}
 # rotated images; its weights are chosen by the same rule, see the fragment
@@ -78,6 +81,7 @@ METHODS: Methods = {
     **RIVALS,
     **FEATURES,
     **SELF_TAUGHT,
+    **AT_ONCE,
     **CROSSED,
     **ROTATED,
     **BOXES,
@@ -116,6 +120,7 @@ JOINED = {f'{beside}+{name}': (beside, name)
           for beside in BESIDE
           for name in (*FEATURES, *SELF_TAUGHT, *ROTATED, 'ld_tau10', 'ctkd_ld', 'boxkd')}
 JOINED['crosskd+pkd'] = ('crosskd', 'pkd')
+JOINED['ctkd+frskd_at_once'] = ('ctkd_at_once', 'frskd_at_once')
 # method -> changes of its CurriculumHook
 CURRICULA = {'ctkd_lambda4': dict(lambda_max=4.0), 'ctkd_end1': dict(end=1)}
 
