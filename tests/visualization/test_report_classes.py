@@ -13,7 +13,7 @@ from ctkd_det.visualization.report.evaluation import evaluate
 from ctkd_det.visualization.report.predictions import predict
 from ctkd_det.visualization.report.runs import Missing
 from ctkd_det.visualization.report.study import read_study
-from helpers import CLASSES, CONFIGS, build, use_data
+from helpers import CLASSES, CONFIGS, use_data
 from studies import distilled, write_run
 
 NAMES = ('moon', *reversed(CLASSES), 'star')
@@ -113,15 +113,3 @@ def test_labels_beyond_the_data_are_a_reason(shipped, tmp_path):
     teacher.source = None
     with pytest.raises(Missing, match='its validation data have 8 classes'):
         predict(teacher, 500, 'cpu')
-
-
-@pytest.mark.parametrize('family, kind', [('cascade', 'CascadeRoIHead'),
-                                          ('retinanet', 'SingleStageDetector|RetinaNet')])
-def test_other_heads_are_refused_in_a_sentence(shipped, original, tmp_path, family, kind):
-    cfg = families.tiny(family)
-    torch.save(dict(state_dict=build(cfg).state_dict()), tmp_path / 'x.pth')
-    detector = Detector('kd', cfg.model.to_dict(), tmp_path / 'x.pth',
-                        shipped.val_dataloader.to_dict(), tmp_path, [])
-    objects = knowledge.AnnotatedRoIs(np.array([[0, 1, 1, 9, 9]], np.float32), np.array([0]))
-    with pytest.raises(Missing, match=f'RoI heads with one classifier.*it is a ({kind})'):
-        knowledge.logits(detector, objects, 'cpu', CLASSES)

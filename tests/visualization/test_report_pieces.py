@@ -186,19 +186,25 @@ def test_answers_to_boxes_are_the_head_s_own(seeing):
         type='CrossEntropyLoss', use_sigmoid=True)
     sigmoids.checkpoint = seeing.checkpoint.with_name('sigmoids.pth')
     torch.save(build(Config(dict(model=sigmoids.model))).state_dict(), sigmoids.checkpoint)
-    with pytest.raises(Missing, match='head with sigmoids'):
+    # of mmdet such a head has one for the background, too, which no loss between sigmoids compares
+    with pytest.raises(Missing, match='9 logits for each box, not one for each of 8 classes'):
         knowledge.logits(sigmoids, objects, 'cpu', CLASSES)
 
 
 def test_softened_by_hand():
     z = np.log(np.array([[1., 4, 16]]))
-    np.testing.assert_allclose(knowledge.softened(z, np.array([2.])), [[1 / 7, 2 / 7, 4 / 7]])
+    np.testing.assert_allclose(knowledge.softened(z, np.array([2.]), 2), [[1 / 7, 2 / 7, 4 / 7]])
+    # sigmoids of three classes, without a background
+    np.testing.assert_allclose(knowledge.softened(z, np.array([2.]), 3), [[1 / 2, 2 / 3, 4 / 5]])
 
 
 def test_objects_that_tell_most():
     p = np.array([[.6, .3, .1], [.5, .4, .1], [.4, .5, .1], [.3, .6, .1], [.2, .1, .7]])
     # the second tells more of class 0 than the first; the third is classified wrongly
-    assert knowledge.most_telling(np.log(p), np.array([0, 0, 0, 1, 1]), 4) == [1, 3]
+    assert knowledge.most_telling(p, np.array([0, 0, 0, 1, 1]), 2, 4) == [1, 3]
+    # of sigmoids, without a background, the last is not sure of anything, yet right
+    p = np.array([[.6, .1], [.5, .4], [.4, .5], [.9, .8], [.1, .2]])
+    assert knowledge.most_telling(p, np.array([0, 0, 0, 0, 1]), 2, 4) == [3, 4]
 
 
 @pytest.mark.parametrize('values, expected', [

@@ -1,5 +1,5 @@
 from .comparison import compares_classes
-from .dense import check_dense_boxes, dense_box_side
+from .dense import check_dense_boxes, dense_box_side, location_boxes
 from .distributions import (
     DISTRIBUTIONS,
     check_valuable_region,
@@ -10,6 +10,6 @@ from .roi import check_regressor, is_foreground, regressed, roi_box_side
 
 __all__ = [
     'DISTRIBUTIONS', 'check_dense_boxes', 'check_regressor', 'check_valuable_region',
-    'compares_classes', 'dense_box_side', 'distribution_side', 'is_foreground', 'num_bins',
-    'regressed', 'roi_box_side'
+    'compares_classes', 'dense_box_side', 'distribution_side', 'is_foreground',
+    'location_boxes', 'num_bins', 'regressed', 'roi_box_side'
 ]

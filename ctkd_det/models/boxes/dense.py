@@ -2,7 +2,15 @@
 from typing import Any, Dict, Sequence, Tuple
 
 import torch
-from mmdet.models.dense_heads import AnchorHead, ATSSHead, FCOSHead, GFLHead, RTMDetHead
+from mmdet.models.dense_heads import (
+    AnchorHead,
+    ATSSHead,
+    FCOSHead,
+    GFLHead,
+    RTMDetHead,
+    TOODHead,
+    YOLOXHead,
+)
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor, nn
 
@@ -57,8 +65,8 @@ def dense_box_side(head: nn.Module, teacher_head: nn.Module, record: DenseLogits
         sides['avg_factor'] = record.avg_factor
     student = (teacher_head, record.crossed_outputs) if record.crossed_outputs else (
         head, record.outputs)
-    return dict(sides, weight=weight, student=_boxes(*student, chosen),
-                teacher=_boxes(teacher_head, record.teacher_outputs, chosen))
+    return dict(sides, weight=weight, student=location_boxes(*student, chosen),
+                teacher=location_boxes(teacher_head, record.teacher_outputs, chosen))
 
 
 def _family(head: nn.Module) -> type:
@@ -81,18 +89,32 @@ def _places(head: nn.Module, outputs: Sequence[Any], chosen: Tensor) -> Tuple[Te
     return priors[chosen], strides[chosen]
 
 
-def _boxes(head: nn.Module, outputs: Sequence[Any], chosen: Tensor) -> Tensor:
-    """The boxes that a head predicts at the chosen locations, (P, 4)."""
-    family = _family(head)
-    width = 4 * (head.reg_max + 1) if family is GFLHead else 4
+def location_boxes(head: nn.Module, outputs: Sequence[Any], chosen: Tensor) -> Tensor:
+    """The boxes that a head predicts at the chosen locations.
+
+    Args:
+        head (nn.Module): One that :func:`dense_reader` knows, in evaluation
+            mode; one that :func:`check_dense_boxes` accepts, in any.
+        outputs (Sequence): What it gave, maps of each level.
+        chosen (Tensor): (N,), which of its locations, see
+            :mod:`ctkd_det.models.dense.locations`.
+
+    Returns:
+        Tensor: (P, 4), corners in pixels of the batch, not clipped.
+    """
+    width = 4 * (head.reg_max + 1) if isinstance(head, GFLHead) else 4
     rows = at_least_float32(flat(outputs[1], width)[chosen])
     priors, strides = _places(head, outputs, chosen)
-    if family is GFLHead:
+    if isinstance(head, TOODHead):  # which decodes in its forward
+        return rows * strides
+    if isinstance(head, YOLOXHead):
+        return head._bbox_decode(torch.cat([priors, strides, strides], 1), rows)
+    if isinstance(head, GFLHead):
         with torch.autocast(rows.device.type, enabled=False):  # it is a matrix product
             rows = head.integral(rows) * strides
         priors = (priors[:, :2] + priors[:, 2:]) / 2
     # it multiplies by the stride itself, but not in training
-    elif family is FCOSHead and head.norm_on_bbox and head.training:
+    elif head.training and isinstance(head, FCOSHead) and head.norm_on_bbox:
         rows = rows * strides
     return get_box_tensor(head.bbox_coder.decode(priors, rows))
 

@@ -136,7 +136,9 @@ def _knowledge(study: Study, predictions: StudyPredictions) -> dict:
     if not len(objects.labels):
         raise Missing('There is no object on the first validation images.')
     taught = knowledge.logits(teacher_detector(study), objects, predictions.device, seen.classes)
-    chosen = knowledge.most_telling(taught, objects.labels, _OBJECTS)
+    number = len(seen.classes)
+    chosen = knowledge.most_telling(
+        knowledge.softened(taught, np.ones(len(taught)), number), objects.labels, number, _OBJECTS)
     if not chosen:
         raise Missing("The teacher classifies none of the first images' objects rightly.")
     variants: List[dict] = []
@@ -162,8 +164,7 @@ def _card(seen: Predictions, objects: knowledge.AnnotatedRoIs, index: int) -> di
 def _answers(study: Study, predictions: StudyPredictions, method: Method,
              objects: knowledge.AnnotatedRoIs, taught: np.ndarray, chosen: List[int],
              seen: Predictions) -> dict:
-    """One method's plots: teacher, student and baseline at the method's temperature."""
-    tau = knowledge.learned_tau(representative(method), objects.labels)
+    """One method's plots: teacher, student and baseline at 1 and the method's temperature."""
     answers = [('teacher', TEACHER_COLOUR, None, taught)]
     notes: List[str] = []
     for other in _each_once([m for m in (method, study.baseline) if m]):
@@ -176,8 +177,14 @@ def _answers(study: Study, predictions: StudyPredictions, method: Method,
             notes.append(str(missing))
             continue
         answers.append((other.name, other.colour, figures.method_key(study, other), learned))
-    soft = [(title, colour, key, knowledge.softened(z, tau)) for title, colour, key, z in answers]
-    plots = [figures.knowledge_figure([*seen.classes, 'background'],
-                                      [(*rest, p[i]) for *rest, p in soft]) for i in chosen]
-    return dict(name=method.name, shown=[(title, colour) for title, colour, *_ in soft],
-                figures=plots, taus=[float(tau[i]) for i in chosen], notes=notes)
+    number = len(seen.classes)
+    widest = max(z.shape[1] for *_, z in answers)
+    tau = knowledge.learned_tau(representative(method), objects.labels)
+    plots = []
+    for i in chosen:
+        taus = [1.0, tau[i]] if round(tau[i], 2) != 1 else [1.0]
+        plots.append(figures.knowledge_figure(
+            [*seen.classes, 'background'][:widest], taus,
+            [(*rest, knowledge.softened(z[i], np.array(taus), number)) for *rest, z in answers]))
+    return dict(name=method.name, shown=[(title, colour) for title, colour, *_ in answers],
+                figures=plots, notes=notes)

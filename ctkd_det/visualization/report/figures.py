@@ -149,29 +149,34 @@ def per_class_figure(rows: Dict[str, Dict[str, Tuple[float, float, float]]],
     return _plain(figure, height=120 + 24 * len(order))
 
 
-def knowledge_figure(classes: Sequence[str], answers: Sequence[Tuple[str, str, str, Sequence]],
-                     ) -> dict:
-    """Class probabilities of one object as horizontal bars.
+def knowledge_figure(classes: Sequence[str], taus: Sequence[float],
+                     answers: Sequence[Tuple[str, str, str, Sequence[Sequence[float]]]]) -> dict:
+    """Class probabilities of one object as horizontal bars, at each temperature beside the other.
 
     Args:
         classes (Sequence[str]): Names, the background last.
-        answers (Sequence[tuple]): Title, colour, key of the method, and
-            probabilities of each detector, the teacher first.
+        taus (Sequence[float]): The temperatures.
+        answers (Sequence[tuple]): Title, colour, key of the method, and at each
+            temperature probabilities of each detector, the teacher first. One
+            with sigmoids has none for the background.
     """
-    teacher = answers[0][3]
-    shown = sorted(range(len(classes)), key=lambda c: -max(a[3][c] for a in answers))[:6]
-    shown.sort(key=lambda c: teacher[c])
+    at_last = [p[-1] for *_, p in answers]
+    shown = sorted(range(len(classes)),
+                   key=lambda c: -max(float(p[c]) for p in at_last if c < len(p)))[:6]
+    shown.sort(key=lambda c: at_last[0][c] if c < len(at_last[0]) else 0)
     figure = go.Figure([
-        go.Bar(y=[escape(classes[c]) for c in shown], x=[round(float(p[c]), 4) for c in shown],
+        go.Bar(y=[escape(classes[c]) for c in shown], xaxis=f'x{i + 1}',
+               x=[round(float(p[i][c]), 4) if c < len(p[i]) else None for c in shown],
                orientation='h', name=escape(title), marker=dict(color=colour), meta=key,
                hovertemplate=f'{escape(title)}<br>%{{y}}: %{{x:.1%}}<extra></extra>')
-        for title, colour, key, p in reversed(answers)])
-    figure.update_layout(barmode='group', bargap=.25, hovermode='closest',
-                         xaxis=dict(tickformat='.0%', rangemode='tozero'),
-                         yaxis=dict(type='category', dtick=1))
-    plain = _plain(figure, height=210)
-    plain['layout']['margin']['b'] = 28  # no title below
-    return plain
+        for i in range(len(taus)) for title, colour, key, p in reversed(answers)])
+    share = 1 / len(taus)
+    figure.update_layout(
+        barmode='group', bargap=.25, hovermode='closest', yaxis=dict(type='category', dtick=1),
+        **{f'xaxis{i + 1}': dict(title=f'τ = {tau:.3g}', tickformat='.0%', rangemode='tozero',
+                                 nticks=4, matches='x', domain=[i * share, (i + .88) * share])
+           for i, tau in enumerate(taus)})
+    return _plain(figure, height=230)
 
 
 def method_key(study: Study, method: Method) -> str:

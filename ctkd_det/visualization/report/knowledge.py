@@ -5,13 +5,13 @@ from typing import Dict, List, Sequence, Set
 import numpy as np
 import torch
 from mmdet.registry import MODELS
-from torch import Tensor
 
 from ...configs import registered_class
 from ...log_names import parse_taus, short_name
-from ...models.heads import has_sigmoids, roi_stages
+from ...models.heads import has_sigmoids
 from ...models.losses import LogitLoss
-from .classes import class_mapping, classifier, map_logits
+from .answers import answer, one_classifier
+from .classes import class_mapping, map_logits
 from .detectors import Detector
 from .evaluation import annotations
 from .kept import digest, file_state, kept_json
@@ -44,15 +44,16 @@ def find_objects(predictions: Predictions) -> AnnotatedRoIs:
 
 def logits(detector: Detector, objects: AnnotatedRoIs, device: str,
            classes: Sequence[str]) -> np.ndarray:
-    """The detector's logits on the objects' boxes, kept for the next report.
+    """What the detector says of the objects, kept for the next report.
 
     Returns:
-        ndarray: (R, C+1) of the C ``classes`` of the data and the background.
+        ndarray: Logits (R, C+1) of the C ``classes`` of the data and the
+        background, or (R, C) of a head with sigmoids; see
+        :mod:`ctkd_det.visualization.report.answers`.
 
     Raises:
-        Missing: if its head does not answer for given RoIs, fails, has
-            sigmoids, that is no distribution over classes, or knows other
-            classes.
+        Missing: if its head does not answer for one object, fails, or knows
+            other classes.
     """
     key = digest(detector.model, file_state(detector.checkpoint), objects.rois.tolist(),
                  list(classes), detector.source)
@@ -64,57 +65,37 @@ def logits(detector: Detector, objects: AnnotatedRoIs, device: str,
 def _ask(detector: Detector, objects: AnnotatedRoIs, device: str,
          classes: Sequence[str]) -> np.ndarray:
     model, dataset = detector.build(device), detector.dataset(_IMAGES)
-    _check(detector, model)
+    head = one_classifier(detector.name, model)
     mapping = class_mapping(detector, model, classes)
     answers = []
     try:
         for index in sorted(set(objects.rois[:, 0].astype(int))):
             boxes = objects.rois[objects.rois[:, 0] == index, 1:]
-            answers.append(_answer(model, dataset[index], torch.from_numpy(boxes)))
+            answers.append(answer(model, dataset[index], torch.from_numpy(boxes)))
     except Exception as error:  # a user's head may want to be asked in another way
-        raise Missing(f'{detector.name} does not classify given boxes '
+        raise Missing(f'{detector.name} does not classify the objects '
                       f'({first_line(error)}).') from error
-    result = map_logits(mapping, np.concatenate(answers))
-    if result.shape[1] != len(classes) + 1:
+    result = map_logits(mapping, torch.cat(answers).float().cpu().numpy())
+    background = not has_sigmoids(head)
+    if result.shape[1] != len(classes) + background:
         raise Missing(f'{detector.name} has {result.shape[1]} logits for each box, not one for '
-                      f'each of {len(classes)} classes and one for the background.')
+                      f'each of {len(classes)} classes'
+                      f'{" and one for the background" if background else ""}.')
     return result
 
 
-def _check(detector: Detector, model: torch.nn.Module) -> None:
-    """Whether the head can be asked about boxes, and answers with a distribution.
+def softened(z: np.ndarray, tau: np.ndarray, num_classes: int) -> np.ndarray:
+    """Probabilities at temperatures (R,).
 
-    Raises:
-        Missing: if not.
+    Args:
+        z (ndarray): Logits, (R, C+1) for softmax(z / tau), (R, C) for
+            sigmoid(z / tau).
+        tau (ndarray): Temperatures, (R,).
+        num_classes (int): C.
     """
-    roi_head = getattr(model, 'roi_head', None)
-    try:
-        stages = [] if roi_head is None else roi_stages(roi_head)
-    except TypeError:
-        stages = []
-    if len(stages) != 1:
-        raise Missing(f'{detector.name} is not shown, because only RoI heads with one classifier '
-                      'can be asked about given boxes: it is a '
-                      f'{type(roi_head or model).__name__}.')
-    if has_sigmoids(classifier(model)):
-        raise Missing(f'{detector.name} has a head with sigmoids, which gives no distribution '
-                      'over the classes.')
-
-
-@torch.no_grad()
-def _answer(model: torch.nn.Module, item: dict, boxes: Tensor) -> np.ndarray:
-    data = model.data_preprocessor(dict(inputs=[item['inputs']],
-                                        data_samples=[item['data_samples']]), False)
-    scale = torch.tensor(item['data_samples'].scale_factor, dtype=torch.float32).repeat(2)
-    rois = torch.cat([torch.zeros(len(boxes), 1), boxes * scale], dim=1)
-    features = model.extract_feat(data['inputs'])
-    return model.roi_head._bbox_forward(features, rois.to(data['inputs'].device))[
-        'cls_score'].float().cpu().numpy()
-
-
-def softened(z: np.ndarray, tau: np.ndarray) -> np.ndarray:
-    """softmax(z / tau) of logits (R, C+1) and temperatures (R,)."""
     z = z / tau[:, None]
+    if z.shape[1] == num_classes:
+        return 1 / (1 + np.exp(-z))
     powers = np.exp(z - z.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
 
@@ -143,16 +124,22 @@ def _other_losses(run: TrainedRun) -> Set[str]:
         not issubclass(kind, LogitLoss) or kind.source != 'logits')}
 
 
-def most_telling(teacher: np.ndarray, labels: np.ndarray, number: int) -> List[int]:
+def most_telling(p: np.ndarray, labels: np.ndarray, num_classes: int, number: int) -> List[int]:
     """Objects that tell most: the teacher is right, yet thinks of other classes too.
 
-    Sorted by the probability at temperature 1 that it gives to the classes
-    that are neither the object's nor the background; of each class one.
+    Sorted by what it gives to the classes that are neither the object's nor
+    the background; of each class one.
+
+    Args:
+        p (ndarray): The teacher's probabilities at temperature 1, see
+            :func:`softened`.
+        labels (ndarray): The objects', (R,).
+        num_classes (int): C.
+        number (int): How many objects to choose, at most.
     """
-    p = softened(teacher, np.ones(len(teacher)))
     rows = np.arange(len(p))
     right = p.argmax(1) == labels
-    others = np.where(right, 1 - p[rows, labels] - p[:, -1], -1)
+    others = np.where(right, p[:, :num_classes].sum(1) - p[rows, labels], -1)
     chosen: Dict[int, int] = {}
     for row in np.argsort(-others, kind='stable'):
         if right[row]:

@@ -7,7 +7,7 @@ from pycocotools.coco import COCO
 from .predictions import Predictions
 
 # an object is found by a box of its class that overlaps it by this IoU
-_IOU = 0.5
+FOUND_IOU = 0.5
 
 
 @dataclass
@@ -50,7 +50,7 @@ def match(bboxes: np.ndarray, labels: np.ndarray, scores: np.ndarray,
     right, found, total = np.zeros(len(bboxes), bool), np.zeros(len(objects.labels), bool), 0.0
     for i in np.argsort(-scores, kind='stable'):
         free = np.where(found, 0, overlaps[i])
-        if free.size and free.max() >= _IOU:
+        if free.size and free.max() >= FOUND_IOU:
             right[i] = found[free.argmax()] = True
             total += free.max()
     errors = (~right).sum() + (~found).sum()
