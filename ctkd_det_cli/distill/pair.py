@@ -1,7 +1,7 @@
 """Builds student and teacher and checks that they fit, before anything is written."""
 import re
 from pathlib import Path
-from typing import Optional
+from typing import Collection, Optional
 
 import click
 from mmdet.registry import MODELS
@@ -12,6 +12,7 @@ from ctkd_det.configs import detector_config, registered_class
 from ctkd_det.models.detectors import distilled_class
 from ctkd_det.models.distilled_config import plain_parent
 from ctkd_det.models.heads import classifiers
+from ctkd_det.models.levels import LevelMatch
 from ctkd_det.models.teachers import TeacherError, check_pair
 from ctkd_det.models.teachers.normalisation import normalisation, pipeline_of
 from ctkd_det.models.teachers.pair import NECK_LOSSES
@@ -75,13 +76,15 @@ def build_student(student: Source, changes: dict, classifies: bool = True) -> nn
 
 
 def check_teacher(student: nn.Module, student_path: Path, teacher: Source, *,
-                  class_mapping: Optional[str] = None, **options) -> None:
+                  sources: Collection[str], class_mapping: Optional[str] = None,
+                  **options) -> None:
     """See whether the teacher, as its config builds it, can teach the student.
 
     Args:
         student (nn.Module): As it will be trained.
         student_path (Path): Its config, for messages.
         teacher (Source): The teacher's config.
+        sources (Collection[str]): What the losses compare.
         class_mapping (str, optional): See :func:`check_pair`.
         **options: See :func:`check_pair`.
 
@@ -92,7 +95,9 @@ def check_teacher(student: nn.Module, student_path: Path, teacher: Source, *,
     model = _build(detector_config(teacher.config), name)
     try:
         check_pair(student, model, student_name=f'the student {student_path}', teacher_name=name,
-                   class_mapping=class_mapping, **options)
+                   sources=sources, class_mapping=class_mapping, **options)
+        if 'neck' in sources:
+            LevelMatch(student, model)  # refuses necks without a common level
         normalisation(model.data_preprocessor, pipeline_of(teacher.config), name)
     except (TeacherError, TypeError, ValueError) as error:
         said = _ARGUMENT.sub(_as_option, str(error)).replace(NECK_LOSSES, NECK_METHODS)

@@ -65,6 +65,29 @@ def test_any_teacher_for_the_neck(shapes, tmp_path, folder):
     assert 'Take a single-stage teacher, or a method that compares the necks only' in result.output
 
 
+def test_necks_without_a_common_level_are_refused_before_a_file_is_written(shapes, tmp_path):
+    teacher = tiny('retinanet')  # as the student, but with the finest level alone
+    teacher.model.backbone.out_indices = (0, )
+    teacher.model.neck.update(in_channels=[8], start_level=0, num_outs=1)
+    made = save_teacher(tmp_path, teacher)
+    student = save_student(tmp_path, 'retinanet')
+
+    def result(method):
+        return invoke('distill', '--dry-run', student, '--teacher', made['teacher_config'],
+                      '--teacher-ckpt', made['teacher_ckpt'], '--data', shapes, '--method', method,
+                      '--out', tmp_path / 'x.py')
+
+    for method in ('pkd', 'ctkd+fgd'):
+        refused = result(method)
+        assert refused.exit_code == 1 and not (tmp_path / 'x.py').exists()
+        assert ('Error: the necks of student and teacher have no level in common: strides '
+                '[8.0, 16.0, 32.0, 64.0, 128.0] of the student, [4.0] of the teacher. Take a '
+                'teacher with one of these strides of the student') in ' '.join(
+                    refused.output.split())
+    taken = result('ctkd')  # which does not compare the necks
+    assert taken.exit_code == 0, taken.output
+
+
 def test_a_single_stage_student_has_no_roi_features(shapes, tmp_path):
     result = invoke(*line(tmp_path, 'retinanet', 'retinanet', 'srrl'), '--data', shapes)
     assert result.exit_code == 1
