@@ -102,7 +102,7 @@ def plot(lines: List[dict], out: Path) -> None:
         row = axes[rows.index(line['rois'])]
         colour = colours[students.index(line['checkpoint'])]
         row[-1].plot(line['tau'], line['student_gradient'], color=colour)
-        row[-1].set(title=f"student's gradient of τ² KL, {line['rois']}", ylim=(0, None))
+        row[-1].set(title=f"student's gradient, {line['rois']}", ylim=(0, None))
         for axis, power, values in zip(row[:-1], POWERS, line['curves'], strict=True):
             axis.plot(line['tau'], values, color=colour, label=line['checkpoint'])
             top = int(np.argmax(values))
@@ -123,12 +123,15 @@ def main() -> None:
     cfg.work_dir = str(args.out.with_suffix(''))
     runner = Runner.from_cfg(cfg)
     lines = []
+    # runs of a bench all end in an epoch_N.pth
+    same = len({path.stem for path in args.checkpoints}) < len(args.checkpoints)
     for checkpoint in args.checkpoints:
+        name = '/'.join(checkpoint.parts[-3:-1]) if same else checkpoint.stem
         logits = collect(runner, checkpoint, args.batches, args.boxes)
         names = ('objects', 'around objects') if args.boxes else ('foreground', 'background')
         for rois, chosen in zip(names, (logits['foreground'], ~logits['foreground']), strict=True):
             lines.append(dict(
-                checkpoint=checkpoint.stem, rois=rois, number=int(chosen.sum()),
+                checkpoint=name, rois=rois, number=int(chosen.sum()),
                 student_std=logits['student'][chosen].std(1).mean().item(),
                 teacher_std=logits['teacher'][chosen].std(1).mean().item(),
                 tau=GRID.tolist(), curves=curves(logits, chosen),
@@ -136,7 +139,7 @@ def main() -> None:
             best = {f'p={p}': round(float(GRID[np.argmax(c)]), 2)
                     for p, c in zip(POWERS, lines[-1]['curves'], strict=True)}
             at = dict(zip(GRID.round(2), lines[-1]['student_gradient'], strict=True))
-            print(checkpoint.stem, rois, 'the adversary goes to tau', best,
+            print(name, rois, 'the adversary goes to tau', best,
                   f"student's gradient at 4 / at 1: {at[4] / at[1]:.1f}", flush=True)
     args.out.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
     plot(lines, args.out.with_suffix('.png'))
