@@ -6,13 +6,9 @@ from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence
 import torch
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType
-from mmengine.config import Config
-from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
-from ...literal_config import parse_literals
 from ..building import check_arguments
-from ..distilled_config import SNAPSHOT
 from ..levels import LevelMatch
 from ..losses import DistillLoss, LogitLoss
 from ..taps import Logits, NeckTap
@@ -28,6 +24,7 @@ from .loss_configs import (
 )
 from .sides import both_sides
 from .teacher_choice import TeacherChoice
+from .training_progress import check_start, current_training, move_windows
 
 
 class DistilledDetector:
@@ -177,7 +174,12 @@ class DistilledDetector:
             ...; and temperature statistics, whose keys do not contain
             ``loss``, so that mmengine logs them and adds them to nothing.
         """
-        self._follow_the_runner()
+        training = current_training()
+        if training:
+            move_windows(self.distill_losses, training)
+            if not self._data_checked:
+                check_start(self, training)
+                self._data_checked = True
         neck = NeckTap(self) if 'neck' in self.compared else nullcontext([])
         heads = self.tap() if self._classifies else nullcontext([])
         with neck as maps, heads as records:
@@ -256,27 +258,6 @@ class DistilledDetector:
 
     def _is_active(self, loss: DistillLoss) -> bool:
         return loss.active and self.teacher.ready
-
-    def _follow_the_runner(self) -> None:
-        """In a Runner's training: move the losses' windows, and check the data once."""
-        hub = MessageHub.get_current_instance()
-        if hub.get_info('loop_stage') != 'train':
-            return
-        for name, loss in self.distill_losses.items():
-            if loss.window.by_epoch and hub.get_info('max_epochs') == 1:
-                raise ValueError(f'{name}: this training has but one epoch, as every '
-                                 'iteration-based one; give its window in iterations')
-            loss.window.move_to(*(hub.get_info(key) for key in (
-                'iter', 'epoch', 'max_iters', 'max_epochs')))
-        if not self._data_checked:
-            if self.teacher.is_snapshot and self.teacher.snapshots is None:
-                raise ValueError(f'teacher_config={SNAPSHOT!r}: nothing takes the snapshots; add '
-                                 "dict(type='SnapshotHook', cycle=...) to custom_hooks")
-            self.teacher.check_classes(hub.get_info('dataset_meta', {}).get('classes'))
-            text = hub.get_info('cfg', '')
-            if 'Normalize' in text:  # few do that in the pipeline; reading takes a while
-                self.teacher.check_data(Config(parse_literals(text)), self)
-            self._data_checked = True
 
 
 def _zero(loss: nn.Module, like: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from ..dense import flat
 from ..heads import dense_reader
 from .checkpoint import TeacherError
+from .classifying_teacher import ClassifyingTeacher
 from .cross import CrossHead
-from .teacher import ClassifyingTeacher
 
 
 class DenseTeacher(ClassifyingTeacher):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ..queries import answer, decoder_asked, last_layer
-from .teacher import ClassifyingTeacher
+from .classifying_teacher import ClassifyingTeacher
 
 
 class QueryTeacher(ClassifyingTeacher):

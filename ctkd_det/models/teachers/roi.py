@@ -10,8 +10,8 @@ from ..heads import classifiers, feature_width, num_logits
 from ..masks import of_class
 from ..rotation import rotate_rois
 from ..taps import ClassifierTap, RegressorTap, RoILogits
+from .classifying_teacher import ClassifyingTeacher
 from .pair import teaching_stages
-from .teacher import ClassifyingTeacher
 
 
 class RoITeacher(ClassifyingTeacher):

@@ -1,0 +1,52 @@
+"""What a Runner's training tells the losses and the teacher."""
+from typing import Mapping, Optional
+
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+from torch import nn
+
+from ...literal_config import parse_literals
+from ..distilled_config import SNAPSHOT
+from ..losses import DistillLoss
+
+
+def current_training() -> Optional[MessageHub]:
+    """What the Runner of this process says, while it trains."""
+    hub = MessageHub.get_current_instance()
+    return hub if hub.get_info('loop_stage') == 'train' else None
+
+
+def move_windows(losses: Mapping[str, DistillLoss], training: MessageHub) -> None:
+    """Move the losses' windows to the current iteration.
+
+    Raises:
+        ValueError: if a window counts epochs where there is only one.
+    """
+    for name, loss in losses.items():
+        if loss.window.by_epoch and training.get_info('max_epochs') == 1:
+            raise ValueError(f'{name}: this training has but one epoch, as every '
+                             'iteration-based one; give its window in iterations')
+        loss.window.move_to(*(training.get_info(key) for key in (
+            'iter', 'epoch', 'max_iters', 'max_epochs')))
+
+
+def check_start(student: nn.Module, training: MessageHub) -> None:
+    """Check what is known only once the training runs: its data and hooks.
+
+    Args:
+        student (DistilledDetector): The distilled detector.
+        training (MessageHub): See :func:`current_training`.
+
+    Raises:
+        ValueError: if a snapshot is to teach and no hook takes snapshots.
+        TeacherError: if the teacher does not know the classes of the data, or
+            its normalisation cannot be met.
+    """
+    teacher = student.teacher
+    if teacher.is_snapshot and teacher.snapshots is None:
+        raise ValueError(f'teacher_config={SNAPSHOT!r}: nothing takes the snapshots; add '
+                         "dict(type='SnapshotHook', cycle=...) to custom_hooks")
+    teacher.check_classes(training.get_info('dataset_meta', {}).get('classes'))
+    text = training.get_info('cfg', '')
+    if 'Normalize' in text:  # few do that in the pipeline; reading takes a while
+        teacher.check_data(Config(parse_literals(text)), student)
