@@ -144,5 +144,8 @@ def environment(folder: Path) -> Path:
     python = folder / 'bin' / 'python'
     own = subprocess.run([python, '-c', 'import site; print(site.getsitepackages()[0])'],
                          check=True, capture_output=True, text=True).stdout.strip()
-    (Path(own) / 'shared.pth').write_text(str(Path(mmengine.__file__).parents[1]))
+    packages = Path(mmengine.__file__).parents[1]
+    # from Python 3.12 on, setuptools provides distutils, by this file
+    distutils = (packages / 'distutils-precedence.pth').read_text()
+    (Path(own) / 'shared.pth').write_text(f'{packages}\n{distutils}\n')
     return python
