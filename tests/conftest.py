@@ -8,11 +8,20 @@ import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import mmengine.config.config
+import mmengine.config.utils
+import mmengine.utils.package_utils
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import helpers  # noqa: E402
+
+# Each ``mmdet::`` in a config costs MMEngine 0.1 s: it asks whether the package is installed, and
+# reads a hundred metafiles. Neither changes while tests run, so that once is enough.
+mmengine.config.utils.load = functools.cache(mmengine.config.utils.load)
+mmengine.config.config.is_installed = mmengine.utils.package_utils.is_installed = functools.cache(
+    mmengine.utils.package_utils.is_installed)
 
 
 def pytest_collection_modifyitems(items):

@@ -1,4 +1,6 @@
 """Every config file in the tree, built from its file name alone."""
+import copy
+import functools
 from pathlib import Path
 
 import pytest
@@ -31,16 +33,29 @@ def zeros(monkeypatch):
         monkeypatch.setattr(torch.nn.init, name, fill)
 
 
+@functools.cache
+def _read_once(name: str) -> Config:
+    return Config.fromfile(CONFIGS / name)
+
+
+def read(name: str) -> Config:
+    """A copy: building a model changes its config."""
+    return copy.deepcopy(_read_once(name))
+
+
 @pytest.fixture(scope='session')
 def weights_of(tmp_path_factory):
-    """Checkpoint with random weights for a teacher's config, made once for each."""
+    """Checkpoint for a teacher's config, made once for each: zeros, which take no room."""
     made = {}
 
     def make(teacher_config: str) -> str:
         if teacher_config not in made:
-            read = get_config if '::' in teacher_config else Config.fromfile
+            config = (get_config if '::' in teacher_config else Config.fromfile)(teacher_config)
+            with torch.device('meta'):
+                weights = MODELS.build(config.model).state_dict()
             path = tmp_path_factory.mktemp('weights') / 'teacher.pth'
-            torch.save(MODELS.build(read(teacher_config).model).state_dict(), path)
+            torch.save({key: torch.zeros((), dtype=value.dtype).expand(value.shape)
+                        for key, value in weights.items()}, path)
             made[teacher_config] = str(path)
         return made[teacher_config]
 
@@ -49,13 +64,13 @@ def weights_of(tmp_path_factory):
 
 @pytest.mark.parametrize('name', FILES)
 def test_reads(name):
-    assert Config.fromfile(CONFIGS / name).to_dict()
+    assert read(name).to_dict()
 
 
 @pytest.mark.parametrize('name', RECIPES)
 def test_builds(name, weights_of):
     init_default_scope('mmdet')
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = read(name)
     if name in DISTILLED and cfg.model.teacher_config not in SELF_TAUGHT:
         assert cfg.model.teacher_ckpt.endswith('.pth')
         cfg.model.teacher_ckpt = weights_of(cfg.model.teacher_config)
@@ -67,7 +82,8 @@ def test_builds(name, weights_of):
     learned = [n for n, _ in model.named_parameters() if 'temperature' in n]
     assert bool(learned) == ('ctkd' in stem)
     # the student is the plain one: exactly its weights, and what the losses learn
-    plain = MODELS.build(_plain(cfg.model))
+    with torch.device('meta'):
+        plain = MODELS.build(_plain(cfg.model))
     extra = model.state_dict().keys() - plain.state_dict().keys()
     assert extra == {key for key in model.state_dict() if is_beside_student(key)}
     assert not plain.state_dict().keys() - model.state_dict().keys()
@@ -90,7 +106,7 @@ def test_builds(name, weights_of):
                                   or name in ('shapes/student.py', 'shapes/teacher.py')])
 def test_plain_students_are_guarded_without_an_import(name):
     """MMDetection's own train.py finds the hooks by their full names."""
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = read(name)
     assert 'custom_imports' not in cfg
     assert {key: cfg.default_hooks[key]['type'] for key in ('checkpoint', 'finite', 'data')} == {
         key: f'ctkd_det.hooks.{kind}' for key, kind in dict(
@@ -99,7 +115,7 @@ def test_plain_students_are_guarded_without_an_import(name):
 
 def test_the_temperatures_multiplier_is_for_temperatures_only():
     init_default_scope('mmdet')
-    fragment = Config.fromfile(CONFIGS / '_base_' / 'distill' / 'ctkd_instance.py')
+    fragment = read('_base_/distill/ctkd_instance.py')
     loss = MODELS.build(fragment.distill_losses.loss_ctkd)
     loss.adapters = torch.nn.ModuleList([torch.nn.Conv2d(2, 3, 1)])
     model = torch.nn.Module()
@@ -127,13 +143,13 @@ def test_schedules_are_those_of_their_names():
     for name in RECIPES:
         epochs = 24 if '_2x_' in name else 12 if '_1x_' in name else None
         if epochs:
-            cfg = Config.fromfile(CONFIGS / name)
+            cfg = read(name)
             assert cfg.train_cfg.max_epochs == epochs == cfg.param_scheduler[1].end
             assert cfg.auto_scale_lr.base_batch_size == 16
 
 
 def test_the_papers_values_stay_available():
-    cfg = Config.fromfile(CONFIGS / 'ctkd' / 'faster-rcnn_r18_fpn_ctkd-r101_1x_coco_paper.py')
+    cfg = read('ctkd/faster-rcnn_r18_fpn_ctkd-r101_1x_coco_paper.py')
     init_default_scope('mmdet')
     loss = MODELS.build(cfg.model.distill_losses.loss_ctkd)
     tau = loss.temperature(None, None, None)
