@@ -33,7 +33,7 @@ def test_interrupted_demo_goes_on_and_ends_with_table_and_pictures(tmp_path):
     printed = first.communicate(timeout=60)[0]
     assert first.returncode == 130 and 'goes on from the last finished epoch' in printed
 
-    second = subprocess.run(command, capture_output=True, text=True)
+    second = forked.run(*command[1:])
     assert second.returncode == 0, second.stdout + second.stderr
     assert (folder / 'student' / 'log.txt').read_text().count('resumed at       iteration 3') == 1
     for word in ('mAP', 'AP50', 'gain', 'minutes', 'final tau', 'student alone', 'CTKD', 'teacher'):
