@@ -74,7 +74,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope='session')
 def distilled(folder) -> Path:
     """The folder after one epoch of distillation: ``distilled.py``, ``work/epoch_1.pth``."""
-    status, printed = command(
+    status, printed = fork(
         'distill', 'student.py', '--teacher', 'teacher/teacher.py', '--teacher-ckpt',
         'teacher/teacher.pth', '--data', 'shapes', '--method', 'ctkd+dkd', '--out', 'distilled.py',
         '--work-dir', 'work', '--cfg-options', 'randomness.seed=3', 'train_dataloader.batch_size=4',

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+import forked
 from ctkd_det.datasets.shapes_generator import SHAPES, ShapesConfig, draw, generate
 from helpers import ROOT
 
@@ -77,10 +78,10 @@ def test_bad_configurations(bad):
 
 
 def test_command_line_writes_what_pycocotools_reads(tmp_path):
-    command = [sys.executable, str(ROOT / 'tools/dataset_converters/make_shapes_coco.py'),
-               str(tmp_path), '--train', '5', '--val', '3', '--size', '64', '--classes', '6']
-    for _ in range(2):  # the second time everything is there
-        subprocess.run(command, check=True, capture_output=True)
+    command = [str(ROOT / 'tools/dataset_converters/make_shapes_coco.py'), str(tmp_path),
+               '--train', '5', '--val', '3', '--size', '64', '--classes', '6']
+    subprocess.run([sys.executable, *command], check=True, capture_output=True)
+    assert forked.run(*command).returncode == 0  # the second time everything is there
     coco = COCO(tmp_path / 'train.json')
     assert len(coco.imgs) == 5 and len(coco.cats) == 6 and len(list(tmp_path.glob('train/*'))) == 5
     assert {a['image_id'] for a in coco.anns.values()} <= set(coco.imgs)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import mmengine.config.config
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -31,6 +32,10 @@ model = dict(
     teacher_ckpt='{teacher}', distill_losses=_base_.distill_losses)
 """
 PARAMWISE = 'optim_wrapper = dict(paramwise_cfg=_base_.temperature_paramwise)\n'
+
+
+# yapf, which lays out each config five times: nobody reads them
+mmengine.config.config.FormatCode = lambda code, **_: (code, True)
 
 
 def text_of(name: str) -> str:
