@@ -243,9 +243,9 @@ def deploy(run: Run, data: Path, folder: Path) -> Dict[str, Path]:
     if not all(map(find_spec, ('onnx', 'onnxruntime'))):
         return {}
     console.rule(f'{run.title} as ONNX')
-    exporting = subprocess.run([sys.executable, '-m', 'ctkd_det_cli', 'export', str(run.config),
-                                str(run.checkpoint), '--out', str(folder), '--format', 'onnx',
-                                '--data', str(data), '--images', '50'])
+    exporting = subprocess.run([sys.executable, '-m', 'ctkd_det_cli', 'export', str(run.work_dir),
+                                '--out', str(folder), '--format', 'onnx', '--data', str(data),
+                                '--images', '50'])
     program = ROOT / 'demo' / 'infer_onnx.py'
     if exporting.returncode or not program.exists():
         return {}  # the command has said why; an installed package has no demo/
