@@ -1,5 +1,4 @@
 """Fixtures: data and teachers are made once per worker."""
-import ast
 import functools
 import gc
 import shutil
@@ -10,33 +9,16 @@ import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import mmengine.config.config
-import mmengine.config.utils
-import mmengine.utils.package_utils
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import helpers  # noqa: E402
-
-# Each ``mmdet::`` in a config costs MMEngine 0.1 s: it asks whether the package is installed, and
-# reads a hundred metafiles. Neither changes while tests run, so that once is enough.
-mmengine.config.utils.load = functools.cache(mmengine.config.utils.load)
-mmengine.config.config.is_installed = mmengine.utils.package_utils.is_installed = functools.cache(
-    mmengine.utils.package_utils.is_installed)
-
-
-def as_it_is(code: str, **_) -> tuple:
-    """In place of yapf: a run lays its config out five times, in 0.3 s each."""
-    ast.parse(code)  # yapf, too, raises SyntaxError
-    return code, True
-
-
-mmengine.config.config.FormatCode = as_it_is
+import quick_mmengine  # noqa: E402, F401
 
 
 def pytest_collection_finish():
-    """MMEngine's data sets collect garbage: not among all that was imported until now."""
+    """Keep what was imported out of the garbage collections that MMEngine's data sets start."""
     gc.freeze()
 
 

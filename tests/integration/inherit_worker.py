@@ -10,7 +10,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import mmengine.config.config
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -19,6 +18,10 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import ctkd_det
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import quick_mmengine  # noqa: E402, F401
 
 STUDENTS = {
     False: ('ctkd_det::students/faster-rcnn_r18_fpn_1x_coco.py',
@@ -32,10 +35,6 @@ model = dict(
     teacher_ckpt='{teacher}', distill_losses=_base_.distill_losses)
 """
 PARAMWISE = 'optim_wrapper = dict(paramwise_cfg=_base_.temperature_paramwise)\n'
-
-
-# yapf, which lays out each config five times: nobody reads them
-mmengine.config.config.FormatCode = lambda code, **_: (code, True)
 
 
 def text_of(name: str) -> str:
