@@ -25,12 +25,17 @@ canvas = Image.new('RGB', resize.get('pad', size), (114, 114, 114))
 canvas.paste(pixels)
 boxes, scores, labels = session.run(
     ['boxes', 'scores', 'labels'], {'images': np.asarray(canvas)[None]})
-draw = ImageDraw.Draw(image)
+# a small image is enlarged, so that its labels can be read
+zoom = max(1, 480 // max(image.size))
+drawn = image.resize((zoom * image.width, zoom * image.height), Image.Resampling.NEAREST)
+draw = ImageDraw.Draw(drawn)
 for box, score, label in zip(boxes[0], scores[0], labels[0], strict=True):
     if score < 0.3:
         break  # they come by falling score
     box = box * (np.array(image.size * 2) / np.array(size * 2))
-    draw.rectangle(box.tolist(), outline='red', width=2)
-    draw.text(box[:2].tolist(), f'{classes[label]} {score:.2f}', fill='red')
+    draw.rectangle((zoom * box).tolist(), outline='red', width=2)
+    corner, text = (zoom * box[:2]).tolist(), f'{classes[label]} {score:.2f}'
+    draw.rectangle(draw.textbbox(corner, text), fill='red')
+    draw.text(corner, text, fill='white')
     print(classes[label], f'{score:.3f}', *(f'{x:.1f}' for x in box))
-image.save(target)
+drawn.save(target)

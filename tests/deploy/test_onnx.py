@@ -206,4 +206,8 @@ def test_file_runs_where_only_onnxruntime_numpy_and_pillow_are(tmp_path):
                                                 strict=False):
         assert name == 'abcdefgh'[label] and abs(float(score) - s) < 2e-3
         np.testing.assert_allclose([float(x) for x in box], b, atol=0.1)
-    assert (np.asarray(Image.open(tmp_path / 'b.png')) != image).any()
+    drawn = np.asarray(Image.open(tmp_path / 'b.png'))
+    zoom = 480 // max(image.shape)
+    assert zoom > 1 and drawn.shape == (zoom * image.shape[0], zoom * image.shape[1], 3)
+    for x, y in (zoom * want.bboxes[0]).round().int().reshape(2, 2).tolist():  # two corners
+        assert (drawn[y - 1:y + 2, x - 1:x + 2] == (255, 0, 0)).all(-1).any()
