@@ -5,6 +5,7 @@ import venv
 from pathlib import Path
 from typing import List, Optional
 
+import mmdet
 import mmengine
 import torch
 from mmdet.registry import MODELS
@@ -20,6 +21,8 @@ CONFIGS = ROOT / 'configs'
 # real images, which not every checkout has beside it
 COCO_MINI = ROOT.parent / 'shared' / 'data' / 'coco_mini'
 CLASSES = ShapesConfig(1).classes
+# onedl-mmdetection: it prints lines at its import, and has a FasterCocoMetric of its own
+FORK = mmdet.__version__ != '3.3.0'
 
 GLOBAL = dict(type='KDLoss', temperature=dict(type='GlobalTemperature'))
 # every loss between features, small beside the detector's own

@@ -73,10 +73,11 @@ def check_package(package: Package) -> Row:
         return Row(package.module, FAIL, f'{" and ".join(names)} overwrite each other\'s files',
                    f'pip uninstall -y {" ".join(names)} && {package.install}')
     text = found[0][1] if found else 'version unknown'
+    mend = _mend(what, package) if found else package.install
     below = '' if what in package.unbounded else package.below
     wanted = _range(package.minimum, below)
     if found and not SpecifierSet(wanted).contains(text, prereleases=True):
-        return Row(what, FAIL, f'{text}, need {wanted}', _mend(what, package))
+        return Row(what, FAIL, f'{text}, need {wanted}', mend)
     try:
         importlib.import_module(package.module)
     except ModuleNotFoundError as error:
@@ -84,10 +85,9 @@ def check_package(package: Package) -> Row:
         if missing and package.needed_by:
             return Row(what, OK, f'not installed; only {package.needed_by} needs it: '
                        f'{package.install}')
-        return Row(what, FAIL, 'not installed' if missing else f'{text}; {first_line(error)}',
-                   package.install)
+        return Row(what, FAIL, 'not installed' if missing else f'{text}; {first_line(error)}', mend)
     except Exception as error:  # a broken package may fail in any way
-        return Row(what, FAIL, f'{text}; import: {first_line(error)}', package.install)
+        return Row(what, FAIL, f'{text}; import: {first_line(error)}', mend)
     return Row(what, OK, text)
 
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from ctkd_det.datasets.shapes_generator import ShapesConfig, generate
-from helpers import COCO_MINI, ROOT, environment, pip
+from helpers import COCO_MINI, FORK, ROOT, environment, pip
 
 SITE = Path(mmengine.__file__).parents[1]
 CLASSES = ('person', 'car', 'dog')
@@ -214,7 +214,8 @@ def test_nothing_written_names_this_machine(hour, user):
 def test_mistakes_end_as_a_sentence(hour, user, line, said):
     before = sorted(user.home.rglob('*.py'))
     printed = user.ctkd(line, status=2 if '--epoch ' in line else 1)
-    assert re.search(said, printed) and len(printed.splitlines()) < 6, printed
+    lines = len(printed.splitlines()) - 6 * FORK  # those of mmdet's import
+    assert re.search(said, printed) and lines < 6, printed
     assert sorted(user.home.rglob('*.py')) == before
 
 
