@@ -1,6 +1,7 @@
 """Writes a training step to a file (batch, weights, random states), and repeats it."""
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, ContextManager, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
 from mmdet.registry import MODELS
@@ -161,8 +162,9 @@ def _restore_snapshot(model: torch.nn.Module, step: Dict[str, Any]) -> None:
     model.teacher.snapshots = step.get('snapshots')
 
 
-def _precision(cfg: Config, device: str) -> torch.autocast:
+def _precision(cfg: Config, device: str) -> ContextManager:
     wrapper = cfg.get('optim_wrapper') or {}
+    if wrapper.get('type') != 'AmpOptimWrapper':
+        return nullcontext()
     dtype = torch.bfloat16 if wrapper.get('dtype') == 'bfloat16' else torch.float16
-    return torch.autocast(torch.device(device).type, dtype,
-                          enabled=wrapper.get('type') == 'AmpOptimWrapper')
+    return torch.autocast(torch.device(device).type, dtype)

@@ -44,12 +44,12 @@ def two_ranks(work_dir, **options):
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp('whole')
     assert [finish(p) for p in two_ranks(folder, epochs=6)] == [0, 0]
-    return torch.load(folder / 'epoch_6.pth', weights_only=True)
+    return torch.load(folder / 'epoch_6.pth')
 
 
 def assert_resumes(work_dir, whole):
     assert [finish(p) for p in two_ranks(work_dir, epochs=6, resume=True)] == [0, 0]
-    found = torch.load(work_dir / 'epoch_6.pth', weights_only=True)
+    found = torch.load(work_dir / 'epoch_6.pth')
     for key, value in whole['state_dict'].items():
         assert torch.equal(found['state_dict'][key], value), key
     for now, then in zip(found['random_states'], whole['random_states'], strict=True):
