@@ -23,6 +23,8 @@ COCO_MINI = ROOT.parent / 'shared' / 'data' / 'coco_mini'
 CLASSES = ShapesConfig(1).classes
 # onedl-mmdetection: it prints lines at its import, and has a FasterCocoMetric of its own
 FORK = mmdet.__version__ != '3.3.0'
+# the oldest that noxfile.py has is 2.1
+TORCH_BEFORE_2_6 = torch.__version__ < torch.torch_version.TorchVersion('2.6')
 
 GLOBAL = dict(type='KDLoss', temperature=dict(type='GlobalTemperature'))
 # every loss between features, small beside the detector's own

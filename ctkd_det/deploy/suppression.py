@@ -68,20 +68,20 @@ def suppress(found: Candidates, nms: dict, most: int) -> Kept:
             matter.
         most (int): Boxes to keep of each image.
     """
-    boxes, scores = found.boxes, torch.where(found.valid, found.scores, _NONE)
+    boxes, scores = found.boxes, found.scores.masked_fill(~found.valid, _NONE)
     if not nms.get('class_agnostic', False):
         # labels are moved apart by mmcv's distance, so that overlaps are rounded as there
-        largest = torch.where(found.valid[..., None], boxes, 0).amax(dim=(1, 2), keepdim=True)
+        largest = boxes.masked_fill(~found.valid[..., None], 0).amax(dim=(1, 2), keepdim=True)
         boxes = boxes + found.labels.to(boxes)[..., None] * (largest + 1)
     rows = torch.ops.ctkd_det.non_max_suppression(
         boxes, scores, float(nms['iou_threshold']), most)
     places = rows[:, 0] * size_of(scores, 1) + rows[:, 2]
     is_kept = torch.zeros_like(scores).flatten().scatter(0, places, 1.0).reshape_as(scores)
-    scores, index = highest(torch.where(is_kept > 0, scores, _NONE), most)
-    there = scores > _NONE
-    return Kept(torch.where(there[..., None], take(found.boxes, index), 0.0),
-                torch.where(there, scores, 0.0),
-                torch.where(there, take(found.labels, index), -1))
+    scores, index = highest(scores.masked_fill(is_kept == 0, _NONE), most)
+    empty = scores <= _NONE
+    return Kept(take(found.boxes, index).masked_fill(empty[..., None], 0),
+                scores.masked_fill(empty, 0),
+                take(found.labels, index).masked_fill(empty, -1))
 
 
 def _non_max_suppression(boxes: Tensor, scores: Tensor, iou_threshold: float,

@@ -12,11 +12,9 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import checkpoint as loading
 
 from ctkd_det.compat.checkpoints import allow_mmengine_checkpoints, restricted_getattr
-from helpers import ROOT
+from helpers import ROOT, TORCH_BEFORE_2_6
 
-pytestmark = pytest.mark.skipif(
-    torch.__version__ < torch.torch_version.TorchVersion('2.6'),
-    reason='torch restricts loading since 2.6')
+pytestmark = pytest.mark.skipif(TORCH_BEFORE_2_6, reason='torch restricts loading since 2.6')
 
 
 def reload(content, tmp_path):

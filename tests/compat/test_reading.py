@@ -14,10 +14,9 @@ from mmengine.runner import CheckpointLoader
 
 import ctkd_det  # noqa: F401
 from ctkd_det.compat.reading import CheckpointError, read_checkpoint
+from helpers import TORCH_BEFORE_2_6
 
-pytestmark = pytest.mark.skipif(
-    torch.__version__ < torch.torch_version.TorchVersion('2.6'),
-    reason='torch restricts loading since 2.6')
+pytestmark = pytest.mark.skipif(TORCH_BEFORE_2_6, reason='torch restricts loading since 2.6')
 
 
 def saved(content, path: Path, **options) -> Path:

@@ -15,7 +15,7 @@ from PIL import Image
 
 import families
 from ctkd_det.deploy import DeployedDetector, InputSize, NotDeployable, to_onnx
-from helpers import ROOT, student_config
+from helpers import ROOT, TORCH_BEFORE_2_6, student_config
 
 onnx = pytest.importorskip('onnx')
 onnxruntime = pytest.importorskip('onnxruntime')
@@ -125,6 +125,7 @@ def gfl():
     return detector('gfl')
 
 
+@pytest.mark.skipif(TORCH_BEFORE_2_6, reason='torch 2.1 writes no valid file in opset 18')
 def test_bytes_shape_and_preprocessing(gfl):
     plain = DeployedDetector(gfl, preprocess=False)
     size = InputSize(96, 128)

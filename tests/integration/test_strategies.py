@@ -6,7 +6,9 @@ import torch
 from mmengine.runner import FlexibleRunner
 
 import forked
-from helpers import GLOBAL, distill, make_shapes, student_config
+from helpers import GLOBAL, TORCH_BEFORE_2_6, distill, make_shapes, student_config
+
+fsdp = pytest.mark.skipif(TORCH_BEFORE_2_6, reason="torch 2.1's FSDP needs a GPU")
 
 THETA = 'distill_losses.loss_ctkd.temperature.theta'
 
@@ -36,6 +38,7 @@ def ranks(config):
     return [torch.load(folder / f'rank{i}.pt') for i in range(2)]
 
 
+@fsdp
 def test_fsdp_trains_the_student_that_ddp_trains(config, ranks):
     _, folder = config
     assert [ranks[0][name]['sharded'] for name in ('ddp', 'fsdp')] == [False, True]
@@ -51,6 +54,7 @@ def test_fsdp_trains_the_student_that_ddp_trains(config, ranks):
             torch.testing.assert_close(weights['fsdp'][key], value, rtol=1e-4, atol=1e-5, msg=key)
 
 
+@fsdp
 def test_hooks_see_through_fsdp(ranks):
     """lambda is set, and every rank logs theta's gradient though but one has theta."""
     for rank in ranks:

@@ -10,11 +10,9 @@ import torch
 from reliability import hostile
 
 import forked
-from helpers import distill, make_shapes, run, student_config
+from helpers import TORCH_BEFORE_2_6, distill, make_shapes, run, student_config
 
-pytestmark = pytest.mark.skipif(
-    torch.__version__ < torch.torch_version.TorchVersion('2.6'),
-    reason='torch restricts loading since 2.6')
+pytestmark = pytest.mark.skipif(TORCH_BEFORE_2_6, reason='torch restricts loading since 2.6')
 
 ENTRY_POINTS = ('teacher', 'load_from', 'resume', 'resume_auto', 'pretrained', 'init_detector',
                 'inferencer', 'inferencer_without_config', 'test_tool', 'train_tool',
