@@ -29,13 +29,13 @@ boxes, scores, labels = session.run(
 zoom = max(1, 480 // max(image.size))
 drawn = image.resize((zoom * image.width, zoom * image.height), Image.Resampling.NEAREST)
 draw = ImageDraw.Draw(drawn)
-for box, score, label in zip(boxes[0], scores[0], labels[0], strict=True):
-    if score < 0.3:
-        break  # they come by falling score
-    box = box * (np.array(image.size * 2) / np.array(size * 2))
+found = [(classes[label], score, box * (np.array(image.size * 2) / np.array(size * 2)))
+         for box, score, label in zip(boxes[0], scores[0], labels[0], strict=True) if score >= 0.3]
+for name, score, box in found:
+    print(name, f'{score:.3f}', *(f'{x:.1f}' for x in box))
+for name, score, box in reversed(found):  # they come by falling score; the highest is on top
     draw.rectangle((zoom * box).tolist(), outline='red', width=2)
-    corner, text = (zoom * box[:2]).tolist(), f'{classes[label]} {score:.2f}'
+    corner, text = (zoom * box[:2]).tolist(), f'{name} {score:.2f}'
     draw.rectangle(draw.textbbox(corner, text), fill='red')
     draw.text(corner, text, fill='white')
-    print(classes[label], f'{score:.3f}', *(f'{x:.1f}' for x in box))
 drawn.save(target)
