@@ -3,7 +3,8 @@
 Since 2.6 ``torch.load`` unpickles tensors and plain containers only. It
 refuses mmengine's own checkpoints, because they contain ``HistoryBuffer``
 objects (curves of the log) and numpy values. This module allows stand-ins under
-these names. Everything else, above all code, is still refused.
+these names. Everything else, above all code, is still refused. Before 2.6
+:mod:`.unpickling` takes the place of torch's unpickler.
 """
 from typing import Any, BinaryIO, Optional, Union
 
@@ -13,7 +14,7 @@ from mmengine.runner import CheckpointLoader
 
 from .contents import cleaned
 from .downloads import fetch
-from .reading import RESTRICTED, TORCH_OPTIONS, explained, read_checkpoint
+from .reading import TORCH_RESTRICTS, explained, read_checkpoint, torch_options
 from .stand_ins import allow_stand_ins, restricted_getattr
 
 __all__ = ['allow_mmengine_checkpoints', 'read_checkpoint', 'restricted_getattr']
@@ -26,9 +27,9 @@ def allow_mmengine_checkpoints() -> None:
     """Replace mmengine's loading functions by restricted ones.
 
     ``load_from``, resume, pretrained backbones, inference and every URL use
-    mmengine's CheckpointLoader. Before torch 2.6 loading is not restricted.
+    mmengine's CheckpointLoader.
     """
-    if RESTRICTED:
+    if TORCH_RESTRICTS:
         allow_stand_ins()
     mmengine.runner.checkpoint.load_url = load_url
     if hasattr(mmengine.runner.checkpoint, '_safe_torch_load'):
@@ -48,7 +49,7 @@ def load_restricted(file: Union[str, BinaryIO], map_location: Any = None,
     """Load for the fork a file of a remote store such as ``s3://``, open or by its path."""
     if isinstance(file, str):
         return read_checkpoint(file, map_location)
-    return torch.load(file, map_location=map_location, **TORCH_OPTIONS)
+    return torch.load(file, map_location=map_location, **torch_options())
 
 
 def load_url(url: str, model_dir: Optional[str] = None, map_location: Any = None,

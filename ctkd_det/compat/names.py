@@ -16,7 +16,7 @@ import torch
 
 from .stand_ins import STAND_INS, allowed_by_others
 
-_NAMES = frozenset((
+NAMES = frozenset((
     *STAND_INS, '_codecs.encode', 'builtins.complex', 'builtins.set', 'collections.Counter',
     'collections.OrderedDict', 'torch.Size', 'torch.device', 'torch.nn.parameter.Parameter',
     *(f'torch._utils.{name}' for name in (
@@ -40,7 +40,7 @@ def check_names(path: Path) -> None:
             ``torch.serialization.add_safe_globals`` is accepted.
         Exception: if the file is no pickle.
     """
-    allowed = _NAMES | {name for name in allowed_by_others() if not name.startswith('torch.')}
+    allowed = NAMES | {name for name in allowed_by_others() if not name.startswith('torch.')}
     for name in _names_of_file(path):
         if name not in allowed:
             raise pickle.UnpicklingError(f'it asks for {name}')
@@ -67,6 +67,9 @@ def _names(stream: BinaryIO) -> Iterator[str]:
     for operation, argument, _ in pickletools.genops(stream):
         if operation.name == 'GLOBAL':
             module, _, name = argument.partition(' ')
-            module, name = NAME_MAPPING.get(
-                (module, name), (IMPORT_MAPPING.get(module, module), name))
-            yield f'{module}.{name}'
+            yield in_python_3(module, name)
+
+
+def in_python_3(module: str, name: str) -> str:
+    """The full name of what a file may call by its name in Python 2."""
+    return '.'.join(NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name)))

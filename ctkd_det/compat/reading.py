@@ -15,10 +15,10 @@ import torch
 from .contents import cleaned
 from .names import check_names, is_archive
 from .stand_ins import allow_stand_ins
+from .unpickling import restricted_pickle
 
-# since 2.6 torch restricts what a file may contain, and takes a list of what else is allowed
-RESTRICTED = torch.__version__ >= torch.torch_version.TorchVersion('2.6')
-TORCH_OPTIONS = dict(weights_only=True) if RESTRICTED else {}
+# since 2.6 torch's own restricted unpickler serves, and takes a list of what else is allowed
+TORCH_RESTRICTS = torch.__version__ >= torch.torch_version.TorchVersion('2.6')
 
 
 class CheckpointError(pickle.UnpicklingError, RuntimeError):
@@ -41,7 +41,7 @@ def read_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
     Raises:
         FileNotFoundError: if there is no such file.
         CheckpointError: if it is damaged, no checkpoint, or contains more than
-            values. The last is not checked before torch 2.6.
+            values.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -52,13 +52,12 @@ def read_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
         raise CheckpointError(f'{path} cannot be read: {error.strerror}') from None
     if fault:
         raise CheckpointError(f'{path} {fault}')
-    if RESTRICTED:
+    if TORCH_RESTRICTS:
         allow_stand_ins()  # another package may have allowed more since
     with explained(path):
         try:
-            if RESTRICTED:
-                check_names(path)
-            return cleaned(torch.load(path, map_location=map_location, **TORCH_OPTIONS))
+            check_names(path)
+            return cleaned(torch.load(path, map_location=map_location, **torch_options(path)))
         except (pickle.UnpicklingError, torch.cuda.OutOfMemoryError):
             raise
         except Exception as error:  # bytes that are no checkpoint can raise any error
@@ -66,6 +65,12 @@ def read_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
                 ', it is probably truncated or not a checkpoint')
             raise CheckpointError(
                 f'{path} cannot be read{guess} ({type(error).__name__}: {_short(error)})') from None
+
+
+def torch_options(path: Optional[Path] = None) -> dict:
+    """What makes ``torch.load`` restricted, whatever its version; None: the file has no path."""
+    return (dict(weights_only=True) if TORCH_RESTRICTS else
+            dict(pickle_module=restricted_pickle(path)))
 
 
 @contextmanager

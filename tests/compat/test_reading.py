@@ -11,12 +11,15 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
+from reliability import hostile
 
 import ctkd_det  # noqa: F401
+from ctkd_det.compat import reading
 from ctkd_det.compat.reading import CheckpointError, read_checkpoint
 from helpers import TORCH_BEFORE_2_6
 
-pytestmark = pytest.mark.skipif(TORCH_BEFORE_2_6, reason='torch restricts loading since 2.6')
+torch_restricts = pytest.mark.skipif(
+    TORCH_BEFORE_2_6, reason='torch restricts loading since 2.6')
 
 
 def saved(content, path: Path, **options) -> Path:
@@ -24,8 +27,14 @@ def saved(content, path: Path, **options) -> Path:
     return path
 
 
+@pytest.fixture(params=[pytest.param('torchs', marks=torch_restricts), 'ours'])
+def unpickler(request, monkeypatch):
+    """Torch's own, and the one that is used before torch 2.6."""
+    monkeypatch.setattr(reading, 'TORCH_RESTRICTS', request.param == 'torchs')
+
+
 @pytest.mark.parametrize('zipped', [True, False], ids=['zip', 'legacy'])
-def test_what_a_training_saves_comes_back_as_it_was(zipped, tmp_path):
+def test_what_a_training_saves_comes_back_as_it_was(zipped, unpickler, tmp_path):
     """The values of mmengine's Runner, and random states, with the classes they had."""
     rng = np.random.RandomState(3)
     weights = OrderedDict(w=torch.rand(2, 2))
@@ -98,6 +107,16 @@ def test_a_file_enters_nothing_into_the_statistics_all_buffers_share(tmp_path):
         '_log_history', '_count_history', 'max_length'}
 
 
+def test_a_tensor_larger_than_its_bytes_is_refused(unpickler, tmp_path):
+    """Its last numbers would be those of other memory."""
+    hostile.rewrite(saved(dict(w=torch.zeros(200)), tmp_path / 'a.pth'),
+                    lambda pickled: pickled.replace(b'K\xc8', b'J\x00\x00\x01\x00'),
+                    tmp_path / 'b.pth')
+    with pytest.raises(CheckpointError, match=r'b\.pth .*(size|larger)'):
+        read_checkpoint(tmp_path / 'b.pth')
+
+
+@torch_restricts
 def test_what_another_package_allows_under_numpys_names_is_not_taken(tmp_path):
     allowed = torch.serialization.get_safe_globals()
     try:
@@ -121,6 +140,7 @@ class Mine:
         self.value = 3
 
 
+@torch_restricts
 def test_what_a_user_allows_is_loaded_as_long_as_it_is_allowed(tmp_path):
     path = saved(dict(a=Mine()), tmp_path / 'a.pth')
     with torch.serialization.safe_globals([Mine]):

@@ -10,17 +10,7 @@ from mmdet.models.data_preprocessors import DetDataPreprocessor
 from ctkd_det.models.teachers import TeacherError
 from ctkd_det.models.teachers.inputs import InputConverter
 from ctkd_det.models.teachers.normalisation import normalisation
-from helpers import (
-    CLASSES,
-    TORCH_BEFORE_2_6,
-    batch,
-    build,
-    distill,
-    make_teacher,
-    student_config,
-)
-
-restricted = pytest.mark.skipif(TORCH_BEFORE_2_6, reason='torch restricts loading since 2.6')
+from helpers import CLASSES, batch, build, distill, make_teacher, student_config
 
 
 def build_with(teacher: dict):
@@ -84,7 +74,6 @@ def test_not_a_checkpoint(teacher, tmp_path, content):
         build_with(dict(teacher, teacher_ckpt=str(tmp_path / 'page.pth')))
 
 
-@restricted
 def test_code_is_refused_and_does_not_run(teacher, tmp_path, capsys):
     bad = resave(teacher, tmp_path, lambda c: c['meta'].update(payload=RunsCode()))
     with pytest.raises(TeacherError, match=r'changed\.pth is refused.*print'):
@@ -100,7 +89,6 @@ def test_download(teacher, served):
         build_with(dict(teacher, teacher_ckpt=f'{url}/absent.pth'))
 
 
-@restricted
 def test_downloaded_code_is_refused_too(teacher, served, capsys):
     folder, url = served
     resave(teacher, folder, lambda c: c['meta'].update(payload=RunsCode()))

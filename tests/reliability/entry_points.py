@@ -11,13 +11,16 @@ import sys
 from pathlib import Path
 from typing import Callable, Dict
 
+import torch
 from click.testing import CliRunner
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, Runner
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ctkd_det.compat.reading import read_checkpoint  # noqa: E402
+from ctkd_det.compat.contents import cleaned  # noqa: E402
+from ctkd_det.compat.reading import explained, read_checkpoint  # noqa: E402
+from ctkd_det.compat.unpickling import restricted_pickle  # noqa: E402
 from ctkd_det_cli.main import cli  # noqa: E402
 from ctkd_det_cli.tools import run_tool  # noqa: E402
 from helpers import ROOT, build, distill, student_config  # noqa: E402
@@ -131,11 +134,17 @@ def mmengines_loader(file: Path) -> None:
     CheckpointLoader.load_checkpoint(str(file))
 
 
+def own_unpickler(file: Path) -> None:
+    """What reads before torch 2.6, without the check of names that comes first."""
+    with explained(file):
+        cleaned(torch.load(file, pickle_module=restricted_pickle(file)))
+
+
 ENTRY_POINTS: Dict[str, Callable[[Path], None]] = {
     function.__name__: function for function in (
         teacher, load_from, resume, resume_auto, pretrained, init_detector, inferencer,
         inferencer_without_config, test_tool, train_tool, train_command, export_command,
-        replay_command, report, halve, read, mmengines_loader)}
+        replay_command, report, halve, read, mmengines_loader, own_unpickler)}
 
 
 def forget_runs() -> None:

@@ -10,14 +10,12 @@ import torch
 from reliability import hostile
 
 import forked
-from helpers import TORCH_BEFORE_2_6, distill, make_shapes, run, student_config
-
-pytestmark = pytest.mark.skipif(TORCH_BEFORE_2_6, reason='torch restricts loading since 2.6')
+from helpers import distill, make_shapes, run, student_config
 
 ENTRY_POINTS = ('teacher', 'load_from', 'resume', 'resume_auto', 'pretrained', 'init_detector',
                 'inferencer', 'inferencer_without_config', 'test_tool', 'train_tool',
                 'train_command', 'export_command', 'replay_command', 'report', 'halve')
-READERS = ('read', 'mmengines_loader')
+READERS = ('read', 'mmengines_loader', 'own_unpickler')
 REASONS = dict(system='asks for posix.system', objects_from_buffer=r"numpy.dtype('O8'",
                flipped='does not agree with its checksum')
 
