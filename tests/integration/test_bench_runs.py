@@ -1,5 +1,6 @@
 """The benches on a few images: they train, and go on where they were."""
 import copy
+import hashlib
 import json
 import os
 import re
@@ -191,8 +192,28 @@ def test_the_second_pair_has_one_teacher(five_classes, monkeypatch):
     search(monkeypatch, five_classes, '--bench', 'shapes_b', '--seeds', '0', '--methods', 'kd_tau1')
     cfg = Config.fromfile(runs / 'shapes_b/kd_tau1/seed_0/kd_tau1.py')
     assert cfg.model.teacher_ckpt == str(runs / 'shapes_b/teacher/epoch_1.pth')
-    (line, ) = (five_classes / 'docs/evidence/shapes_b.jsonl').read_text().splitlines()
-    assert json.loads(line)['bench'] == 'shapes_b'
+    out = five_classes / 'docs/evidence/shapes_b.jsonl'
+    (line, ) = map(json.loads, out.read_text().splitlines())
+    assert line['bench'] == 'shapes_b'
+    # the weights that it began from, by their names and values
+    digest = hashlib.sha256()
+    for part in ('teacher/epoch_1.pth', 'trunk/seed_0/epoch_1.pth'):
+        for name, value in sorted(torch.load(runs / 'shapes_b' / part)['state_dict'].items()):
+            digest.update(name.encode() + value.numpy().tobytes())
+    assert line['start'] == digest.hexdigest()[:8]
+
+
+@pytest.mark.parametrize('start', ['01234567', None])
+def test_runs_that_began_from_other_weights_are_not_mixed(five_classes, monkeypatch, start):
+    """Those of another machine, and those of which it is not known."""
+    out = five_classes / 'docs/evidence/shapes_b_warm.jsonl'
+    before = ''.join(json.dumps(dict(method='kd_tau1', seed=seed, start=start) if start else
+                                dict(method='kd_tau1', seed=seed)) + '\n' for seed in (0, 7))
+    out.write_text(before)
+    with pytest.raises(SystemExit, match=r'shapes_b_warm.*seed 0 began from other.*--out'):
+        search(monkeypatch, five_classes, '--bench', 'shapes_b_warm', '--seeds', '0', '--methods',
+               'student')
+    assert out.read_text() == before
 
 
 def test_the_bench_from_scratch_has_no_trunk_and_keeps_the_curve(small, monkeypatch):

@@ -18,7 +18,9 @@ images in the same order, so methods can be compared in pairs. The other benches
   in data/mobilenet_v2_imagenet_mmdet.pth, are yours to put there (docs/dataset.md).
 
 Interrupt it and start it again as you like: finished runs are not repeated,
-others go on.
+others go on. A trunk that another machine trains has other weights, and so have
+the runs from it: they are not added to a file whose runs of the same seed began
+from other weights.
 
     python tools/dataset_converters/make_shapes_coco.py data/shapes_bench --val 2000
     python tools/benchmarks/recipe_search.py --seeds 0 1 2
@@ -35,6 +37,7 @@ others go on.
     python tools/benchmarks/recipe_table.py docs/evidence/shapes.jsonl
 """
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -42,7 +45,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from benches import BENCHES, PAIRS, SHAPES, student_config, teacher_config, trunk_config
 from mmdet.registry import MODELS
@@ -50,6 +53,7 @@ from mmengine.config import Config
 from recipes import GRID, JOINED, METHODS, additions
 
 import ctkd_det  # noqa: F401
+from ctkd_det.compat.reading import read_checkpoint
 from ctkd_det.log_names import parse_taus
 from ctkd_det.models.detectors import distilled_class
 from ctkd_det.runs import Run, RunFailed
@@ -128,6 +132,27 @@ def trunk(bench: str, seed: int, work_dir: Path) -> List[Run]:
                    'trunk')]
 
 
+def weights_of(runs: List[Run]) -> Optional[str]:
+    """Eight hexadecimal digits that name the weights of these runs; None if there are no runs."""
+    digest = hashlib.sha256()
+    for run in runs:
+        for name, value in sorted(read_checkpoint(run.checkpoint)['state_dict'].items()):
+            digest.update(name.encode() + value.numpy().tobytes())
+    return digest.hexdigest()[:8] if runs else None
+
+
+def check_start(out: Path, starts: Dict[int, Optional[str]]) -> None:
+    """Refuse to add runs whose seed began from other weights in the file."""
+    for line in read(out):
+        seed = line['seed']
+        if seed in starts and line.get('start') != starts[seed]:
+            raise SystemExit(
+                f'{out}: its runs of seed {seed} began from other weights '
+                f'({line.get("start", "not known")}) than those trained here ({starts[seed]}), '
+                'so they cannot be compared with new ones. Give another --out, and train what you '
+                'compare with there, too.')
+
+
 def branch(bench: str, method: str, seed: int, work_dir: Path) -> Run:
     """The run of a method, its config written beside it."""
     cfg = student_config(bench)
@@ -197,19 +222,22 @@ def main() -> None:
             if (method, seed) not in known]
     # mmengine reads configs in one thread only
     teachers = teacher(args.bench, work_dir) if todo else []
-    trunks = {run.work_dir: run for _, seed in todo for run in trunk(args.bench, seed, work_dir)}
+    trunks = {seed: trunk(args.bench, seed, work_dir) for _, seed in todo}
+    trained = {run.work_dir: run for runs in (teachers, *trunks.values()) for run in runs}
     branches = [branch(args.bench, *job, work_dir) for job in todo]
 
     def work(job: Tuple[str, int], run: Run) -> None:
         method, seed = job
         result = dict(bench=args.bench, method=method, seed=seed, **summary(finish(run)),
-                      commit=code)
+                      start=starts[seed], commit=code)
         write(out, result)
         print(json.dumps(result), flush=True)
 
     with ThreadPoolExecutor(args.jobs) as pool:
         try:
-            list(pool.map(finish, [*teachers, *trunks.values()]))
+            list(pool.map(finish, trained.values()))
+            starts = {seed: weights_of([*teachers, *runs]) for seed, runs in trunks.items()}
+            check_start(out, starts)
             list(pool.map(work, todo, branches))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
