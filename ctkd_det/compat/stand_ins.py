@@ -189,7 +189,7 @@ STAND_INS = {
 
 
 # torch has such a list since 2.4
-_SAFE_GLOBALS = getattr(torch.serialization, 'get_safe_globals', list)
+_safe_globals = getattr(torch.serialization, 'get_safe_globals', list)
 
 
 def allow_stand_ins() -> None:
@@ -208,5 +208,5 @@ def allowed_by_others() -> Dict[str, Any]:
     """Entries of torch's list besides ours, by the name under which a file asks for them."""
     entries = {allowed[1] if isinstance(allowed, tuple) else
                f'{allowed.__module__}.{allowed.__qualname__}': allowed
-               for allowed in _SAFE_GLOBALS()}
+               for allowed in _safe_globals()}
     return {name: allowed for name, allowed in entries.items() if name not in STAND_INS}

@@ -28,11 +28,10 @@ _WITH_STATE = (StoredArray, StoredDtype, StoredHistory)
 
 def _allowed() -> Dict[str, Any]:
     found = {}
-    for full_name in NAMES:
+    for full_name in NAMES - STAND_INS.keys():
         module, _, name = full_name.rpartition('.')
-        # torch itself answers for the names of storages
-        if full_name not in STAND_INS and not name.endswith('Storage') and hasattr(
-                import_module(module), name):
+        # torch itself answers for the names of storages; not every version has every function
+        if not name.endswith('Storage') and hasattr(import_module(module), name):
             found[full_name] = getattr(import_module(module), name)
     return {**found, **STAND_INS}
 

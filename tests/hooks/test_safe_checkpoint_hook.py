@@ -8,6 +8,8 @@ import toy
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
+from ctkd_det.compat.reading import read_checkpoint
+
 
 class Stop(Exception):
     """In place of a kill."""
@@ -120,6 +122,6 @@ def test_a_run_without_a_seed_goes_on_with_the_one_it_drew(tmp_path, loader, by_
     train(tmp_path / 'parts', hooks=(After(12, signal.SIGTERM), ), expected=SystemExit, seed=None,
           **options)
     path, = [path for path in (tmp_path / 'parts').glob('*.pth') if '13' in path.name]
-    seed = torch.load(path)['meta']['seed']
+    seed = read_checkpoint(path)['meta']['seed']
     resumed = train(tmp_path / 'parts', resume=True, seed=None, **options)
     assert_equal_runs(resumed, train(tmp_path / 'whole', seed=seed, **options))

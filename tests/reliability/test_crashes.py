@@ -25,13 +25,14 @@ from processes import (  # noqa: E402
     wait_for,
 )
 
+from ctkd_det.compat.reading import read_checkpoint  # noqa: E402
 from ctkd_det.hooks.checkpoint_files import CheckpointFolder, fault  # noqa: E402
 
 OPTIONS = dict(epochs=4, max_keep_ckpts=1, save_best='toy/mAP')
 
 
 def last(work_dir):
-    return torch.load(work_dir / 'epoch_4.pth')
+    return read_checkpoint(work_dir / 'epoch_4.pth')
 
 
 @pytest.fixture(scope='module')
@@ -65,7 +66,7 @@ def test_killed_at_every_stage_of_saving(tmp_path, whole, number):
     assert finish(start(train_and_die, tmp_path, number, **OPTIONS)) == -signal.SIGKILL
     choice = CheckpointFolder(tmp_path, tmp_path, 'epoch_{}.pth').choose()
     assert choice.path is not None
-    assert torch.load(choice.path)['meta']['epoch'] >= 1
+    assert read_checkpoint(choice.path)['meta']['epoch'] >= 1
     # the resumed run is killed as well
     finish(start(train_and_die, tmp_path, number // 2, resume=True, **OPTIONS))
     assert finish(start(train, tmp_path, resume=True, **OPTIONS)) == 0
@@ -105,7 +106,7 @@ def test_sigterm_ends_it_at_the_next_iteration_with_a_checkpoint(tmp_path):
     process.terminate()
     assert finish(process) == 128 + signal.SIGTERM
     path = Path((tmp_path / 'last_checkpoint').read_text())
-    meta = torch.load(path)['meta']
+    meta = read_checkpoint(path)['meta']
     assert fault(path) is None and 5 <= meta['iter'] < 2000
     assert meta['epoch'] == meta['iter'] // 5
 
@@ -120,7 +121,7 @@ def test_sigterm_to_the_workers_as_well_saves_a_checkpoint(tmp_path, by_epoch):
     assert finish(process) == 128 + signal.SIGTERM
     path = Path((tmp_path / 'last_checkpoint').read_text())
     assert fault(path) is None
-    assert 15 <= torch.load(path)['meta']['iter'] < 2000
+    assert 15 <= read_checkpoint(path)['meta']['iter'] < 2000
 
 
 @pytest.mark.parametrize('exit_functions', [True, False])

@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import toy  # noqa: E402
 from processes import finish, start, wait_for  # noqa: E402
 
+from ctkd_det.compat.reading import read_checkpoint  # noqa: E402
+
 
 class Slowly(Hook):
     """So that there is time to kill it."""
@@ -44,12 +46,12 @@ def two_ranks(work_dir, **options):
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp('whole')
     assert [finish(p) for p in two_ranks(folder, epochs=6)] == [0, 0]
-    return torch.load(folder / 'epoch_6.pth')
+    return read_checkpoint(folder / 'epoch_6.pth')
 
 
 def assert_resumes(work_dir, whole):
     assert [finish(p) for p in two_ranks(work_dir, epochs=6, resume=True)] == [0, 0]
-    found = torch.load(work_dir / 'epoch_6.pth')
+    found = read_checkpoint(work_dir / 'epoch_6.pth')
     for key, value in whole['state_dict'].items():
         assert torch.equal(found['state_dict'][key], value), key
     for now, then in zip(found['random_states'], whole['random_states'], strict=True):
