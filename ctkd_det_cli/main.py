@@ -28,7 +28,7 @@ def cli() -> None:
 
     \b
     ctkd-det doctor                    does everything work together?
-    ctkd-det demo --quick              see it on a small data set
+    ctkd-det demo                      see it on a small data set
     ctkd-det distill STUDENT --teacher TEACHER --teacher-ckpt auto
     ctkd-det distill --help            what STUDENT and TEACHER may be
     """

@@ -39,10 +39,11 @@ def _command(name: str, script: str, text: str) -> click.Command:
 
 
 demo = _command('demo', 'demo.py', """\
-Distil on the embedded example: data, three students, table, pictures.
+Distil on the embedded example: data, students, table, pictures.
 
 \b
-ctkd-det demo --quick              4 minutes on 2 cores
+ctkd-det demo
+ctkd-det demo --quick              see that it runs
 ctkd-det demo --out work_dirs/demo
 """)
 @click.command()

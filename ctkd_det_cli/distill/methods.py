@@ -38,18 +38,6 @@ def teaches_itself(name: str) -> bool:
     return any(part in SELF_TAUGHT for part in name.split('+'))
 
 
-def safe_hooks(base: dict) -> Dict[str, dict]:
-    """Default hooks that guard a training, but none in place of a user's own."""
-    from mmengine.config import Config
-
-    from ctkd_det.configs import type_name
-    hooks = Config.fromfile(shipped('ctkd_det', 'configs') / '_base_' / 'safe_hooks.py').safe_hooks
-    own = (base.get('default_hooks') or {}).get('checkpoint', dict(type='CheckpointHook'))
-    if type_name(own or {}) != 'CheckpointHook':
-        del hooks['checkpoint']
-    return hooks.to_dict()
-
-
 def check_names(name: str) -> None:
     """Check that this method, or each of several joined with ``+``, exists.
 

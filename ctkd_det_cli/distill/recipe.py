@@ -14,9 +14,10 @@ from ctkd_det.models.detr_heads import whose_queries
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
 from ctkd_det_data import CocoFolder
+from ..guards import safe_hooks
 from .changes import Changes, merged
 from .cycles import with_cycles
-from .methods import ALONE, cross_head, read_method, safe_hooks, sources
+from .methods import ALONE, cross_head, read_method, sources
 from .pair import build_student, check_teacher, distilled_type
 from .source_code import assignment, portable
 from .student import data_for, heads_for

@@ -104,7 +104,8 @@ def _check_checkpoints(cfg: dict) -> Row:
     if cls is not None and issubclass(cls, SafeCheckpointHook):
         return Row('checkpoints', OK, 'survive a crash, and bring a training back exactly')
     return Row('checkpoints', WARN, f'{getattr(cls, "__name__", hook["type"])}: a crash while it '
-               'saves can lose the training, and a resumed one is another',
+               'saves can lose the training, and a resumed one is another. (ctkd-det train puts a '
+               "safe hook in the place of MMEngine's; other programs do not)",
                "default_hooks = dict(checkpoint=dict(type='ctkd_det.hooks.SafeCheckpointHook'), "
                "finite=dict(type='ctkd_det.hooks.FiniteLossHook'))")
 

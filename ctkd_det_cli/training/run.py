@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from ..guards import guard
 from ..mistakes import sentence
 from ..options import merge
 from ..reading import read_config
@@ -87,6 +88,7 @@ def configured(training: Training) -> Config:
     if missing_file:
         raise click.ClickException(f'{training.config}: {missing_file}')
     look_at_data(cfg)
+    guard(cfg)
     if training.amp:
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     if training.auto_scale_lr:

@@ -6,11 +6,12 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
-from cli.conftest import invoke
+from cli.conftest import fork, invoke
+from ctkd_det.compat.reading import read_checkpoint
 from ctkd_det.hooks.finite_loss_hook import NotFiniteError
-from ctkd_det_cli.distill.methods import safe_hooks
 from ctkd_det_cli.doctor.probes import check_config
 from ctkd_det_cli.export.plain_config import plain_config
+from ctkd_det_cli.guards import guard, safe_hooks
 from helpers import CONFIGS, distill, run, student_config
 
 SAFE, FINITE = 'ctkd_det.hooks.SafeCheckpointHook', 'ctkd_det.hooks.FiniteLossHook'
@@ -49,6 +50,35 @@ def test_a_checkpoint_hook_of_the_users_own_stays(own, expected):
     assert safe_hooks(dict(default_hooks=dict(checkpoint=own))).keys() == {
         'finite', 'data', *expected}
     assert safe_hooks(dict()).keys() == {'checkpoint', 'finite', 'data'}
+
+
+@pytest.mark.parametrize('own, expected', [
+    (None, dict(checkpoint=dict(type=SAFE), finite=dict(type=FINITE))),
+    (dict(checkpoint=dict(type='CheckpointHook', interval=2), timer=dict(type='IterTimerHook')),
+     dict(checkpoint=dict(type=SAFE, interval=2), finite=dict(type=FINITE),
+          timer=dict(type='IterTimerHook'))),
+    (dict(checkpoint=None, finite=None), dict(checkpoint=None, finite=None)),
+    (dict(checkpoint=dict(type='MyCheckpointHook')),
+     dict(checkpoint=dict(type='MyCheckpointHook'), finite=dict(type=FINITE)))])
+def test_train_guards_what_the_user_has_not_decided(own, expected):
+    cfg = Config(dict(default_hooks=own) if own else {})
+    guard(cfg)
+    assert cfg.default_hooks.to_dict() == expected
+
+
+def test_train_saves_any_config_safely(folder, tmp_path):
+    cfg = student_config(folder / 'shapes', max_epochs=1)
+    cfg.default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1))
+    cfg.dump(tmp_path / 'plain.py')
+    status, output = fork('train', tmp_path / 'plain.py', '--work-dir', tmp_path / 'work',
+                          cwd=tmp_path)
+    assert status == 0, output
+    saved = tmp_path / 'work' / 'epoch_1.pth'
+    assert saved.with_name('epoch_1.pth.sha256').is_file()
+    assert len(read_checkpoint(saved)['random_states']) == 1
+    status, output = fork('train', tmp_path / 'plain.py', '--work-dir', tmp_path / 'work',
+                          cwd=tmp_path)
+    assert status == 1 and '--resume' in output
 
 
 def test_an_exported_config_needs_nothing_of_ours(tmp_path):
