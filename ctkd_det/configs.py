@@ -1,6 +1,7 @@
 """Configs as people name them, and what they import."""
 import copy
 import inspect
+import sys
 from pathlib import Path
 from typing import Any, List, Optional, Union
 
@@ -27,6 +28,25 @@ def registered_class(registry_: Registry, kind: Union[str, type]) -> Optional[ty
     In MMEngine's pure-Python configs the type is the class itself.
     """
     return registry_.get(kind) if isinstance(kind, str) else kind
+
+
+def known_class(registry_: Registry, kind: Any) -> Optional[type]:
+    """As :func:`registered_class`, but None where a module would have to be imported first.
+
+    MMEngine's registries import what a name stands for. A config from a
+    stranger's work directory must not choose what is imported.
+    """
+    if not isinstance(kind, str):
+        return kind if isinstance(kind, type) else None
+    registry_.import_from_location()  # the registry's own modules
+    module, _, name = kind.rpartition('.')
+    found: Optional[Registry] = registry_
+    while found is not None:
+        if name in found.module_dict and module in ('', found.scope):
+            return found.module_dict[name]
+        found = found.parent
+    cls = getattr(sys.modules.get(module), name, None)
+    return cls if isinstance(cls, type) else None
 
 
 def type_name(config: dict) -> str:

@@ -77,17 +77,23 @@ class WorkDir:
     @property
     def last_saved(self) -> Optional[str]:
         """str or None: Name of the last checkpoint that was written to its end."""
+        return Path(self._pointer).name if self._pointer is not None else None
+
+    @property
+    def _pointer(self) -> Optional[str]:
         pointer = self.path / 'last_checkpoint'  # mmengine writes it after the checkpoint
         if not pointer.exists():
             return None
-        return Path(pointer.read_text(encoding='utf-8', errors='replace').strip()).name
+        text = pointer.read_text(encoding='utf-8', errors='replace').strip()
+        return text if '\0' not in text else ''
 
     @property
     def last_checkpoint(self) -> Optional[Path]:
         """Path or None: The last checkpoint that is there."""
-        # by name, for the directory may have been moved
-        if self.last_saved and (self.path / self.last_saved).is_file():
-            return self.path / self.last_saved
+        # by name, for the directory may have been moved; else where the hook's out_dir is
+        for path in (self.path / (self.last_saved or ''), Path(self._pointer or '')):
+            if path.is_file():
+                return path
         return self._newest('epoch_*.pth') or self._newest('iter_*.pth')
 
     @property
@@ -155,9 +161,11 @@ def find_runs(path: Union[str, Path]) -> List[WorkDir]:
 def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
     """Curves of a run, all its resumed parts joined.
 
-    Where a resumed part repeats iterations that an interrupted one had done
-    already, the later part counts. ``time`` and ``data_time`` are those of
-    the training; validation logs its own under the same names.
+    A later part counts from its first logged iteration on, and what an earlier
+    one logged from there on does not: it was repeated, replaced by a training
+    that began anew, or counted in another batch size. ``time`` and
+    ``data_time`` are those of the training; validation logs its own under the
+    same names.
 
     Args:
         work_dir (str | Path): The run's work directory, as mmengine fills it.
@@ -174,18 +182,38 @@ def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
     if not files:
         raise FileNotFoundError(f'{work_dir} is no work directory of a run: it contains no '
                                 f'{_CURVES}')
-    series: Dict[str, Dict[float, float]] = {}
+    trained: Dict[str, Dict[float, float]] = {}
+    validated: Dict[str, Dict[float, float]] = {}
     for file in files:
-        for line in file.read_text(encoding='utf-8', errors='replace').splitlines():
-            record = _parse(line)
-            training = 'lr' in record or 'iter' in record
+        records = [_parse(line) for line in
+                   file.read_text(encoding='utf-8', errors='replace').splitlines()]
+        first = next(filter(_is_of_training, records), None)
+        if first is not None:
+            _drop(trained, first['step'])
+            # the step of a validation is the epoch before it, if the training counts epochs
+            _drop(validated, first.get('epoch', first['step']))
+        for record in records:
+            training = _is_of_training(record)
             for name, value in record.items():
                 if name == 'step' or not isinstance(value, (int, float)):
                     continue
-                if training or name not in _TIMES:
-                    series.setdefault(name, {})[record['step']] = value
+                if training:
+                    trained.setdefault(name, {})[record['step']] = value
+                elif name not in _TIMES:
+                    validated.setdefault(name, {})[record['step']] = value
     return {name: (sorted(points), [points[step] for step in sorted(points)])
-            for name, points in series.items()}
+            for name, points in {**validated, **trained}.items() if points}
+
+
+def _is_of_training(record: dict) -> bool:
+    return 'lr' in record or 'iter' in record
+
+
+def _drop(series: Dict[str, Dict[float, float]], begin: float) -> None:
+    """Remove the points from a step on."""
+    for points in series.values():
+        for step in [step for step in points if step >= begin]:
+            del points[step]
 
 
 def _parse(line: str) -> dict:

@@ -4,7 +4,9 @@ from typing import Optional
 
 import click
 
+from .mistakes import sentence
 from .places import load_package
+from .reading import find_modules_beside
 
 SHOWN = 10
 
@@ -26,10 +28,13 @@ def replay(file: Path, config: Optional[Path], device: str) -> None:
     """
     load_package()
     from ctkd_det.replay import replay as run
+    find_modules_beside(config or file)
     try:
         step, losses, found = run(file, config, device)
     except (OSError, RuntimeError, ValueError) as error:
         raise click.ClickException(str(error)) from error
+    except Exception as error:  # a config is code, which fails in any way there is
+        raise click.ClickException(sentence(error)) from error
     click.echo(f'Iteration {step["iteration"] + 1}, epoch {step["epoch"] + 1}')
     for name, then in step['losses'].items():
         click.echo(f'  {name}: {then:g} in the training, {losses.get(name, float("nan")):g} now')

@@ -26,6 +26,37 @@ def test_parts_are_joined_and_the_later_one_counts(tmp_path):
     assert read_scalars(tmp_path)['loss'] == ([1, 2, 3, 4], [1.0, 1.0, 2.0, 2.0])
 
 
+def test_a_later_part_counts_from_its_first_iteration_on(tmp_path):
+    """Three epochs of 5 iterations; resumed after two, with 2 iterations an epoch."""
+    def records(first, last, length, loss):
+        for step in range(first, last + 1):
+            yield dict(loss=loss, epoch=(step - 1) // length + 1, iter=step, step=step)
+            if step % length == 0:
+                yield {'coco/bbox_mAP': loss, 'step': step // length}
+
+    start(tmp_path, '20260101_000000', list(records(1, 15, 5, 1.0)))
+    start(tmp_path, '20260102_000000', list(records(5, 8, 2, 2.0)))
+    curves = read_scalars(tmp_path)
+    assert curves['loss'] == (list(range(1, 9)), [1.0] * 4 + [2.0] * 4)
+    assert curves['coco/bbox_mAP'] == ([1, 2, 3, 4], [1.0, 1.0, 2.0, 2.0])
+    # a training that began anew, and has not been validated
+    start(tmp_path, '20260103_000000', list(records(1, 1, 2, 3.0)))
+    assert {name: points for name, points in read_scalars(tmp_path).items()
+            if name != 'iter'} == dict(loss=([1], [3.0]), epoch=([1], [1]))
+
+
+def test_the_last_checkpoint_may_lie_elsewhere(tmp_path):
+    """With an ``out_dir`` of the checkpoint hook."""
+    (tmp_path / 'store').mkdir()
+    (tmp_path / 'work').mkdir()
+    file = tmp_path / 'store' / 'epoch_2.pth'
+    file.touch()
+    (tmp_path / 'work' / 'last_checkpoint').write_text(str(file))
+    assert WorkDir(tmp_path / 'work').last_checkpoint == file
+    file.unlink()
+    assert WorkDir(tmp_path / 'work').last_checkpoint is None
+
+
 def test_the_time_of_a_validation_is_not_that_of_an_iteration(tmp_path):
     start(tmp_path, '20260101_000000', [
         dict(lr=.1, time=0.5, iter=1, step=1), dict(lr=.1, time=0.5, iter=2, step=2),

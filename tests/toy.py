@@ -73,9 +73,12 @@ class Score(BaseMetric):
 def runner(work_dir: Path, epochs: int = 4, by_epoch: bool = True, workers: int = 0,
            persistent: bool = False, resume: bool = False, hooks: tuple = (), length: int = 10,
            val: bool = True, launcher: str = 'none', model_wrapper_cfg: Optional[dict] = None,
-           seed: Optional[int] = 0, **checkpoint: Any) -> Runner:
-    """Of ``length / 2`` iterations an epoch."""
+           seed: Optional[int] = 0, saves_by_epoch: Optional[bool] = None,
+           **checkpoint: Any) -> Runner:
+    """Of ``length / 2`` iterations an epoch; it saves in the unit of its loop, or as is said."""
     iterations = length // 2
+    if saves_by_epoch is None:
+        saves_by_epoch = by_epoch
     loader = dict(batch_size=2, num_workers=workers, persistent_workers=persistent)
     loop = dict(by_epoch=True, max_epochs=epochs, val_interval=2) if by_epoch else dict(
         by_epoch=False, max_iters=epochs * iterations, val_interval=2 * iterations)
@@ -96,7 +99,7 @@ def runner(work_dir: Path, epochs: int = 4, by_epoch: bool = True, workers: int 
         launcher=launcher, cfg=dict(model_wrapper_cfg=model_wrapper_cfg or {}),
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=1),
-            checkpoint=dict(type='SafeCheckpointHook', by_epoch=by_epoch,
-                            interval=1 if by_epoch else iterations, **checkpoint)),
+            checkpoint={'type': 'SafeCheckpointHook', 'by_epoch': saves_by_epoch,
+                        'interval': 1 if saves_by_epoch else iterations, **checkpoint}),
         randomness=dict(seed=seed), experiment_name=f'{work_dir.name}{random.random()}',
         log_level='WARNING')

@@ -1,6 +1,6 @@
 """Reduces the content of a checkpoint to values: no code, and no text that would be run."""
 import pickle
-from typing import Any, Sequence, Set, Union
+from typing import Any, Dict, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ def cleaned(checkpoint: Any) -> dict:
     if not isinstance(checkpoint, dict):
         raise pickle.UnpicklingError(
             f'it holds a {type(checkpoint).__name__}, not a dictionary of weights')
-    _plain(checkpoint, set())
+    _plain(checkpoint, {})
     for path in _DICTIONARIES:
         if not isinstance(_at(checkpoint, path), dict):
             raise pickle.UnpicklingError(f'its {".".join(path)} is a '
@@ -56,8 +56,14 @@ def _at(checkpoint: dict, path: Sequence[str]) -> Any:
     return checkpoint
 
 
-def _plain(value: Any, seen: Set[int]) -> Any:
-    """The value with plain arrays in place of stand-ins; containers are changed in place."""
+def _plain(value: Any, seen: Dict[int, Tuple[Any, Any]]) -> Any:
+    """The value with plain arrays in place of stand-ins; containers are changed in place.
+
+    Args:
+        value: Of the checkpoint.
+        seen (dict): Containers and what they became, by their ids. Few bytes can hold a tuple
+            of a tuple ... twice each, which to walk through without it has no end.
+    """
     if isinstance(value, StoredArray):
         return np.array(value)
     if isinstance(value, StoredDtype):
@@ -66,15 +72,20 @@ def _plain(value: Any, seen: Set[int]) -> Any:
         raise pickle.UnpicklingError(
             f'it holds {getattr(value, "__name__", type(value).__name__)} itself, '
             'which is no value')
+    if id(value) in seen:
+        return seen[id(value)][1]
     if type(value) is tuple:
-        return tuple(_plain(item, seen) for item in value)
-    if isinstance(value, (dict, list, set, Tensor)) and id(value) not in seen:
-        seen.add(id(value))
+        plain = tuple(_plain(item, seen) for item in value)
+        seen[id(value)] = value, plain
+        return plain
+    if isinstance(value, (dict, list, set, Tensor)):
+        seen[id(value)] = value, value
         _clean_inside(value, seen)
     return value
 
 
-def _clean_inside(value: Union[dict, list, set, Tensor], seen: Set[int]) -> None:
+def _clean_inside(value: Union[dict, list, set, Tensor],
+                  seen: Dict[int, Tuple[Any, Any]]) -> None:
     if isinstance(value, list):
         value[:] = [_plain(item, seen) for item in value]
     elif isinstance(value, dict):

@@ -35,9 +35,9 @@ def fetch(url: str, folder: Optional[str] = None, progress: bool = True) -> Path
             the file does not have the hash that its name states.
     """
     _insist_on_https(url)
-    target = Path(folder or Path(torch.hub.get_dir(), 'checkpoints')) / _name(url)
+    target = Path(folder or Path(torch.hub.get_dir(), 'checkpoints')) / _kept_as(url)
     if target.exists():
-        _check_digest(target, target.name, f'{target} of {url} is refused (remove it)')
+        _check_digest(target, _name(url), f'{target} of {url} is refused (remove it)')
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def fetch(url: str, folder: Optional[str] = None, progress: bool = True) -> Path
         with tempfile.TemporaryDirectory(dir=target.parent) as partial:
             file = Path(partial, target.name)
             _download(url, file, progress)
-            _check_digest(file, target.name, f'{url} is refused')
+            _check_digest(file, _name(url), f'{url} is refused')
             file.replace(target)
     except (OSError, http.client.HTTPException) as error:
         raise CheckpointError(
@@ -84,6 +84,13 @@ def _name(url: str) -> str:
     if not name:
         raise CheckpointError(f'{url} could not be downloaded: it names no file')
     return name
+
+
+def _kept_as(url: str) -> str:
+    """The file's name; two URLs share one only if it states the hash of what they contain."""
+    name = _name(url)
+    of_url = hashlib.sha256(url.encode()).hexdigest()[:8]
+    return name if _DIGEST.search(name) else f'{of_url}_{name}'
 
 
 def _check_digest(file: Path, name: str, refusal: str) -> None:

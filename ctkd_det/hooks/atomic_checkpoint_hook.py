@@ -33,6 +33,7 @@ class AtomicCheckpointHook(CheckpointHook):
         Raises:
             SavingError: if not.
         """
+        _keep_numbers(runner.message_hub.runtime_info)
         super().before_train(runner)
         if not self.is_local(runner) or not is_main_process():
             return
@@ -47,8 +48,8 @@ class AtomicCheckpointHook(CheckpointHook):
         folder.remove_leftovers()
         if runner._resume:
             folder.add_checksum(Path(str(runner._load_from)))
-        for name in runner.message_hub.get_info('outdated_ckpts', []):
-            remove(folder.folder / name)  # a crash may have kept the run from it
+        # a crash may have kept the run from it
+        folder.remove_named(runner.message_hub.get_info('outdated_ckpts', []))
 
     def is_local(self, runner: Runner) -> bool:
         """Whether checkpoints go to a folder of this machine."""
@@ -112,8 +113,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self.save_to_resume(runner, self.filename_tmpl.format(step), meta)
         if is_main_process():
             self.folder(runner).remove_interrupted(before=step)
-            for name in outdated:
-                remove(Path(self.out_dir) / name)
+            self.folder(runner).remove_named(outdated)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """As mmengine does, which removes the former best first; here that comes last."""
@@ -128,8 +128,18 @@ class AtomicCheckpointHook(CheckpointHook):
             super()._save_best_checkpoint(saving, metrics)
         finally:
             self.file_backend = backend
-        for name in saving.outdated():
-            remove(Path(self.out_dir) / name)
+        self.folder(runner).remove_named(saving.outdated())
+
+
+def _keep_numbers(runtime_info: dict) -> None:
+    """Drop what mmengine would put into names of files to remove, unless it is a number.
+
+    It is from the checkpoint that is resumed, which may be a stranger's.
+    """
+    ids = runtime_info.get('keep_ckpt_ids')
+    if ids is not None:
+        runtime_info['keep_ckpt_ids'] = [i for i in ids if isinstance(i, int)] if isinstance(
+            ids, list) else []
 
 
 class _SavingRunner:

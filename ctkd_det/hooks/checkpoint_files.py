@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Pattern, Tuple
+from typing import Any, List, NamedTuple, Optional, Pattern, Tuple
 
 from ..compat.reading import find_fault
 
@@ -104,6 +104,8 @@ class CheckpointFolder:
     def __init__(self, folder: Path, work_dir: Path, filename_tmpl: str) -> None:
         self.folder, self.pointer = folder, work_dir / POINTER
         self.patterns = [_pattern(filename_tmpl), _pattern(INTERRUPTED)]
+        # mmengine's names of the best checkpoints
+        self.best_names = re.compile('best_.+_' + self.patterns[0].pattern)
 
     def files(self) -> List[Path]:
         """List the checkpoints to resume from, the most advanced one first."""
@@ -153,6 +155,22 @@ class CheckpointFolder:
         """Write the checksum of a complete checkpoint of this folder, if a crash came before it."""
         if path.parent == self.folder and path.is_file() and not _beside(path).exists():
             write_text(_beside(path), f'{sha256(path)}  {path.name}\n')
+
+    def remove_named(self, names: Any) -> None:
+        """Remove checkpoints of this folder by their names, and nothing else.
+
+        The names are from a checkpoint, which may be a stranger's: they may be
+        paths of anything.
+        """
+        for name in names if isinstance(names, (list, tuple)) else ():
+            path = self.folder / str(name)
+            if path.parent == self.folder and (
+                    self.progress(path) or self.best_names.fullmatch(path.name)):
+                remove(path)
+
+    def best(self) -> List[Path]:
+        """The checkpoints of best validations."""
+        return [path for path in self.folder.glob('*') if self.best_names.fullmatch(path.name)]
 
     def remove_interrupted(self, before: int) -> None:
         """Remove checkpoints from within epochs that are complete now."""

@@ -132,6 +132,7 @@ def count_in_new_epochs(runner: Runner, checkpoint: dict) -> None:
     runner.logger.warning(
         f'Resumed with another batch size or number of GPUs: an epoch had {old:g} iterations, it '
         f'has {new} now. Training goes on after {iteration / old:g} epochs, as iteration '
-        f'{meta["iter"]} instead of {iteration}; lambda and windows follow. Learning rate '
-        'schedules that count iterations go on with the old count, and the learning rate is not '
-        'scaled: set both for the new batch size.')
+        f'{meta["iter"]} instead of {iteration}; lambda and windows follow. The learning rate and '
+        'its schedule are those of the checkpoint: schedules that count iterations go on with the '
+        'old count, and the learning rate is not scaled. For others, begin a new training with '
+        'load_from.')

@@ -25,6 +25,7 @@ from .loaders import (
     start_workers_again,
 )
 from .own_states import own_states, restore_own_states
+from .resumed_settings import check_resumable, warn_of_other_settings
 from .resuming import (
     RestOfEpoch,
     RestOfTraining,
@@ -83,6 +84,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         self._replaced: List[Path] = []
         # random states: of all ranks, to save; of this one, as they were saved
         self._ranks: List[dict] = []
+        self._saves_after_epoch = False
         self._own: dict = {}
         self._sampler_seed: Optional[int] = None
         self._before_val: Optional[dict] = None
@@ -111,9 +113,15 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             runner._load_from = decision[0]
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Read the random states of the run that is resumed."""
+        """Read the random states of the run that is resumed.
+
+        Raises:
+            SavingError: if the checkpoint has weights only.
+        """
         if not runner._resume:
             return
+        check_resumable(runner, checkpoint, self.save_optimizer)
+        warn_of_other_settings(runner, checkpoint)
         self._goes_on = True
         self._sampler_seed = checkpoint.get('sampler_seed')
         count_in_new_epochs(runner, checkpoint)
@@ -182,10 +190,27 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         self._loader.end_epoch()
         before = self.last_ckpt
         super().after_train_epoch(runner)
+        if self._saves_after_epoch:
+            self._saves_after_epoch = False
+            self._save_checkpoint_with_step(
+                runner, runner.iter, dict(epoch=runner.epoch + 1, iter=runner.iter))
         if self.by_epoch and self._termination.agreed(0):
             if self.last_ckpt == before:
                 self._save_checkpoint(runner)
             self._end(runner)
+
+    def _save_checkpoint(self, runner: Runner) -> None:
+        """Save now, or after the epoch whose last iteration this is.
+
+        Before that its schedulers have not stepped, and a resume would train
+        on the epoch once more.
+        """
+        loop = runner.train_loop
+        if not self.by_epoch and isinstance(loop, EpochBasedTrainLoop) and (
+                runner.iter + 1 == (runner.epoch + 1) * len(runner.train_dataloader)):
+            self._saves_after_epoch = True
+        else:
+            super()._save_checkpoint(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Keep the random states with which training continues after the validation."""
@@ -218,13 +243,14 @@ class SafeCheckpointHook(AtomicCheckpointHook):
                    losses=own_states(runner))
         self._ranks = all_gather_object(own)
         super().save(runner, name, **options)
+        # it has taken the place of an older one
+        self._replaced = [path for path in self._replaced if path.name != name]
 
     def save_to_resume(self, runner: Runner, name: str, meta: dict) -> None:
         """Save, then remove the checkpoints of a training that this one replaces."""
         super().save_to_resume(runner, name, meta)
         for path in self._replaced:
-            if path.name != name:
-                remove(path)
+            remove(path)
         self._replaced = []
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

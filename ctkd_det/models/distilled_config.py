@@ -4,7 +4,7 @@ from typing import List, Optional
 
 from mmdet.registry import MODELS
 
-from ..configs import registered_class
+from ..configs import known_class, registered_class
 
 # the teacher_config of a student that learns from its own snapshots, or refined maps
 SNAPSHOT, REFINED = 'snapshot', 'refined'
@@ -26,7 +26,7 @@ def is_distilled(model: dict) -> bool:
     where the user's modules cannot be imported.
     """
     return 'teacher_config' in model or learns_from_teacher(
-        registered_class(MODELS, model['type']) if 'type' in model else None)
+        known_class(MODELS, model.get('type')))
 
 
 def plain_model(model: dict, plain_type: Optional[str] = None) -> dict:

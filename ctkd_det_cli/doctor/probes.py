@@ -128,6 +128,9 @@ def check_weights(where: str, timeout: float) -> Row:
         return Row('teacher_ckpt', OK if there else FAIL,
                    where if there else f'there is no file {Path(where).absolute()}',
                    'train the teacher, or ctkd-det distill ... --teacher-ckpt auto')
+    if where.startswith('http://'):
+        return Row('teacher_ckpt', FAIL, f'{where}: not https, so the training refuses it',
+                   'give its https:// address, or a path')
     request = urllib.request.Request(where, method='HEAD')
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from pycocotools.coco import COCO
 
-from ctkd_det.configs import nested_datasets
+from ctkd_det.configs import nested_datasets, type_name
 from ctkd_det_data import CocoFolder, DataError
 from .detections import silent
 
@@ -133,10 +133,11 @@ def described(cfg: Config, shape: Optional[Tuple[int, int]]) -> Dict[str, Any]:
         nested_datasets(loader['dataset'])[-1].get('pipeline', []) if loader else [])
     facts: Dict[str, Any] = {}
     for step in steps:
-        if step['type'] == 'Resize' and step.get('scale'):
+        kind = type_name(step)
+        if kind == 'Resize' and step.get('scale'):
             facts.update(scale=list(step['scale']), keep_ratio=bool(step.get('keep_ratio')))
-        elif step['type'] == 'Pad' and step.get('size'):
+        elif kind == 'Pad' and step.get('size'):
             facts.update(pad=list(step['size']))
-        elif step['type'] == 'Pad' and step.get('pad_to_square'):
+        elif kind == 'Pad' and step.get('pad_to_square'):
             facts.update(pad=[max(facts['scale'])] * 2)
     return facts

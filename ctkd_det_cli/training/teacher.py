@@ -3,12 +3,13 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ctkd_det.compat.reading import read_checkpoint
+from ctkd_det.work_dir import WorkDir, WorkDirError
 from ..distill.zoo import zoo_entry
 from ..places import shipped
 
 
 def teachers_metric(cfg: Any, key: str) -> Optional[float]:
-    """The teacher's last validation, by its checkpoint or by MMDetection's model zoo.
+    """The teacher's validation, by its work directory, its checkpoint or MMDetection's model zoo.
 
     Args:
         cfg (Config): Of the distillation.
@@ -19,15 +20,45 @@ def teachers_metric(cfg: Any, key: str) -> Optional[float]:
     """
     checkpoint, config = cfg.model.get('teacher_ckpt'), cfg.model.get('teacher_config')
     if checkpoint and Path(str(checkpoint)).is_file():
-        scalars = read_checkpoint(checkpoint).get('message_hub', {}).get('log_scalars', {})
-        history = scalars.get(f'val/{key}')
-        return float(history.current()) if history is not None else None
-    evaluator = cfg.get('val_evaluator') or {}
-    on_coco = str(evaluator.get('ann_file', '') if hasattr(evaluator, 'get') else '').endswith(
-        'instances_val2017.json')
+        return _validated(Path(str(checkpoint)), cfg, key)
+    on_coco = _annotations(cfg).endswith('instances_val2017.json')
     if key == 'coco/bbox_mAP' and on_coco and str(config).startswith('mmdet::'):
         return _published(str(config).removeprefix('mmdet::'))
     return None
+
+
+def _validated(checkpoint: Path, cfg: Any, key: str) -> Optional[float]:
+    """What these weights had on these data.
+
+    A checkpoint is saved before its epoch is validated: its own last value is
+    that of older weights, unless it is a best one.
+    """
+    content, work_dir = read_checkpoint(checkpoint), WorkDir(checkpoint.parent)
+    try:
+        trained_with = work_dir.config()
+    except WorkDirError:
+        trained_with = None
+    if trained_with is not None and Path(_annotations(trained_with)).absolute() != Path(
+            _annotations(cfg)).absolute():
+        return None
+    if checkpoint.name.startswith('best_'):
+        history = content.get('message_hub', {}).get('log_scalars', {}).get(f'val/{key}')
+        return float(history.current()) if history is not None else None
+    try:
+        steps, values = work_dir.scalars().get(key, ([], []))
+    except WorkDirError:
+        return None
+    meta = content.get('meta', {})
+    # the name says whether the training counts epochs
+    step = next((meta[unit] for unit in ('epoch', 'iter')
+                 if f'{unit}_{meta.get(unit)}' == checkpoint.stem), None)
+    return dict(zip(steps, values, strict=True)).get(step)
+
+
+def _annotations(cfg: Any) -> str:
+    """The file of the validation's annotations, or nothing."""
+    evaluator = cfg.get('val_evaluator') or {}
+    return str(evaluator.get('ann_file', '')) if hasattr(evaluator, 'get') else ''
 
 
 def _published(config: str) -> Optional[float]:

@@ -3,8 +3,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mmcv
@@ -132,32 +130,15 @@ def test_mmcv_that_mmdet_refuses(monkeypatch, name, version, mend):
         assert row.mend == mend and '< 2.2' in row.found and version in row.found
 
 
-@pytest.fixture
-def server():
-    """Knows /there.pth, and answers nothing but HEAD."""
-
-    class Handler(BaseHTTPRequestHandler):
-
-        def do_HEAD(self):
-            self.send_response(200 if self.path == '/there.pth' else 404)
-            self.send_header('Content-Length', '12000000')
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f'http://127.0.0.1:{server.server_port}'
-    server.shutdown()
-    server.server_close()
-
-
-def test_checkpoints_by_url(server):
-    row = check_weights(f'{server}/there.pth', 5)
+def test_checkpoints_by_url(served):
+    folder, url = served
+    (folder / 'there.pth').write_bytes(bytes(12_000_000))
+    row = check_weights(f'{url}/there.pth', 5)
     assert row.state == 'ok' and '12 MB' in row.found
-    assert '404' in check_weights(f'{server}/gone.pth', 5).found
-    assert check_weights('http://127.0.0.1:9/x.pth', 1).state == 'fail'
+    assert '404' in check_weights(f'{url}/gone.pth', 5).found
+    assert check_weights('https://127.0.0.1:9/x.pth', 1).state == 'fail'
+    refused = check_weights('http://127.0.0.1:9/x.pth', 1)
+    assert refused.state == 'fail' and 'not https' in refused.found
 
 
 @pytest.fixture

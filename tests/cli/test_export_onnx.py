@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from cli.conftest import invoke
 from ctkd_det_cli.export import onnx_arguments
+from ctkd_det_cli.export.onnx_data import described
 from helpers import CONFIGS, distill, make_shapes, use_data
 
 onnx = pytest.importorskip('onnx')
@@ -111,6 +112,14 @@ def test_a_distilled_student_and_the_same_bytes(shapes, tmp_path):
                     tmp_path / 'c', '--format', 'onnx', '--data', bad)
     assert result.exit_code == 1 and 'category 77' in result.output
     assert not (tmp_path / 'c').exists()
+
+
+@pytest.mark.parametrize('prefix', ['', 'mmdet.', 'mmdet.datasets.transforms.'])
+def test_sizes_are_found_whatever_a_transform_is_called(prefix):
+    pipeline = [dict(type=f'{prefix}Resize', scale=(1333, 800), keep_ratio=True),
+                dict(type=f'{prefix}Pad', pad_to_square=True)]
+    cfg = Config(dict(val_dataloader=dict(dataset=dict(type='CocoDataset', pipeline=pipeline))))
+    assert described(cfg, None) == dict(scale=[1333, 800], keep_ratio=True, pad=[1333] * 2)
 
 
 def test_names_in_a_checkpoint_are_texts(shapes, tmp_path):

@@ -31,10 +31,20 @@ def test_the_hash_in_a_name_is_checked_whenever_it_is_loaded(served, tmp_path):
     (folder / 'model-0badc0de.pth').write_bytes(content)
     with pytest.raises(CheckpointError, match=r'model-0badc0de\.pth is refused: its SHA-256'):
         load(f'{url}/model-0badc0de.pth')
-    assert cached(tmp_path) == ['model-20240131.pth', right]
+    of_url = hashlib.sha256(f'{url}/model-20240131.pth'.encode()).hexdigest()[:8]
+    assert cached(tmp_path) == [f'{of_url}_model-20240131.pth', right]
     (tmp_path / 'cache' / 'hub' / 'checkpoints' / right).write_bytes(content + b'1')
     with pytest.raises(CheckpointError, match=r'remove it\): its SHA-256'):
         load(f'{url}/{right}')
+
+
+def test_two_urls_that_end_alike_are_two_files(served):
+    folder, url = served
+    for value, name in enumerate(('a/model.pth', 'b/model.pth')):
+        (folder / name).parent.mkdir()
+        torch.save(dict(state_dict=dict(w=torch.tensor(value))), folder / name)
+    for _ in range(2):  # the second time from where they are kept
+        assert [int(load(f'{url}/{name}/model.pth')['state_dict']['w']) for name in 'ab'] == [0, 1]
 
 
 @pytest.mark.parametrize('url', ['http://example.com/a.pth', 'http://127.0.0.1:9/a.pth'])

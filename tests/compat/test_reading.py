@@ -245,3 +245,15 @@ def test_a_checkpoint_that_older_releases_have_written():
     info, curves = (found['message_hub'][key] for key in ('runtime_info', 'log_scalars'))
     assert info['best_score'] == 0.5 and type(info['best_score']) is np.float64
     assert len(curves['train/loss'].data[0]) == 4 and np.isfinite(curves['train/loss'].mean())
+
+
+def test_tuples_that_are_shared_are_walked_through_once(tmp_path):
+    """1.4 kB that would stand for 2^60 items."""
+    value = (np.float64(0.5), 2)
+    for _ in range(60):
+        value = (value, value)
+    read = read_checkpoint(saved(dict(state_dict={}, shared=value), tmp_path / 'a.pth'))['shared']
+    while isinstance(read[0], tuple):
+        assert read[0] is read[1]
+        read = read[0]
+    assert read == (0.5, 2)

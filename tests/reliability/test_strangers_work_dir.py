@@ -36,3 +36,19 @@ def test_without_detectors_what_its_values_name_is_not_built(tmp_path):
     page = write_report([work], tmp_path / 'report.html', val_images=0).read_text()
     assert '25.0' in page and '--val-images 0' in page
     assert not canary.exists()
+
+
+def test_no_module_is_imported_that_its_values_name(tmp_path, monkeypatch):
+    """MMEngine's registries would import it, to look a class up."""
+    canary = tmp_path / 'canary'
+    for name in ('evil_model', 'evil_loss', 'evil_temperature'):
+        (tmp_path / f'{name}.py').write_text(f'open({str(canary)!r}, "w").close()')
+    monkeypatch.syspath_prepend(tmp_path)
+    losses = dict(loss_ctkd=dict(type='evil_loss.X', temperature=dict(type='evil_temperature')))
+    work = work_dir(tmp_path, f'model = dict(type="evil_model.Y", distill_losses={losses!r})\n')
+    curves = work / '20260101_000000' / 'vis_data' / 'scalars.json'
+    curves.write_text('\n'.join(json.dumps({**record, **{
+        f'ctkd.tau_{part}': 1.5 for part in ('mean', 'min', 'max')}}) for record in CURVES))
+    page = write_report([work], tmp_path / 'report.html', val_images=0).read_text()
+    assert 'τ was 1.50' in page
+    assert not canary.exists()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from mmdet.registry import MODELS
 
-from ...configs import registered_class
+from ...configs import known_class
 from ...log_names import parse_taus, short_name
 from ...models.heads import has_sigmoids
 from ...models.losses import LogitLoss
@@ -118,7 +118,7 @@ def learned_tau(run: TrainedRun, labels: np.ndarray) -> np.ndarray:
 def _other_losses(run: TrainedRun) -> Set[str]:
     """Short names of the losses that are known to compare no classification logits."""
     losses = run.config.get('model', {}).get('distill_losses') or {}
-    kinds = {short_name(name): registered_class(MODELS, cfg.get('type', ''))
+    kinds = {short_name(name): known_class(MODELS, cfg.get('type'))
              for name, cfg in losses.items() if isinstance(cfg, dict)}
     return {name for name, kind in kinds.items() if kind and (
         not issubclass(kind, LogitLoss) or kind.source != 'logits')}

@@ -4,7 +4,7 @@ from typing import Dict, List, Optional, Tuple
 
 from mmdet.registry import MODELS
 
-from ...configs import registered_class
+from ...configs import known_class
 from ...log_names import LoggedTau, short_name, telling_taus
 from ...work_dir import Series
 from .methods import Method
@@ -38,7 +38,7 @@ def divided_by(run: TrainedRun, loss: str) -> str:
         loss (str): Short name of the loss.
     """
     config = _by_name(run).get(loss, {})
-    kind = registered_class(MODELS, config.get('type', ''))
+    kind = known_class(MODELS, config.get('type'))
     return _DIVIDED.get(config.get('source', getattr(kind, 'source', '')), '')
 
 
@@ -53,7 +53,7 @@ def bounds_of(run: TrainedRun, loss: str) -> Optional[Bounds]:
     temperature = by_name.get(loss, {}).get('temperature')
     if isinstance(temperature, str):  # another loss's
         temperature = by_name.get(short_name(temperature), {}).get('temperature')
-    cls = registered_class(MODELS, temperature['type']) if isinstance(temperature, dict) else None
+    cls = known_class(MODELS, temperature.get('type')) if isinstance(temperature, dict) else None
     if cls is None:
         return None
     defaults = {name: parameter.default

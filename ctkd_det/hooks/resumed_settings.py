@@ -1,0 +1,95 @@
+"""What a resume takes from the checkpoint, whatever the config says."""
+from typing import Any, Dict, Iterator
+
+from mmengine.runner import Runner
+
+from .checkpoint_files import SavingError
+
+# how far a schedule has come, not how it was set
+_PROGRESS = ('last_step', '_global_step', '_last_value', 'verbose', 'best', 'num_bad_epochs',
+             'cooldown_counter')
+_OPTIMIZER = ('initial_lr', 'momentum', 'weight_decay', 'betas')
+
+
+def check_resumable(runner: Runner, checkpoint: dict, with_optimizer: bool) -> None:
+    """Refuse to resume from weights alone.
+
+    MMEngine would begin learning rate and momentum anew, in silence, from a
+    best checkpoint, and end with a ``KeyError`` for other weights.
+
+    Args:
+        runner (Runner): Which resumes.
+        checkpoint (dict): As loaded.
+        with_optimizer (bool): Whether the training saves the optimizer's state.
+
+    Raises:
+        SavingError: if progress or, though it is saved, the optimizer's state
+            is missing.
+    """
+    needed = ['meta', 'message_hub']
+    if with_optimizer and isinstance(runner, Runner):  # a strategy may keep it elsewhere
+        needed.append('optimizer')
+    missing = [name for name in needed if name not in checkpoint]
+    if not missing:
+        missing = [name for name in ('epoch', 'iter') if name not in checkpoint['meta']]
+    if missing:
+        raise SavingError(
+            f'{runner._load_from} cannot be resumed: it has no {" and no ".join(missing)}, as the '
+            'best checkpoint (best_*.pth) and exported ones. --resume without a file takes the '
+            'newest that can be; to begin a new training with these weights: load_from')
+
+
+def warn_of_other_settings(runner: Runner, checkpoint: dict) -> None:
+    """Warn of learning rates, schedules and the like that the config has in vain.
+
+    Args:
+        runner (Runner): Which resumes, with optimizer and schedulers as configured.
+        checkpoint (dict): As loaded.
+    """
+    changes = [*_of_schedules(runner, checkpoint), *_of_optimizer(runner, checkpoint)]
+    if changes:
+        runner.logger.warning(
+            f'--resume goes on with the checkpoint\'s settings, not with those of the config: '
+            f'{"; ".join(changes)}. To train with those of the config, begin a new training with '
+            'load_from')
+
+
+def _of_schedules(runner: Runner, checkpoint: dict) -> Iterator[str]:
+    new, old = getattr(runner, 'param_schedulers', None), checkpoint.get('param_schedulers')
+    if not isinstance(new, list) or not isinstance(old, list):
+        return
+    if len(new) != len(old):
+        yield f'{len(old)} schedules instead of {len(new)}'
+    for scheduler, state in zip(new, old, strict=False):
+        name = type(scheduler).__name__
+        configured = scheduler.state_dict()
+        if configured.keys() != state.keys():
+            yield f'another schedule than {name}'
+            continue
+        for key, value in configured.items():
+            if key not in _PROGRESS and _plain(value) != _plain(state[key]):
+                yield f'{name}: {key} = {_plain(state[key])} instead of {_plain(value)}'
+
+
+def _of_optimizer(runner: Runner, checkpoint: dict) -> Iterator[str]:
+    old = checkpoint.get('optimizer', {}).get('param_groups')
+    new = getattr(runner.optim_wrapper, 'param_groups', None)
+    if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
+        return  # torch refuses another number of groups
+    said: Dict[str, Any] = {}
+    for before, after in zip(old, new, strict=True):
+        for key in _OPTIMIZER:
+            if key in before and key in after and _plain(before[key]) != _plain(after[key]):
+                said.setdefault(key, (before[key], after[key]))
+    for key, (before, after) in said.items():
+        yield f'{key} = {before} instead of {after}'
+
+
+def _plain(value: Any) -> Any:
+    """Sequences, counters and numbers so that they compare and print alike."""
+    if isinstance(value, dict):
+        return dict(value)
+    if isinstance(value, (list, tuple)):
+        unique = list(dict.fromkeys(value))
+        return unique[0] if len(unique) == 1 else list(value)
+    return value

@@ -1,0 +1,108 @@
+"""Resumes from checkpoints, and into settings, other than those of the run itself."""
+import logging
+
+import pytest
+import torch
+import toy
+from hooks.test_safe_checkpoint_hook import After, Stop, assert_equal_runs, train
+
+from ctkd_det.hooks.checkpoint_files import SavingError
+from ctkd_det.work_dir import WorkDir
+
+BEST = 'best_toy_mAP_epoch_{}.pth'
+
+
+def changed(path, out, change):
+    """A checkpoint with one thing changed, as a stranger or another program may write it."""
+    checkpoint = torch.load(path, weights_only=False)
+    change(checkpoint)
+    torch.save(checkpoint, out)
+    return out
+
+
+def resume_by_name(runner, path):
+    runner._resume, runner._load_from = True, str(path)
+    return runner
+
+
+def test_a_strangers_checkpoint_removes_nothing_but_checkpoints(tmp_path):
+    """Names of outdated, of kept and of best checkpoints are texts, which pass as values."""
+    train(tmp_path / 'theirs', epochs=2, save_best='toy/mAP')
+    work_dir = tmp_path / 'mine' / 'work'
+    precious = [tmp_path / 'mine' / 'photos' / 'a.png', tmp_path / 'mine' / 'notes.txt',
+                work_dir / 'notes.txt']
+    for path in precious:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('precious')
+    (work_dir / 'epoch_..').mkdir()
+
+    def poison(checkpoint):
+        info = checkpoint['message_hub']['runtime_info']
+        info.update(
+            outdated_ckpts=[str(tmp_path / 'mine' / 'photos'), '../notes.txt', 'notes.txt', '..',
+                            '../work', 1, None],
+            keep_ckpt_ids=['../../../notes.txt', '/../../notes.txt', 1], best_score=-1.0,
+            best_ckpt=str(work_dir / '..'))
+        resumed = checkpoint['message_hub']['resumed_keys']
+        resumed.update(dict.fromkeys(info, True))
+    evil = changed(tmp_path / 'theirs' / 'epoch_2.pth', tmp_path / 'evil.pth', poison)
+    runner = resume_by_name(toy.runner(work_dir, save_best='toy/mAP', max_keep_ckpts=1), evil)
+    runner.train()
+    assert [path.read_text() for path in precious] == ['precious'] * 3
+    assert (work_dir / 'epoch_4.pth').exists() and (work_dir / BEST.format(4)).exists()
+
+
+@pytest.mark.parametrize('missing', ['optimizer', 'meta', 'message_hub', 'iter'])
+def test_weights_alone_are_not_resumed(tmp_path, missing):
+    """The best checkpoint has no optimizer: the learning rate would begin anew in silence."""
+    train(tmp_path / 'work', epochs=2, save_best='toy/mAP')
+    path = tmp_path / 'work' / BEST.format(2)
+    if missing != 'optimizer':
+        path = changed(tmp_path / 'work' / 'epoch_2.pth', tmp_path / 'other.pth', lambda c: (
+            c if missing in c else c['meta']).pop(missing))
+    with pytest.raises(SavingError, match=f'no {missing}.*load_from'):
+        resume_by_name(toy.runner(tmp_path / 'work'), path).train()
+
+
+def test_a_checkpoint_at_the_end_of_an_epoch_is_not_of_the_epoch_before(tmp_path):
+    """Counted in iterations: 5 are an epoch, it is saved after 10, and stopped after 12."""
+    whole = train(tmp_path / 'whole')
+    train(tmp_path / 'parts', hooks=(After(12), ), expected=Stop, saves_by_epoch=False)
+    resumed = train(tmp_path / 'parts', resume=True, saves_by_epoch=False)
+    assert (resumed.iter, resumed.epoch) == (20, 4)
+    assert_equal_runs(resumed, whole)
+
+
+def test_settings_that_a_resume_does_not_take_are_named(tmp_path, caplog):
+    train(tmp_path / 'work', epochs=2)
+    runner = toy.runner(tmp_path / 'work', epochs=4, resume=True)
+    runner.optim_wrapper['optimizer'].update(lr=0.5, weight_decay=1e-4)
+    lines = []
+    runner.logger.addHandler(handler := logging.Handler())
+    handler.emit = lambda record: lines.append(record.getMessage())
+    runner.train()
+    said, = [line for line in lines if 'begin a new training' in line]
+    for words in ('CosineAnnealingLR: T_max = 10 instead of 20', 'end = 10 instead of 20',
+                  'initial_lr = 0.05 instead of 0.5', 'weight_decay = 0 instead of 0.0001'):
+        assert words in said
+    lines.clear()
+    # and nothing is said of a resume with the same settings
+    runner = toy.runner(tmp_path / 'work', epochs=2, resume=True)
+    runner.logger.addHandler(handler)
+    runner.train()
+    assert not [line for line in lines if 'begin a new training' in line]
+
+
+def test_overwriting_leaves_no_best_checkpoint_and_no_curve_of_the_old_training(tmp_path):
+    train(tmp_path / 'work', save_best='toy/mAP')
+    assert WorkDir(tmp_path / 'work').best_checkpoint.name == BEST.format(4)
+    train(tmp_path / 'work', epochs=2, overwrite=True)
+    work = WorkDir(tmp_path / 'work')
+    assert work.best_checkpoint is None
+    assert {path.name for path in work.path.glob('*.pth')} == {'epoch_1.pth', 'epoch_2.pth'}
+    scalars = work.scalars()
+    assert scalars['loss'][0] == list(range(1, 11))
+    assert scalars['toy/mAP'] == ([2], [9.0])
+    # a best one that the new training saves before its first checkpoint stays
+    train(tmp_path / 'work', epochs=4, overwrite=True, interval=4, save_best='toy/mAP')
+    assert WorkDir(tmp_path / 'work').best_checkpoint.name == BEST.format(4)
