@@ -87,7 +87,7 @@ class CocoFolder:
 
         Raises:
             DataError: if a file of that name exists that is no such copy, and
-                ``force`` is False.
+                ``force`` is False, or one cannot be written.
         """
         copies = [split for split in (self.train, self.val) if split.original is not None]
         for split in copies:
@@ -98,10 +98,14 @@ class CocoFolder:
             info = dict(split.content.get('info') or {}) if isinstance(
                 split.content.get('info'), dict) else {}
             info.update(cleaned_by=MADE_BY, cleaned_from=str(split.original))
-            split.ann_file.parent.mkdir(parents=True, exist_ok=True)
-            split.ann_file.write_text(json.dumps({'info': info, **{
-                key: value for key, value in split.content.items() if key != 'info'}}),
-                encoding='utf-8')
+            text = json.dumps({'info': info, **{
+                key: value for key, value in split.content.items() if key != 'info'}})
+            try:
+                split.ann_file.parent.mkdir(parents=True, exist_ok=True)
+                split.ann_file.write_text(text, encoding='utf-8')
+            except OSError as error:
+                raise DataError(f'{split.ann_file} cannot be written ({error.strerror})',
+                                'give another --out') from error
         return [split.ann_file for split in copies]
 
 

@@ -1,5 +1,6 @@
 """Describes a folder without annotations in the usual places, and says what to do."""
 import os
+import shlex
 from pathlib import Path
 from typing import Iterator, List, Optional
 
@@ -8,7 +9,6 @@ from .reading import is_coco, read_json
 
 # other tools put their files no deeper; the limit ends the walk through a home folder
 _DEPTH, _FILES, _ENTRIES = 3, 12, 20000
-_CONVERT = 'ctkd-det data {} OUT turns it into what is wanted'
 
 
 def describe(root: Path) -> str:
@@ -24,6 +24,10 @@ def describe(root: Path) -> str:
         lines.append('There is no JSON file in it.')
     lines += list(dict.fromkeys(_guesses(root, files, jsons)))
     return '\n'.join(lines)
+
+
+def _convert(root: Path) -> str:
+    return f'ctkd-det data {shlex.quote(str(root))} OUT turns it into what is wanted'
 
 
 def _walk(root: Path) -> List[Path]:
@@ -72,11 +76,11 @@ def _guesses(root: Path, files: List[Path], jsons: List[Path]) -> Iterator[str]:
     texts = [f for f in files if f.suffix == '.txt' and 'labels' in f.parts]
     if texts or any(f.suffix in ('.yaml', '.yml') and 'data' in f.stem for f in files) \
             and any(f.suffix == '.txt' for f in files):
-        yield f'This looks like YOLO: {_CONVERT.format(root)}.'
+        yield f'This looks like YOLO: {_convert(root)}.'
     if any(f.suffix.lower() == '.xml' for f in files):
-        yield f'This looks like Pascal VOC (XML files): {_CONVERT.format(root)}.'
+        yield f'This looks like Pascal VOC (XML files): {_convert(root)}.'
     if any(_first_kind(f) == 'labelme' for f in jsons[:3]):
-        yield f'This looks like labelme (a JSON file for each image): {_CONVERT.format(root)}.'
+        yield f'This looks like labelme (a JSON file for each image): {_convert(root)}.'
     yield from _misplaced(root, jsons)
     if 'result.json' in names:
         yield ('result.json is the COCO export of Label Studio, all images in one: '

@@ -1,5 +1,6 @@
 """Checks that image files exist, can be opened and have the stated size."""
 import os
+import unicodedata
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Set
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -42,8 +43,10 @@ class ImageFolder:
         if self.bytes_of(name) is not None:
             return name
         plain = unquote(name).replace('\\', '/')
+        # macOS writes an accent as a letter of its own
+        spelt = [unicodedata.normalize(form, name) for form in ('NFC', 'NFD')]
         query = parse_qs(urlsplit(plain).query).get('d', [''])[0]
-        for candidate in (name.replace('\\', '/'), plain, plain.rsplit('/', 1)[-1],
+        for candidate in (*spelt, name.replace('\\', '/'), plain, plain.rsplit('/', 1)[-1],
                           query.rsplit('/', 1)[-1], urlsplit(plain).path.rsplit('/', 1)[-1]):
             if not candidate or candidate in ('.', '..'):
                 continue
@@ -72,13 +75,18 @@ class ImageFolder:
 def names(part, files: ImageFolder) -> Iterator[Finding]:
     """Check that each image exists under its name and is not empty."""
     entries = part.content['images']
-    other, missing, empty, odd = (Tally(part.file, len(entries), 'images') for _ in range(4))
+    other, missing, empty, odd, shared = (
+        Tally(part.file, len(entries), 'images') for _ in range(5))
+    row_of: Dict[str, str] = {}
     for index, entry in enumerate(entries):
         name = str(entry['file_name'])
         found = files.find(name)
         if found is None:
             missing.add(f'{name!r}' + (' (its name has a backslash)' if '\\' in name else ''))
             continue
+        first = row_of.setdefault(os.path.normpath(found), name)
+        if first != name:
+            shared.add(f'{first!r} and {name!r} are both {found!r}')
         if found != entry['file_name']:
             slash = ' (its name has a backslash, as on Windows)' if '\\' in name else ''
             other.add(f'{entry["file_name"]!r}{slash}, but the folder has {found!r}')
@@ -92,6 +100,9 @@ def names(part, files: ImageFolder) -> Iterator[Finding]:
     if other:
         yield other.finding(FAIL, f'are not in {files.root} under the name that is stated',
                             'write file_name relative to that folder, with /', 'under its name')
+    if shared:
+        yield shared.finding(FAIL, 'mean a file that another row means, too', 'give each image its '
+                             'own file, or list it once with all its boxes')
     if missing:
         yield missing.finding(FAIL, f'are not in {files.root}',
                               'put them there, or delete their rows and boxes')

@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from ctkd_det_data import FAIL, DataError, Finding, Part, check, read
 from ctkd_det_data.splits import apart
 from ..configs import registered_class
+from .evaluators import judged_by, judges_of
 
 # what has been looked at in this process and was found fit
 _FIT: Set[tuple] = set()
@@ -38,8 +39,10 @@ def check_data(cfg: Any, parts: Sequence[str] = ('train', 'val'),
         DataError: if nothing, or something wrong, would be learnt or
             evaluated, and ``strict`` is True.
     """
-    found = [part for name in parts for part in _parts(cfg, name)]
-    key = tuple(_key(part) for part in found)
+    by_name = {name: list(_parts(cfg, name)) for name in parts}
+    found = [part for name in parts for part in by_name[name]]
+    judges = {name: judges_of(cfg, name) for name in parts}
+    key = (*map(_key, found), *(str(file) for files in judges.values() for file in files))
     if key in _FIT:
         return []
     findings: List[Finding] = []
@@ -53,6 +56,8 @@ def check_data(cfg: Any, parts: Sequence[str] = ('train', 'val'),
             raise DataError(f'there is no annotation file {part.file.absolute()}',
                             'correct data_root and ann_file of the data set')
     findings += _apart(found)
+    for name in parts:
+        findings += judged_by(by_name[name], judges[name], name)
     for part in found:
         part.content.clear()  # of COCO, gigabytes
     wrong = [str(finding) for finding in findings if finding.level == FAIL]

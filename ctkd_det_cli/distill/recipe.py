@@ -184,7 +184,15 @@ def refuse_edited(texts: Dict[Path, str], force: bool) -> None:
 
 
 def write(texts: Dict[Path, str]) -> None:
-    """Write all files."""
+    """Write all files.
+
+    Raises:
+        click.ClickException: if one cannot be written.
+    """
     for out, text in texts.items():
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding='utf-8')
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(text, encoding='utf-8')
+        except OSError as error:
+            raise click.ClickException(f'{out} cannot be written ({error.strerror}): give another '
+                                       '--out') from error

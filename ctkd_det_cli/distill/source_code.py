@@ -15,7 +15,9 @@ class Name(str):
 def portable(value: Any, folder: Path) -> Any:
     """Paths below a config's folder as MMEngine's ``{{ fileDirname }}``.
 
-    So the folder can be moved, or copied to another machine.
+    So the folder can be moved, or copied to another machine. MMEngine puts the
+    folder's name into the text of the file: one with a quotation mark in it
+    would end the path there, and is written out.
     """
     if isinstance(value, dict):
         return {key: portable(v, folder) for key, v in value.items()}
@@ -23,7 +25,7 @@ def portable(value: Any, folder: Path) -> Any:
         return type(value)(portable(v, folder) for v in value)
     if isinstance(value, str) and not isinstance(value, Name):
         for prefix in (f'{folder.as_posix()}/', f'{folder.resolve().as_posix()}/'):
-            if value.startswith(prefix):
+            if not set('\'"') & set(prefix) and value.startswith(prefix):
                 return '{{ fileDirname }}/' + value.removeprefix(prefix)
     return value
 

@@ -8,6 +8,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 
+from ctkd_det.configs import nested_datasets
 from ctkd_det_data import CocoFolder, Split
 from .source_code import Name
 
@@ -80,7 +81,7 @@ def data_for(student: Config, data: CocoFolder) -> dict:
         raise click.ClickException(f'the student predicts masks, but not every annotation of '
                                    f'{data.train.ann_file} has one: take a box detector')
     metainfo = dict(classes=data.classes)
-    if len(data.classes) > PALETTE:
+    if len(data.classes) > PALETTE or _has_palette(student):
         metainfo['palette'] = 'random'
     # of its own for each, since mmengine takes `_delete_` out of what it has read
     evaluator = dict(_delete_=True, type='CocoMetric', ann_file=str(data.val.ann_file),
@@ -94,6 +95,13 @@ def data_for(student: Config, data: CocoFolder) -> dict:
             test_dataloader=Name('val_dataloader'), val_evaluator=evaluator,
             test_evaluator=evaluator)
     return blocks
+
+
+def _has_palette(student: Config) -> bool:
+    """Whether a data set has colours of its own, as many as its classes."""
+    return any('palette' in (dataset.get('metainfo') or {}) for part in ('train', 'val')
+               for dataset in nested_datasets((student.get(f'{part}_dataloader') or {}).get(
+                   'dataset')))
 
 
 def _predicts_masks(model: dict) -> bool:
@@ -113,7 +121,9 @@ def _dataset(config: dict, data: CocoFolder, split: Split) -> dict:
     return dict(
         type='CocoDataset', data_root=Name('data_root'), metainfo=Name('metainfo'),
         ann_file=_relative(split.ann_file, data),
-        data_prefix=dict(img=_folder(split, data)))
+        data_prefix=dict(img=_folder(split, data)),
+        # a choice of the images of other data
+        **dict(indices=None) if config.get('indices') is not None else {})
 
 
 def _folder(split: Split, data: CocoFolder) -> str:

@@ -51,6 +51,32 @@ def test_a_run_on_cleaned_copies(folder, tmp_path):
     assert list((tmp_path / 'work').glob('*.pth'))
 
 
+def test_what_belongs_to_the_students_old_data_is_left_out(folder, tmp_path):
+    """Its choice of images, and its colours; in a folder with an apostrophe."""
+    student = Config.fromfile(folder / 'student.py')
+    student.train_dataloader.dataset.update(
+        indices=3, metainfo=dict(classes=('a', ), palette=[(1, 2, 3)]))
+    home = tmp_path / "Bob's data"
+    shutil.copytree(folder / 'shapes', home / 'set')
+    student.dump(home / 'student.py')
+    status, printed = fork('distill', home / 'student.py', *line(folder, home / 'set')[2:],
+                           '--dry-run', '--out', 'run.py', cwd=home)
+    assert status == 0, printed[-3000:]
+    dataset = Config.fromfile(home / 'run.py').train_dataloader.dataset
+    assert dataset.indices is None and dataset.metainfo.palette == 'random'
+    assert dataset.data_root == f'{home}/set/'
+    classes = json.loads((home / 'set' / 'train.json').read_text())['categories']
+    assert dataset.metainfo.classes == tuple(entry['name'] for entry in classes)
+
+
+def test_a_file_that_cannot_be_written(folder, tmp_path):
+    (tmp_path / 'file').touch()
+    status, printed = fork(*line(folder, folder / 'shapes'), '--dry-run', '--out', 'file/run.py',
+                           cwd=tmp_path)
+    assert status == 1 and 'Traceback' not in printed
+    assert 'run.py cannot be written (File exists): give another --out' in printed
+
+
 def test_what_is_wrong_for_certain_is_refused_before_a_file_is_written(folder, tmp_path):
     def change(content):
         for category in content['categories']:

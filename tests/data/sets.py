@@ -209,6 +209,11 @@ ODD = dict(
                 "'A.PNG', but the folder has 'a.png'"),
     label_studio_url=(rows('images', file_name=lambda e: '/data/local-files/?d=set%2F'
                            + e['file_name']), 'mended', "the folder has 'a.png'"),
+    two_rows_one_file=(rows('images', file_name=lambda e: f'cam{e["id"] % 2}/'
+                            + ('c' if e['id'] == 3 else 'a') + '.png'), 'refused',
+                       "'cam1/a.png' and 'cam0/a.png' are both 'a.png'"),
+    same_file_by_another_path=(row('images', 1, file_name='./a.png'), 'refused',
+                               "'a.png' and './a.png' are both './a.png'"),
     missing_image=(row('images', 1, file_name='missing.png'), 'refused',
                    "1 of 3 images are not in"),
     first_image_missing=(row('images', 0, file_name='gone.png'), 'refused', "'gone.png'"),

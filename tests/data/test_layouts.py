@@ -171,3 +171,24 @@ def test_a_folder_of_another_tool(name, tmp_path):
     with pytest.raises(DataError, match='The folder that is meant is probably'):
         write(tmp_path / 'x', PLAIN, coco(['cat']))
         find_coco(tmp_path / 'x' / 'train')
+
+
+def test_a_path_in_advice_is_quoted(tmp_path):
+    """So that the command can be copied."""
+    folder = tmp_path / 'my yolo'
+    (folder / 'labels').mkdir(parents=True)
+    (folder / 'labels' / 'a.txt').write_text('0 .5 .5 .1 .1')
+    with pytest.raises(DataError, match=f"ctkd-det data '{folder}' OUT"):
+        find_coco(folder)
+
+
+def test_an_accent_that_macos_spells_in_two_letters(tmp_path):
+    composed, apart = 'caf\u00e9.png', 'cafe\u0301.png'
+    content = coco(['cat'])
+    content['images'][0]['file_name'] = composed
+    write(tmp_path, PLAIN, content)
+    for image in tmp_path.rglob('a.png'):
+        image.rename(image.with_name(apart))
+    data = find_coco(tmp_path)
+    assert not data.failures
+    assert data.train.content['images'][0]['file_name'] == apart

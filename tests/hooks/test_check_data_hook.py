@@ -1,5 +1,6 @@
 """The hook in real trainings: what it stops, what it only says, what it passes over."""
 import copy
+import json
 import logging
 import shutil
 
@@ -65,6 +66,26 @@ def test_a_doubtful_one_warns(tmp_path, caplog):
     run(cfg, tmp_path / 'work')
     log = next((tmp_path / 'work').glob('*/*.log')).read_text()
     assert '1 of 4 boxes have the id 0' in log and 'WARNING' in log
+
+
+def test_an_evaluator_judges_by_the_images_that_are_looked_at(tmp_path):
+    """Ids of images count from 1 in every file: a perfect detector would get mAP 0."""
+    cfg = config(write_set(tmp_path / 'set', good()))
+    other = good()
+    for image in other['images']:
+        image['file_name'] = 'other_' + image['file_name']
+    (tmp_path / 'other.json').write_text(json.dumps(other))
+    shutil.copy(tmp_path / 'set' / 'train.json', tmp_path / 'copy.json')
+    for file, words in (('other.json', 'has other images'), ('gone.json', 'is not there'),
+                        ('copy.json', '')):
+        cfg.val_evaluator.ann_file = str(tmp_path / file)
+        found = said(cfg, strict=False)
+        configured._FIT.clear()
+        assert words in found and bool(words) == bool(found)
+        if words:
+            with pytest.raises(DataError, match='give val_evaluator.ann_file the path'):
+                check_data(cfg)
+        configured._FIT.clear()
 
 
 def test_strict_off_trains_all_the_same(tmp_path, capsys):
