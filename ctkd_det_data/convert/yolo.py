@@ -1,8 +1,11 @@
 """Reader for YOLO: a text file for each image, with boxes as fractions of its size."""
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from ..findings import DataError
+from ..reading import read_text
+from .files import walk
+from .names import read_sheets
 from .records import IMAGES, Object, Record, box_around, real_size
 
 _PARTS = dict(train='train', val='val', valid='val', validation='val', test=None)
@@ -20,10 +23,12 @@ def read_yolo(root: Path) -> Tuple[List[Record], List[str], List[str]]:
         tuple: Images, names by label, notes.
 
     Raises:
-        DataError: if a line is not in the format.
+        DataError: if a line is not in the format, or the names of the
+            classes are not clear.
     """
-    images = sorted(f for f in root.rglob('*') if f.suffix.lower() in IMAGES and f.is_file())
-    names = _names(root)
+    files = walk(root)
+    images = [f for f in files if f.suffix.lower() in IMAGES]
+    names = read_sheets(root, files)[0].names
     records, without = [], 0
     for image in images:
         label = _label(root, image)
@@ -43,7 +48,7 @@ def read_yolo(root: Path) -> Tuple[List[Record], List[str], List[str]]:
             record.part = None
     notes = [f'{without} of {len(images)} images have no text file: nothing is in them'] \
         if without else []
-    return records, names, notes
+    return records, list(names.values()), notes
 
 
 def _label(root: Path, image: Path) -> Optional[Path]:
@@ -54,19 +59,19 @@ def _label(root: Path, image: Path) -> Optional[Path]:
     return next((file for file in candidates if file.is_file()), None)
 
 
-def _objects(file: Path, size: Tuple[int, int], names: List[str]) -> List[Object]:
+def _objects(file: Path, size: Tuple[int, int], names: Dict[int, str]) -> List[Object]:
     found = []
-    for number, line in enumerate(file.read_text(encoding='utf-8-sig').splitlines(), 1):
+    for number, line in enumerate(read_text(file).splitlines(), 1):
         if not line.strip():
             continue
         try:
             index, *values = map(float, line.split())
-            name = names[int(index)]
-        except (ValueError, IndexError, OverflowError):
+            name = names[index]  # 1.0 is 1; 1.5 and NaN are no label
+        except (ValueError, KeyError):
             raise DataError(f'{file}, line {number}: {line[:60]!r} is not the number of one of '
                             f'{len(names)} classes with numbers', 'correct it, or the names in '
                             'data.yaml') from None
-        if index < 0 or not all(-0.01 <= v <= 1.01 for v in values) or (
+        if not all(-0.01 <= v <= 1.01 for v in values) or (
                 len(values) != 4 and (len(values) < 6 or len(values) % 2)):
             raise DataError(f'{file}, line {number}: {line[:60]!r} is neither CLASS X Y WIDTH '
                             'HEIGHT nor CLASS X Y X Y ..., in parts of the image (0 to 1)',
@@ -81,26 +86,3 @@ def _objects(file: Path, size: Tuple[int, int], names: List[str]) -> List[Object
             points = list(zip(polygon[::2], polygon[1::2], strict=True))
             found.append(Object(name, box_around(points), [[round(v, 3) for v in polygon]]))
     return found
-
-
-def _names(root: Path) -> List[str]:
-    for file in sorted([*root.rglob('*.yaml'), *root.rglob('*.yml')]):
-        try:
-            import yaml
-        except ImportError as error:
-            raise DataError(f'{file} cannot be read without PyYAML',
-                            'pip install pyyaml') from error
-        try:
-            content = yaml.safe_load(file.read_text(encoding='utf-8'))
-        except yaml.YAMLError as error:
-            raise DataError(f'{file} is no YAML', 'correct it') from error
-        names = content.get('names') if isinstance(content, dict) else None
-        if isinstance(names, dict):
-            names = [names[key] for key in sorted(names)]
-        if names:
-            return list(map(str, names))
-    for file in sorted([*root.rglob('classes.txt'), *root.rglob('obj.names')]):
-        lines = file.read_text(encoding='utf-8-sig').splitlines()
-        return [line.strip() for line in lines if line.strip()]
-    raise DataError(f'{root}: the names of the classes are in no data.yaml, classes.txt or '
-                    'obj.names', 'write data.yaml with names: [...]')

@@ -3,7 +3,7 @@ import json
 
 import pytest
 from cli.conftest import invoke
-from PIL import Image
+from data.layouts import boxes, image, text
 
 from ctkd_det_data import DataError, find_coco
 from ctkd_det_data.convert import convert
@@ -15,16 +15,6 @@ XML = """<annotation><filename>{name}.jpg</filename><source><database>{database}
 <xmax>11</xmax><ymax>11</ymax></bndbox></object></annotation>"""
 
 
-def image(path, size=(64, 48)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.effect_noise(size, 50).convert('RGB').save(path)
-
-
-def text(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-
-
 def voc(root, size=(64, 48), stated=(64, 48), database='mine'):
     for name in 'abcd':
         image(root / 'JPEGImages' / f'{name}.jpg', size)
@@ -33,12 +23,6 @@ def voc(root, size=(64, 48), stated=(64, 48), database='mine'):
     text(root / 'ImageSets' / 'Main' / 'train.txt', 'a\nb\nc\n')
     text(root / 'ImageSets' / 'Main' / 'val.txt', 'd\n')
     return root
-
-
-def boxes(out, part='val'):
-    content = json.loads((out / f'{part}.json').read_text())
-    names = {c['id']: c['name'] for c in content['categories']}
-    return [(names[b['category_id']], b['bbox'], b['iscrowd']) for b in content['annotations']]
 
 
 def test_voc(tmp_path):

@@ -1,0 +1,32 @@
+"""The files below a folder."""
+import os
+from pathlib import Path
+from typing import Dict, List
+
+from ..findings import DataError
+
+
+def walk(root: Path) -> List[Path]:
+    """All files below a folder, sorted; hidden ones (of editors, git, macOS) are not data.
+
+    Links to folders are followed, because data often lie on another disk. A
+    link to a folder that holds it is passed over.
+
+    Raises:
+        DataError: if a folder is reached in two ways: it is not clear which
+            of its names is meant, and each image would be there twice.
+    """
+    found: List[Path] = []
+    seen: Dict[str, Path] = {}
+    for name, folders, files in os.walk(root, followlinks=True):
+        folder, real = Path(name), os.path.realpath(name)
+        if real in seen:
+            folders.clear()
+            if not folder.is_relative_to(seen[real]):
+                raise DataError(f'{seen[real]} and {folder} are one folder, by a link',
+                                'remove the link, or move the folder out of the data set')
+            continue
+        seen[real] = folder
+        folders[:] = sorted(f for f in folders if not f.startswith('.') and f != '__MACOSX')
+        found += [folder / file for file in files if not file.startswith('.')]
+    return sorted(file for file in found if file.is_file())
