@@ -1,9 +1,11 @@
-"""The files below a folder."""
+"""The files below a folder, and images by their names."""
 import os
-from pathlib import Path
-from typing import Dict, List
+from pathlib import Path, PurePosixPath
+from typing import Dict, Iterable, List
 
 from ..findings import DataError
+
+IMAGES = ('.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
 
 def walk(root: Path) -> List[Path]:
@@ -30,3 +32,18 @@ def walk(root: Path) -> List[Path]:
         folders[:] = sorted(f for f in folders if not f.startswith('.') and f != '__MACOSX')
         found += [folder / file for file in files if not file.startswith('.')]
     return sorted(file for file in found if file.is_file())
+
+
+def bare(name: str) -> str:
+    """The name of an image without its folder and its suffix; ``photo.1`` has no suffix."""
+    path = PurePosixPath(name.strip().replace('\\', '/'))
+    return path.stem if path.suffix.lower() in IMAGES else path.name
+
+
+def by_name(files: Iterable[Path]) -> Dict[str, List[Path]]:
+    """The images among files, by their names without suffix; two folders may have one name."""
+    found: Dict[str, List[Path]] = {}
+    for file in files:
+        if file.suffix.lower() in IMAGES:
+            found.setdefault(file.stem, []).append(file)
+    return found

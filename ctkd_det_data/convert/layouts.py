@@ -5,6 +5,7 @@ from typing import Dict, List, Optional, Tuple
 from ..findings import DataError
 from ..reading import read_json
 from .others import read_coco, read_labelme
+from .parts import settle
 from .records import write
 from .voc import read_voc
 from .yolo import read_yolo
@@ -27,7 +28,8 @@ def convert(source: Path, out: Path, kind: Optional[str] = None,
         longest_side (int, optional): See there. Defaults to None.
 
     Returns:
-        tuple: The kind, the number of images of each part, and notes.
+        tuple: The kind, the number of images of each part, and notes, among
+        them what decided the part of each image.
 
     Raises:
         DataError: if the folder cannot be read; nothing is written then.
@@ -36,11 +38,12 @@ def convert(source: Path, out: Path, kind: Optional[str] = None,
     if not source.is_dir():
         raise DataError(f'there is no folder {source}')
     kind = kind or _kind(source)
-    records, classes, notes = KINDS[kind](source)
+    records, classes, notes, lists = KINDS[kind](source)
     if not records:
         raise DataError(f'{source} has no annotated images of the layout {kind}')
+    records, more = settle(records, source, lists, val_share)
     numbers = write(records, source, out.expanduser().resolve(), classes, val_share, longest_side)
-    return kind, numbers, notes
+    return kind, numbers, [*notes, *more]
 
 
 def _kind(root: Path) -> str:

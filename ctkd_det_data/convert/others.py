@@ -1,17 +1,19 @@
 """Readers for labelme's files and for a single file of COCO's format."""
 import os
 from pathlib import Path
-from typing import List, Optional, Tuple
 
 from ..check import Part, check
 from ..findings import FAIL, DataError
 from ..layouts import image_folder
 from ..numbers import as_number
 from ..reading import is_coco, read, read_json
-from .records import Object, Record, box_around, find_images, real_size
+from .files import walk
+from .partners import Images
+from .parts import Content
+from .records import Object, Record, box_around, real_size
 
 
-def read_labelme(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]:
+def read_labelme(root: Path) -> Content:
     """Read a folder with a JSON file of labelme for each image.
 
     Rectangles and polygons are read. A note counts the other shapes.
@@ -20,13 +22,14 @@ def read_labelme(root: Path) -> Tuple[List[Record], Optional[List[str]], List[st
         DataError: if an image is missing or has another size than stated, or
             a shape has no label.
     """
-    images, records, other = find_images(root), [], 0
-    for file in sorted(root.rglob('*.json')):
+    files = walk(root)
+    images, records, other = Images(root, files), [], 0
+    for file in (f for f in files if f.suffix.lower() == '.json'):
         content = read_json(file)[0]
         if not isinstance(content, dict) or 'shapes' not in content:
             continue
-        named = str(content.get('imagePath') or '').replace('\\', '/')
-        image = images.get(Path(named).stem) or images.get(file.stem)
+        named = str(content.get('imagePath') or '')
+        image = images.of(file, named)
         if image is None:
             raise DataError(f'{file}: its image {named!r} is not below {root}', 'put it there')
         size = real_size(image)
@@ -48,18 +51,19 @@ def read_labelme(root: Path) -> Tuple[List[Record], Optional[List[str]], List[st
             objects.append(Object(str(label), box_around(points),
                                   [polygon] if polygon else []))
         records.append(Record(image, size, objects))
-    return records, None, ([f'{other} shapes are neither rectangles nor polygons and were left '
-                            'out'] if other else [])
+    notes = [f'{other} shapes are neither rectangles nor polygons and were left out'] \
+        if other else []
+    return Content(records, None, notes + images.without('JSON'))
 
 
-def read_coco(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]:
+def read_coco(root: Path) -> Content:
     """Read the one file of COCO's format below a folder, and correct what can be corrected.
 
     Raises:
         DataError: if there are several such files, a mistake cannot be
             corrected, or an image is outside the folder.
     """
-    files = [f for f in sorted(root.rglob('*.json')) if is_coco(f)]
+    files = [f for f in walk(root) if f.suffix.lower() == '.json' and is_coco(f)]
     if len(files) != 1:
         raise DataError(f'{root} has {len(files)} files of COCO\'s format: '
                         f'{", ".join(f.name for f in files[:5])}', 'give a folder with one')
@@ -82,8 +86,8 @@ def read_coco(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]
                 bool(box['iscrowd'])))
     from ..rows import class_names
     used = {box['category_id'] for box in content['annotations']}
-    return (list(records.values()), list(class_names(content['categories'], used)),
-            [str(f) for f in found])
+    return Content(list(records.values()), list(class_names(content['categories'], used)),
+                   [str(f) for f in found])
 
 
 def _inside(root: Path, ann_file: Path, image: Path) -> Path:

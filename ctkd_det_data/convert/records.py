@@ -11,8 +11,6 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from ..findings import DataError
 from ..image_size import size_of
 
-IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
-
 
 @dataclass
 class Object:
@@ -97,7 +95,7 @@ def write(records: Sequence[Record], root: Path, out: Path, classes: Optional[Se
     for part, chosen in parts.items():
         if not chosen:
             raise DataError(f'{root}: no image of {len(records)} would be in {part}',
-                            'choose another --val-share')
+                            'annotate images of that part, or choose another --val-share')
     try:
         _write_whole(parts, names, root, out, longest_side)
     except OSError as error:
@@ -181,19 +179,3 @@ def box_around(points: Sequence[Sequence[float]]) -> List[float]:
     """The box [x, y, width, height] around points (x, y)."""
     xs, ys = zip(*points, strict=True)
     return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-
-
-def find_images(root: Path) -> Dict[str, Path]:
-    """Find the images below a folder, by their names without suffix.
-
-    Raises:
-        DataError: if two have one name.
-    """
-    found: Dict[str, Path] = {}
-    for file in sorted(root.rglob('*')):
-        if file.suffix.lower() in IMAGES and file.is_file():
-            if file.stem in found:
-                raise DataError(f'{found[file.stem]} and {file} have one name, so it is not clear '
-                                'whose annotations are whose', 'give each image its own name')
-            found[file.stem] = file
-    return found

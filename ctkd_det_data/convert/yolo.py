@@ -4,51 +4,42 @@ from typing import Dict, List, Optional, Tuple
 
 from ..findings import DataError
 from ..reading import read_text
-from .files import walk
+from .files import by_name, walk
+from .lists import yolo_lists
 from .names import read_sheets
-from .records import IMAGES, Object, Record, box_around, real_size
+from .parts import Content
+from .records import Object, Record, box_around, real_size
 
-_PARTS = dict(train='train', val='val', valid='val', validation='val', test=None)
 
-
-def read_yolo(root: Path) -> Tuple[List[Record], List[str], List[str]]:
+def read_yolo(root: Path) -> Content:
     """Read images and their labels in one of the usual layouts.
 
     ``images/train/a.jpg`` with ``labels/train/a.txt``, ``train/images/a.jpg``
     with ``train/labels/a.txt``, or the text beside its image. Images without
-    a text file have no objects. Test images are left out if there are
-    validation images.
-
-    Returns:
-        tuple: Images, names by label, notes.
+    a text file have no objects.
 
     Raises:
         DataError: if a line is not in the format, or the names of the
             classes are not clear.
     """
     files = walk(root)
-    images = [f for f in files if f.suffix.lower() in IMAGES]
-    names = read_sheets(root, files)[0].names
+    named = by_name(files)
+    images = sorted(image for group in named.values() for image in group)
+    sheets = read_sheets(root, files)
+    names = sheets[0].names
     records, without = [], 0
     for image in images:
         label = _label(root, image)
         without += label is None
         size = real_size(image)
-        part = next((word for word in reversed(image.relative_to(root).parts[:-1])
-                     if word in _PARTS), None)
-        if part == 'test':
-            continue
-        records.append(Record(image, size, _objects(label, size, names) if label else [],
-                              _PARTS.get(part)))
+        records.append(Record(image, size, _objects(label, size, names) if label else []))
     if without == len(images):
         raise DataError(f'{root}: no image has a text file of labels', 'labels/NAME.txt or '
                         'NAME.txt beside each image')
-    if {record.part for record in records} == {'train'}:
-        for record in records:
-            record.part = None
     notes = [f'{without} of {len(images)} images have no text file: nothing is in them'] \
         if without else []
-    return records, list(names.values()), notes
+    lists, more = yolo_lists(root, sheets, files, named)
+    return Content(records, list(names.values()), notes + more, lists)
 
 
 def _label(root: Path, image: Path) -> Optional[Path]:
