@@ -83,7 +83,7 @@ def read_coco(root: Path) -> Content:
             mask = box.get('segmentation')
             records[box['image_id']].objects.append(Object(
                 names[box['category_id']], box['bbox'], mask if isinstance(mask, list) else [],
-                bool(box['iscrowd'])))
+                bool(box['iscrowd']), box['area'], mask if isinstance(mask, dict) else None))
     from ..rows import class_names
     used = {box['category_id'] for box in content['annotations']}
     return Content(list(records.values()), list(class_names(content['categories'], used)),

@@ -189,6 +189,48 @@ def test_one_coco_file_is_split_and_cleaned(tmp_path):
     assert refused.exit_code == 1 and 'is not empty' in refused.output
 
 
+RLE = dict(size=[48, 64], counts=[100, 20, 2952])
+
+
+def masked(root, *masks):
+    """One image for each part, with boxes of 20 x 30 and an area of 123."""
+    for part in ('train', 'val'):
+        image(root / 'in' / part / f'{part}.png')
+    text(root / 'in' / 'all.json', dict(
+        images=[dict(id=1, file_name='train/train.png', width=64, height=48),
+                dict(id=2, file_name='val/val.png', width=64, height=48)],
+        annotations=[dict(id=2 * k + i, image_id=i, category_id=1, bbox=[4 + k, 6, 20, 30],
+                          area=123, iscrowd=0, segmentation=mask)
+                     for k, mask in enumerate(masks) for i in (1, 2)],
+        categories=[dict(id=1, name='apple')]))
+    return root / 'in'
+
+
+def test_masks_and_areas_of_coco_stay(tmp_path):
+    """The area decides which of AP small, medium and large an object counts for."""
+    polygon = [[4, 6, 24, 6, 4, 36]]
+    convert(masked(tmp_path, RLE, polygon), tmp_path / 'out', 'coco')
+    content = json.loads((tmp_path / 'out' / 'val.json').read_text())
+    assert [(b['segmentation'], b['area']) for b in content['annotations']] == [
+        (RLE, 123), (polygon, 123)]
+    assert not find_coco(tmp_path / 'out').findings
+
+
+def test_masks_and_areas_shrink_with_their_image(tmp_path):
+    convert(masked(tmp_path, [[4, 6, 24, 6, 4, 36]]), tmp_path / 'out', 'coco', longest_side=32)
+    found, = json.loads((tmp_path / 'out' / 'val.json').read_text())['annotations']
+    assert (found['bbox'], found['area'], found['segmentation']) == (
+        [2, 3, 10, 15], 30.75, [[2, 3, 12, 3, 2, 18]])
+
+
+def test_run_lengths_cannot_shrink(tmp_path):
+    source = masked(tmp_path, RLE)
+    with pytest.raises(DataError, match='train.png has masks as run lengths, which cannot be shr'):
+        convert(source, tmp_path / 'out', 'coco', longest_side=32)
+    assert not (tmp_path / 'out').exists()
+    convert(source, tmp_path / 'out', 'coco', longest_side=64)  # nothing is to be shrunk
+
+
 def test_nothing_to_convert(tmp_path):
     for folder, said in ((tmp_path / 'nowhere', 'there is no folder'), (tmp_path, 'has neither')):
         result = invoke('data', folder, tmp_path / 'out')
