@@ -1,6 +1,7 @@
 """Readers for labelme's files and for a single file of COCO's format."""
 import os
 from pathlib import Path
+from typing import Optional, Tuple
 
 from ..check import Part, check
 from ..findings import FAIL, DataError
@@ -33,27 +34,43 @@ def read_labelme(root: Path) -> Content:
         if image is None:
             raise DataError(f'{file}: its image {named!r} is not below {root}', 'put it there')
         size = real_size(image)
-        stated = (content.get('imageWidth') or size[0], content.get('imageHeight') or size[1])
-        if tuple(stated) != size:
-            raise DataError(f'{file}: the image is {size[0]} x {size[1]}, stated is {stated[0]} x '
-                            f'{stated[1]}', 'resize the image, or draw the shapes again')
+        _compare(file, content, size)
+        if not isinstance(content['shapes'], list):
+            raise DataError(f'{file}: shapes is {content["shapes"]!r:.40}, not a list',
+                            'save it again with labelme')
         objects = []
         for number, shape in enumerate(content['shapes']):
-            points = [[as_number(v) for v in point] for point in shape.get('points', [])]
-            if len(points) < 2 or shape.get('shape_type', 'polygon') not in (
-                    'rectangle', 'polygon') or None in sum(points, []):
-                other += 1
-                continue
-            label = shape.get('label')
-            if label is None or not str(label).strip():
-                raise DataError(f'{file}: shapes[{number}] has no label', 'write one')
-            polygon = [v for point in points for v in point] if len(points) > 2 else []
-            objects.append(Object(str(label), box_around(points),
-                                  [polygon] if polygon else []))
+            found = _shape(f'{file}: shapes[{number}]', shape)
+            other += found is None
+            objects += [found] if found else []
         records.append(Record(image, size, objects))
     notes = [f'{other} shapes are neither rectangles nor polygons and were left out'] \
         if other else []
     return Content(records, None, notes + images.without('JSON'))
+
+
+def _compare(file: Path, content: dict, size: Tuple[int, int]) -> None:
+    stated = [content.get(key) for key in ('imageWidth', 'imageHeight')]
+    for real, value in zip(size, stated, strict=True):
+        if value not in (None, '', 0) and as_number(value) != real:
+            raise DataError(f'{file}: the image is {size[0]} x {size[1]}, stated is {stated[0]} x '
+                            f'{stated[1]}', 'resize the image, or draw the shapes again')
+
+
+def _shape(where: str, shape: object) -> Optional[Object]:
+    """The object of a rectangle or polygon; None: the shape is another one."""
+    if not isinstance(shape, dict) or not isinstance(shape.get('points'), list) or not all(
+            isinstance(point, list) and len(point) == 2 for point in shape['points']):
+        raise DataError(f'{where} has no list of points [x, y]', 'draw it again')
+    points = [[as_number(v) for v in point] for point in shape['points']]
+    if len(points) < 2 or shape.get('shape_type', 'polygon') not in (
+            'rectangle', 'polygon') or None in sum(points, []):
+        return None
+    label = shape.get('label')
+    if label is None or not str(label).strip():
+        raise DataError(f'{where} has no label', 'write one')
+    polygon = [v for point in points for v in point] if len(points) > 2 else []
+    return Object(str(label), box_around(points), [polygon] if polygon else [])
 
 
 def read_coco(root: Path) -> Content:

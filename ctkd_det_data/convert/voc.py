@@ -29,7 +29,7 @@ def read_voc(root: Path) -> Content:
     for file in (f for f in files if f.suffix.lower() == '.xml'):
         try:
             tree = ET.parse(file).getroot()
-        except ET.ParseError as error:
+        except (ET.ParseError, ValueError, LookupError) as error:  # the latter two: its encoding
             raise DataError(f'{file} is no XML ({error})', 'export it again') from error
         if tree.tag != 'annotation':
             continue
