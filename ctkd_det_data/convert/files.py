@@ -16,11 +16,15 @@ def walk(root: Path) -> List[Path]:
 
     Raises:
         DataError: if a folder is reached in two ways: it is not clear which
-            of its names is meant, and each image would be there twice.
+            of its names is meant, and each image would be there twice; if a
+            link leads nowhere, or a folder cannot be read.
     """
+    def stop(error: OSError) -> None:
+        raise DataError(f'{error.filename} cannot be read: {error.strerror}') from error
+
     found: List[Path] = []
     seen: Dict[str, Path] = {}
-    for name, folders, files in os.walk(root, followlinks=True):
+    for name, folders, files in os.walk(root, followlinks=True, onerror=stop):
         folder, real = Path(name), os.path.realpath(name)
         if real in seen:
             folders.clear()
@@ -31,6 +35,10 @@ def walk(root: Path) -> List[Path]:
         seen[real] = folder
         folders[:] = sorted(f for f in folders if not f.startswith('.') and f != '__MACOSX')
         found += [folder / file for file in files if not file.startswith('.')]
+    for file in found:
+        if file.is_symlink() and not file.exists():
+            raise DataError(f'{file} is a link to {os.readlink(file)}, which is not there',
+                            'mount that disk, or delete the link')
     return sorted(file for file in found if file.is_file())
 
 

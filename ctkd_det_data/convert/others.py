@@ -70,7 +70,7 @@ def _shape(where: str, shape: object) -> Optional[Object]:
     if label is None or not str(label).strip():
         raise DataError(f'{where} has no label', 'write one')
     polygon = [v for point in points for v in point] if len(points) > 2 else []
-    return Object(str(label), box_around(points), [polygon] if polygon else [])
+    return Object(str(label).strip(), box_around(points), [polygon] if polygon else [])
 
 
 def read_coco(root: Path) -> Content:

@@ -35,7 +35,7 @@ class Content(NamedTuple):
     records: List[Record]
     classes: Optional[List[str]]
     notes: List[str]
-    lists: List[Listed] = []
+    lists: Sequence[Listed] = ()
 
 
 def folder_of_part(file: Path, root: Path) -> Tuple[Optional[str], Optional[str]]:
@@ -68,7 +68,9 @@ def settle(records: Sequence[Record], root: Path, lists: Sequence[Listed], val_s
     train, val, test, rest = ([record for record in records if parts.get(record.file) == part]
                               for part in ('train', 'val', 'test', None))
     if not train:
-        train, rest = rest, []
+        kept = [folder_of_part(r.file, root)[0] not in ('val', 'test') for r in rest]
+        train = [r for r, keep in zip(rest, kept, strict=True) if keep]
+        rest = [r for r, keep in zip(rest, kept, strict=True) if not keep]
     if rest:
         notes.append(f'{len(rest)} of {len(records)} images are in none of these parts and were '
                      f'left out (the first: {_name(rest[0], root)})')

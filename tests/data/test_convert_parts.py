@@ -182,6 +182,15 @@ def test_yolos_yaml_names_a_folder_that_is_not_there(tmp_path):
     assert notes[-1] == HASHED
 
 
+def test_test_images_are_not_trained_on_if_the_yaml_forgets_them(tmp_path):
+    yolo(tmp_path / 'in', 'train/a', 'valid/b', 'test/c')
+    text(tmp_path / 'in' / 'data.yaml', 'names: [apple]\ntrain: augmented\nval: valid\n')
+    train, val, notes = parts(tmp_path)
+    assert (train, val) == (['train/a'], ['valid/b'])
+    assert notes[-1] == ('1 of 3 images are in none of these parts and were left out (the first: '
+                         'test/c.jpg)')
+
+
 def test_yolos_yaml_with_one_folder_for_both(tmp_path):
     """coco128.yaml."""
     yolo(tmp_path / 'in', 'images/a', 'images/b', 'images/c', 'images/d')

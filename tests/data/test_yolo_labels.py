@@ -95,6 +95,14 @@ def test_links_in_a_circle(tmp_path):
         converted(tmp_path)
 
 
+@pytest.mark.parametrize('name', ['images/train/c.jpg', 'images/extra'])
+def test_a_link_to_a_disk_that_is_not_there(name, tmp_path):
+    yolo(tmp_path)
+    (tmp_path / 'in' / name).symlink_to('/mnt/gone')
+    with pytest.raises(DataError, match=f'{name} is a link to /mnt/gone, which is not there'):
+        converted(tmp_path)
+
+
 def test_jfif_images(tmp_path):
     yolo(tmp_path)
     images = tmp_path / 'in' / 'images' / 'train'
