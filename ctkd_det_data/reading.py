@@ -1,4 +1,4 @@
-"""Reads an annotation file, or raises an error that says what is wrong."""
+"""Reads annotation and text files, or raises an error that says what is wrong."""
 import gc
 import json
 from pathlib import Path
@@ -13,6 +13,35 @@ _NEEDED = dict(images=('id', 'file_name'), categories=('id', 'name'),
 _NOUNS = dict(images='images', categories='categories', annotations='boxes')
 
 
+def _decoded(file: Path) -> Tuple[str, str]:
+    """The text of a file, and the encoding of its byte order mark or ''.
+
+    Raises:
+        DataError: if it cannot be read, or is in another encoding.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise DataError(f'{file} cannot be read: {error.strerror}') from error
+    if data.startswith(LFS):
+        raise DataError(f'{file} is a pointer of git LFS, not the file itself', 'git lfs pull')
+    mark = next((name for bom, name in _BOMS.items() if data.startswith(bom)), '')
+    try:
+        return data.decode(mark or 'utf-8'), mark
+    except UnicodeDecodeError as error:
+        raise DataError(f'{file} is not encoded in UTF-8 (byte {error.start})',
+                        'save it as UTF-8') from error
+
+
+def read_text(file: Path) -> str:
+    """Read a text file in any encoding that starts with a byte order mark, else UTF-8.
+
+    Raises:
+        DataError: if it cannot be read, or is in another encoding.
+    """
+    return _decoded(file)[0]
+
+
 def read_json(file: Path) -> Tuple[object, str]:
     """Parse a JSON file in any encoding that starts with a byte order mark, else UTF-8.
 
@@ -22,22 +51,13 @@ def read_json(file: Path) -> Tuple[object, str]:
     Raises:
         DataError: if it is no JSON.
     """
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise DataError(f'{file} cannot be read: {error.strerror}') from error
-    if not data.strip():
+    text, mark = _decoded(file)
+    if not text.strip():
         raise DataError(f'{file} is empty', 'export it again')
-    if data.startswith(LFS):
-        raise DataError(f'{file} is a pointer of git LFS, not the file itself', 'git lfs pull')
-    mark = next((name for bom, name in _BOMS.items() if data.startswith(bom)), '')
     collecting = gc.isenabled()
     gc.disable()  # there are millions of new objects and no garbage; this is three times as fast
     try:
-        return json.loads(data.decode(mark or 'utf-8')), mark
-    except UnicodeDecodeError as error:
-        raise DataError(f'{file} is not encoded in UTF-8 (byte {error.start})',
-                        'save it as UTF-8') from error
+        return json.loads(text), mark
     except (ValueError, RecursionError) as error:
         raise DataError(f'{file} is no complete JSON ({error})', 'export it again') from error
     finally:

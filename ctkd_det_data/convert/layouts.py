@@ -1,14 +1,19 @@
 """Chooses the reader for a folder, and converts it."""
+import re
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from ..findings import DataError
 from ..reading import read_json
+from .files import walk
 from .others import read_coco, read_labelme
+from .parts import settle
 from .records import write
 from .voc import read_voc
 from .yolo import read_yolo
 
+# editors and other tools write XML, too
+_ANNOTATION = re.compile(rb'<annotation[\s>]')
 KINDS = dict(voc=read_voc, yolo=read_yolo, labelme=read_labelme, coco=read_coco)
 
 
@@ -27,7 +32,8 @@ def convert(source: Path, out: Path, kind: Optional[str] = None,
         longest_side (int, optional): See there. Defaults to None.
 
     Returns:
-        tuple: The kind, the number of images of each part, and notes.
+        tuple: The kind, the number of images of each part, and notes, among
+        them what decided the part of each image.
 
     Raises:
         DataError: if the folder cannot be read; nothing is written then.
@@ -36,18 +42,20 @@ def convert(source: Path, out: Path, kind: Optional[str] = None,
     if not source.is_dir():
         raise DataError(f'there is no folder {source}')
     kind = kind or _kind(source)
-    records, classes, notes = KINDS[kind](source)
+    records, classes, notes, lists = KINDS[kind](source)
     if not records:
-        raise DataError(f'{source} has no annotated images of the layout {kind}')
+        raise DataError(f'{source} has no annotated images of the layout {kind}',
+                        'say with --kind what it is')
+    records, more = settle(records, source, lists, val_share)
     numbers = write(records, source, out.expanduser().resolve(), classes, val_share, longest_side)
-    return kind, numbers, notes
+    return kind, numbers, [*notes, *more]
 
 
 def _kind(root: Path) -> str:
-    if next(root.rglob('*.xml'), None):
+    files = walk(root)
+    if any(file.suffix.lower() == '.xml' and _ANNOTATION.search(_head(file)) for file in files):
         return 'voc'
-    jsons = sorted(root.rglob('*.json'))
-    for file in jsons[:5]:
+    for file in [file for file in files if file.suffix.lower() == '.json'][:5]:
         try:
             content = read_json(file)[0]
         except DataError:
@@ -56,7 +64,17 @@ def _kind(root: Path) -> str:
             return 'labelme'
         if isinstance(content, dict) and 'images' in content:
             return 'coco'
-    if next(root.rglob('*.txt'), None):
+    if any(file.suffix == '.txt' for file in files):
         return 'yolo'
     raise DataError(f'{root} has neither XML files (VOC), nor text files (YOLO), nor JSON files of '
-                    'labelme or COCO', 'ctkd-det doctor --data shows what it has')
+                    'labelme or COCO', 'ctkd-det doctor --data shows what it has; --kind says what '
+                    'it is')
+
+
+def _head(file: Path) -> bytes:
+    """The beginning of a file, in which every second byte of UTF-16 is left out."""
+    try:
+        with file.open('rb') as opened:
+            return opened.read(2000).replace(b'\0', b'')
+    except OSError as error:
+        raise DataError(f'{file} cannot be read: {error.strerror}') from error

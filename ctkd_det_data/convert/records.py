@@ -11,8 +11,6 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from ..findings import DataError
 from ..image_size import size_of
 
-IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
-
 
 @dataclass
 class Object:
@@ -23,11 +21,16 @@ class Object:
         box: x, y, width and height in pixels of the image.
         polygons: Its mask as lists x, y, x, y ...
         ignored: Whether nothing is to be learnt from it.
+        area: Its area in pixels; None: that of the box. It decides whether
+            an evaluation counts the object as small, medium or large.
+        run_lengths: Its mask in COCO's other form, in place of polygons.
     """
     name: str
     box: List[float]
     polygons: List[List[float]] = field(default_factory=list)
     ignored: bool = False
+    area: Optional[float] = None
+    run_lengths: Optional[dict] = None
 
 
 @dataclass
@@ -97,7 +100,7 @@ def write(records: Sequence[Record], root: Path, out: Path, classes: Optional[Se
     for part, chosen in parts.items():
         if not chosen:
             raise DataError(f'{root}: no image of {len(records)} would be in {part}',
-                            'choose another --val-share')
+                            'annotate images of that part, or choose another --val-share')
     try:
         _write_whole(parts, names, root, out, longest_side)
     except OSError as error:
@@ -147,6 +150,9 @@ def _put(source: Path, target: Path) -> None:
 
 def _shrink(record: Record, longest_side: int, target: Path) -> None:
     from PIL import Image, ImageOps
+    if any(o.run_lengths for o in record.objects):
+        raise DataError(f'{record.file} has masks as run lengths, which cannot be shrunk',
+                        'leave --longest-side out, or export the masks as polygons')
     factor = longest_side / max(record.size)
     record.size = tuple(max(round(v * factor), 1) for v in record.size)
     try:
@@ -160,6 +166,7 @@ def _shrink(record: Record, longest_side: int, target: Path) -> None:
     for o in record.objects:
         o.box = [v * factor for v in o.box]
         o.polygons = [[v * factor for v in polygon] for polygon in o.polygons]
+        o.area = None if o.area is None else o.area * factor ** 2
 
 
 def _coco(records: Sequence[Record], names: Sequence[str], root: Path) -> dict:
@@ -169,10 +176,12 @@ def _coco(records: Sequence[Record], names: Sequence[str], root: Path) -> dict:
         images.append(dict(id=len(images) + 1, width=record.size[0], height=record.size[1],
                            file_name=record.file.relative_to(root).as_posix()))
         for o in record.objects:
+            area = o.box[2] * o.box[3] if o.area is None else o.area
+            mask = o.run_lengths or o.polygons
             annotations.append(dict(
                 id=len(annotations) + 1, image_id=len(images), category_id=label[o.name],
-                bbox=[round(v, 3) for v in o.box], area=round(o.box[2] * o.box[3], 3),
-                iscrowd=int(o.ignored), **(dict(segmentation=o.polygons) if o.polygons else {})))
+                bbox=[round(v, 3) for v in o.box], area=round(area, 3), iscrowd=int(o.ignored),
+                **(dict(segmentation=mask) if mask else {})))
     return dict(images=images, annotations=annotations, categories=[
         dict(id=index, name=name) for name, index in label.items()])
 
@@ -181,19 +190,3 @@ def box_around(points: Sequence[Sequence[float]]) -> List[float]:
     """The box [x, y, width, height] around points (x, y)."""
     xs, ys = zip(*points, strict=True)
     return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-
-
-def find_images(root: Path) -> Dict[str, Path]:
-    """Find the images below a folder, by their names without suffix.
-
-    Raises:
-        DataError: if two have one name.
-    """
-    found: Dict[str, Path] = {}
-    for file in sorted(root.rglob('*')):
-        if file.suffix.lower() in IMAGES and file.is_file():
-            if file.stem in found:
-                raise DataError(f'{found[file.stem]} and {file} have one name, so it is not clear '
-                                'whose annotations are whose', 'give each image its own name')
-            found[file.stem] = file
-    return found

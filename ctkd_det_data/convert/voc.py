@@ -1,13 +1,17 @@
 """Reader for Pascal VOC: an XML file for each image."""
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Optional, Tuple
 
 from ..findings import DataError
-from .records import Object, Record, find_images, real_size
+from .files import walk
+from .lists import voc_lists
+from .partners import Images
+from .parts import Content
+from .records import Object, Record, real_size
 
 
-def read_voc(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]:
+def read_voc(root: Path) -> Content:
     """Read all XML files below a folder.
 
     If an image has another size than stated, but the same ratio of width and
@@ -15,23 +19,21 @@ def read_voc(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]:
     images with old annotations. ``difficult`` objects are ignored. VOC's own
     files count pixels from 1, those of other tools from 0.
 
-    Returns:
-        tuple: Images; None, since the format has no list of classes; notes.
-
     Raises:
-        DataError: if an image is missing, or has another shape than stated.
+        DataError: if an image is missing or not certain, or has another shape
+            than stated.
     """
-    images, parts = find_images(root), _parts(root)
+    files = walk(root)
+    images = Images(root, files)
     records, scaled, first = [], 0, ''
-    for file in sorted(root.rglob('*.xml')):
+    for file in (f for f in files if f.suffix.lower() == '.xml'):
         try:
             tree = ET.parse(file).getroot()
-        except ET.ParseError as error:
+        except (ET.ParseError, ValueError, LookupError) as error:  # the latter two: its encoding
             raise DataError(f'{file} is no XML ({error})', 'export it again') from error
         if tree.tag != 'annotation':
             continue
-        image = images.get(Path((tree.findtext('filename') or '').replace('\\', '/')).stem) \
-            or images.get(file.stem)
+        image = images.of(file, tree.findtext('filename') or '')
         if image is None:
             raise DataError(f'{file}: there is no image {tree.findtext("filename")!r} nor '
                             f'{file.stem!r} below {root}', 'put it there, or delete the XML file')
@@ -41,10 +43,11 @@ def read_voc(root: Path) -> Tuple[List[Record], Optional[List[str]], List[str]]:
             scaled, first = scaled + 1, first or f'{image.name} is {size[0]} x {size[1]}'
         records.append(Record(image, size, [
             _object(file, element, ratio, 'VOC20' in (tree.findtext('source/database') or ''))
-            for element in tree.iter('object')], parts.get(image.stem)))
+            for element in tree.iter('object')]))
     notes = [f'{scaled} of {len(records)} images have another size than their XML file says '
              f'(the first: {first}): their boxes were scaled'] if scaled else []
-    return records, None, notes
+    return Content(records, None, notes + images.without('XML'),
+                   voc_lists(root, files, images.named))
 
 
 def _ratio(file: Path, tree: ET.Element, size: Tuple[int, int]) -> float:
@@ -78,13 +81,3 @@ def _number(file: Path, element: ET.Element, key: str, default: Optional[float] 
         return float(text)
     except (TypeError, ValueError):
         raise DataError(f'{file}: {key} is {text!r}, not a number', 'correct it') from None
-
-
-def _parts(root: Path) -> Dict[str, str]:
-    """Part of each image by ``ImageSets/Main/train.txt`` and ``val.txt`` (or ``test.txt``)."""
-    found: Dict[str, str] = {}
-    for name, part in (('test', 'val'), ('val', 'val'), ('train', 'train')):
-        for file in root.rglob(f'ImageSets/Main/{name}.txt'):
-            lines = file.read_text(encoding='utf-8').split('\n')
-            found.update((line.split()[0], part) for line in lines if line.strip())
-    return found if {'train', 'val'} <= set(found.values()) else {}

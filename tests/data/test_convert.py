@@ -3,7 +3,7 @@ import json
 
 import pytest
 from cli.conftest import invoke
-from PIL import Image
+from data.layouts import boxes, image, text
 
 from ctkd_det_data import DataError, find_coco
 from ctkd_det_data.convert import convert
@@ -13,16 +13,6 @@ XML = """<annotation><filename>{name}.jpg</filename><source><database>{database}
 <object><name>pear</name><bndbox><xmin>4</xmin><ymin>6</ymin><xmax>24</xmax><ymax>36</ymax></bndbox>
 </object><object><name>apple</name><difficult>1</difficult><bndbox><xmin>1</xmin><ymin>1</ymin>
 <xmax>11</xmax><ymax>11</ymax></bndbox></object></annotation>"""
-
-
-def image(path, size=(64, 48)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.effect_noise(size, 50).convert('RGB').save(path)
-
-
-def text(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
 
 
 def voc(root, size=(64, 48), stated=(64, 48), database='mine'):
@@ -35,15 +25,10 @@ def voc(root, size=(64, 48), stated=(64, 48), database='mine'):
     return root
 
 
-def boxes(out, part='val'):
-    content = json.loads((out / f'{part}.json').read_text())
-    names = {c['id']: c['name'] for c in content['categories']}
-    return [(names[b['category_id']], b['bbox'], b['iscrowd']) for b in content['annotations']]
-
-
 def test_voc(tmp_path):
     kind, numbers, notes = convert(voc(tmp_path / 'voc'), tmp_path / 'out')
-    assert (kind, numbers, notes) == ('voc', dict(train=3, val=1), [])
+    assert (kind, numbers) == ('voc', dict(train=3, val=1))
+    assert notes == ['ImageSets/Main/train.txt, ImageSets/Main/val.txt say the parts']
     assert boxes(tmp_path / 'out') == [('pear', [4, 6, 20, 30], 0), ('apple', [1, 1, 10, 10], 1)]
     data = find_coco(tmp_path / 'out')
     assert data.classes == ('apple', 'pear') and not data.failures
@@ -58,8 +43,8 @@ def test_vocs_own_pixels_count_from_one(tmp_path):
 def test_images_that_were_enlarged(tmp_path):
     """NEU-DET: boxes for 200 pixels, images of 416; unscaled, all would be in the upper left."""
     _, _, notes = convert(voc(tmp_path / 'voc', size=(128, 96)), tmp_path / 'out')
-    assert notes == ['4 of 4 images have another size than their XML file says (the first: a.jpg '
-                     'is 128 x 96): their boxes were scaled']
+    assert notes[0] == ('4 of 4 images have another size than their XML file says (the first: '
+                        'a.jpg is 128 x 96): their boxes were scaled')
     assert boxes(tmp_path / 'out')[0] == ('pear', [8, 12, 40, 60], 0)
 
 
@@ -202,6 +187,48 @@ def test_one_coco_file_is_split_and_cleaned(tmp_path):
     assert names(tmp_path / 'other') == names(tmp_path / 'out') - {'images/0.png', '0.png'}
     refused = invoke('data', tmp_path / 'in', tmp_path / 'out')
     assert refused.exit_code == 1 and 'is not empty' in refused.output
+
+
+RLE = dict(size=[48, 64], counts=[100, 20, 2952])
+
+
+def masked(root, *masks):
+    """One image for each part, with boxes of 20 x 30 and an area of 123."""
+    for part in ('train', 'val'):
+        image(root / 'in' / part / f'{part}.png')
+    text(root / 'in' / 'all.json', dict(
+        images=[dict(id=1, file_name='train/train.png', width=64, height=48),
+                dict(id=2, file_name='val/val.png', width=64, height=48)],
+        annotations=[dict(id=2 * k + i, image_id=i, category_id=1, bbox=[4 + k, 6, 20, 30],
+                          area=123, iscrowd=0, segmentation=mask)
+                     for k, mask in enumerate(masks) for i in (1, 2)],
+        categories=[dict(id=1, name='apple')]))
+    return root / 'in'
+
+
+def test_masks_and_areas_of_coco_stay(tmp_path):
+    """The area decides which of AP small, medium and large an object counts for."""
+    polygon = [[4, 6, 24, 6, 4, 36]]
+    convert(masked(tmp_path, RLE, polygon), tmp_path / 'out', 'coco')
+    content = json.loads((tmp_path / 'out' / 'val.json').read_text())
+    assert [(b['segmentation'], b['area']) for b in content['annotations']] == [
+        (RLE, 123), (polygon, 123)]
+    assert not find_coco(tmp_path / 'out').findings
+
+
+def test_masks_and_areas_shrink_with_their_image(tmp_path):
+    convert(masked(tmp_path, [[4, 6, 24, 6, 4, 36]]), tmp_path / 'out', 'coco', longest_side=32)
+    found, = json.loads((tmp_path / 'out' / 'val.json').read_text())['annotations']
+    assert (found['bbox'], found['area'], found['segmentation']) == (
+        [2, 3, 10, 15], 30.75, [[2, 3, 12, 3, 2, 18]])
+
+
+def test_run_lengths_cannot_shrink(tmp_path):
+    source = masked(tmp_path, RLE)
+    with pytest.raises(DataError, match='train.png has masks as run lengths, which cannot be shr'):
+        convert(source, tmp_path / 'out', 'coco', longest_side=32)
+    assert not (tmp_path / 'out').exists()
+    convert(source, tmp_path / 'out', 'coco', longest_side=64)  # nothing is to be shrunk
 
 
 def test_nothing_to_convert(tmp_path):
