@@ -178,6 +178,14 @@ def test_softmax_losses_are_refused(teacher_of):
         build('retinanet', teacher_of('retinanet'), dict(type='KDLoss', temperature=1.0))
 
 
+@pytest.mark.parametrize('by', ['foreground', 'class'])
+def test_groups_of_other_classes_are_refused(by, teacher_of):
+    """With one class less, the logits are as many as these classes and the background."""
+    groups = dict(type='GroupTemperature', by=by, num_classes=7)
+    with pytest.raises(ValueError, match='num_classes=7, but the student has 8 classes'):
+        build('retinanet', teacher_of('retinanet'), dict(KD, temperature=groups))
+
+
 @pytest.mark.parametrize('student,teacher,reason', [
     ('retinanet', 'atss', r'num_base_priors \[1, 1, 1, 1, 1\] in place of \[9, 9, 9, 9, 9\]'),
     ('fcos', 'retinanet', 'num_base_priors')])

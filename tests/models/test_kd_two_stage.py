@@ -273,11 +273,14 @@ def test_loss_and_classifier_must_agree_on_sigmoids(teacher):
         distilled(teacher, loss_kd=dict(type='BinaryKDLoss', temperature=1.0))
 
 
-def test_a_temperature_for_other_classes_is_refused(teacher):
-    model = distilled(teacher, loss_x=dict(type='KDLoss', temperature=dict(
-        type='GroupTemperature', by='foreground', num_classes=80)))
-    with pytest.raises(ValueError, match='num_classes=80, but the logits are of 8'):
-        model(**batch(model), mode='loss')
+@pytest.mark.parametrize('options', [
+    dict(type='GroupTemperature', by='foreground', num_classes=80),
+    # as many as there are logits: all RoIs would be foreground
+    dict(type='GroupTemperature', by='foreground', num_classes=9),
+    dict(type='InstanceTemperature', num_classes=9, use_sigmoid=True)])
+def test_a_temperature_for_other_classes_is_refused(options, teacher):
+    with pytest.raises(ValueError, match='loss_x: .* has num_classes=.* student has 8 classes'):
+        distilled(teacher, loss_x=dict(type='KDLoss', temperature=options))
 
 
 def test_moving_a_copy_leaves_the_shared_teacher_where_it_is(teacher):

@@ -231,6 +231,9 @@ def test_what_has_no_masks_is_refused(teacher_of, tmp_path):
         build(config('mask'), teacher_of('mask'), dict(MASKS, rotated=True))
     with pytest.raises(TeacherError, match='the student has no mask head.* take a student that'):
         build(families.tiny('faster'), teacher_of('mask'))
+    with pytest.raises(ValueError, match='num_classes=9, but the student has 8 classes'):
+        build(config('mask'), teacher_of('mask'), dict(MASKS, temperature=dict(
+            type='GroupTemperature', by='class', num_classes=9, num_logits=784)))
     other = config('mask')
     other.model.train_cfg.rcnn.mask_size = 14
     other.model.roi_head.mask_roi_extractor.roi_layer.output_size = 7

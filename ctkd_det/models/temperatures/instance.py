@@ -60,6 +60,7 @@ class InstanceTemperature(LearnedTemperature):
         if (num_classes is None) == (num_logits is None):
             raise ValueError('InstanceTemperature needs num_classes, or num_logits where the '
                              'logits are not of classes')
+        self.num_classes = num_classes
         if num_logits is None:
             num_logits = num_classes + (not use_sigmoid)
         self.hidden = nn.Linear(2 * num_logits, hidden_channels)
