@@ -118,10 +118,13 @@ def check_classifier(losses: nn.ModuleDict, student: nn.Module) -> None:
                 f'student has {head.num_classes} classes. The background is no class: give it '
                 f'num_classes={head.num_classes}')
         if loss.source == 'logits' and loss.for_sigmoids != sigmoids:
+            take = ('BinaryKDLoss in its place, at any temperature but DTKDTemperature; '
+                    'InstanceTemperature needs use_sigmoid=True there' if sigmoids else
+                    'KDLoss in its place, at any temperature; InstanceTemperature without '
+                    'use_sigmoid')
             raise ValueError(
                 f"{name}: {type(loss).__name__} is {'' if loss.for_sigmoids else 'not '}for heads "
-                f"with use_sigmoid=True; the student's has use_sigmoid={sigmoids}. Take "
-                f"{'BinaryKDLoss' if sigmoids else 'KDLoss'}, at any temperature, in its place")
+                f"with use_sigmoid=True; the student's has use_sigmoid={sigmoids}. Take {take}")
 
 
 def check_rotated(losses: nn.ModuleDict, has_rois: bool, teacher: object) -> None:
