@@ -1,6 +1,7 @@
 """What the documentation shows works: links, code blocks, both READMEs, the site."""
 import ast
 import importlib.util
+import inspect
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from mmdet.registry import HOOKS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ctkd_det.models import FeatureLoss, LogitLoss
+from ctkd_det.models import FeatureLoss, GroupTemperature, InstanceTemperature, LogitLoss
 from helpers import CONFIGS, ROOT
 
 READMES = [ROOT / 'README.md', ROOT / 'README_zh-CN.md']
@@ -73,6 +74,15 @@ def test_what_people_ask_is_one_click_from_the_first_pages(page, docs):
 CODE = [(page, block) for page in PAGES if page.name != 'detectors.md'
         for block in blocks(page, 'python')]
 IDS = [f'{page.relative_to(ROOT)}-{i}' for i, (page, _) in enumerate(CODE)]
+
+
+@pytest.mark.parametrize('kind', [GroupTemperature, InstanceTemperature])
+def test_the_table_of_temperatures_names_their_options(kind):
+    row = next(line for line in (ROOT / 'docs/methods.md').read_text(encoding='utf-8').splitlines()
+               if line.startswith(f'| `{kind.__name__}` |'))
+    bounds = {'tau_min', 'tau_range'}
+    options = inspect.signature(kind).parameters.keys() - bounds
+    assert ', bounds,' in row and [name for name in options if f'`{name}' not in row] == []
 
 
 def is_config(block: str) -> bool:

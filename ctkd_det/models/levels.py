@@ -37,14 +37,18 @@ class LevelMatch:
         teacher_scale (float): Factor from the student's image size to the
             teacher's; strides are compared in pixels of the student's.
             Defaults to 1.
+        teacher_levels (int, optional): How many levels the teacher has, from
+            the finest on. Defaults to None, all of its neck's.
 
     Raises:
         TeacherError: if no level with weights of its own has a counterpart,
             with the strides of both.
     """
 
-    def __init__(self, student: nn.Module, teacher: nn.Module, teacher_scale: float = 1.0) -> None:
-        self.student, self.teacher = neck_levels(student), neck_levels(teacher)
+    def __init__(self, student: nn.Module, teacher: nn.Module, teacher_scale: float = 1.0,
+                 teacher_levels: Optional[int] = None) -> None:
+        self.student = neck_levels(student)
+        self.teacher = NeckLevels(*(each[:teacher_levels] for each in neck_levels(teacher)))
         self.scale = teacher_scale
         theirs = [stride / teacher_scale for stride in self.teacher.strides]
         self.counterparts = [_nearest(stride, theirs) for stride in self.student.strides]

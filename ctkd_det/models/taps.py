@@ -32,7 +32,8 @@ class RoILogits(Logits):
     """Of one RoI stage.
 
     ``rois`` is (N, 5) with the image's index first; ``features`` is (N, D),
-    what the layer ``fc_cls`` of the classifier received, and
+    what the layer ``fc_cls`` of the classifier received, ``features_hidden`` whether
+    that was computed without a graph, as activation checkpointing does, and
     ``teacher_features`` what the teacher's did, if that was asked for;
     ``box_preds`` are what the regressor says of the P foreground RoIs, (P, 4), and
     ``box_targets`` targets and weights of these, each (P, 4), as the box loss
@@ -42,6 +43,7 @@ class RoILogits(Logits):
     """
     rois: Optional[Tensor] = None
     features: Optional[Tensor] = None
+    features_hidden: bool = False
     teacher_features: Optional[Tensor] = None
     box_preds: Optional[Tensor] = None
     box_targets: Optional[Tuple[Tensor, Tensor]] = None
@@ -175,6 +177,7 @@ class _StageListener:
         self.record = RoILogits()
         self.pooled: Optional[Tensor] = None
         self.received: Optional[Tensor] = None
+        self.hidden = False
         self.handles = [
             stage.extractor.register_forward_pre_hook(self._on_rois),
             stage.bbox_head.loss_cls.register_forward_hook(self._on_loss, with_kwargs=True),
@@ -189,7 +192,7 @@ class _StageListener:
         self.pooled = args[1]
 
     def _on_features(self, module: nn.Module, args: tuple) -> None:
-        self.received = args[0]
+        self.received, self.hidden = args[0], not torch.is_grad_enabled()
 
     def _on_boxes(self, module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> None:
         if kwargs.get('reduction_override') is None and len(args) > 2:
@@ -200,7 +203,8 @@ class _StageListener:
         if kwargs.get('reduction_override') is not None:
             return
         record = self.record
-        record.rois, record.features = self.pooled, self.received
+        record.rois = self.pooled
+        record.features, record.features_hidden = self.received, self.hidden
         record.cls_score, record.labels, record.label_weights = args[:3]
         record.avg_factor = kwargs['avg_factor']
 

@@ -208,6 +208,9 @@ def test_classes_need_not_agree_and_only_boxes_are_asked_for(teacher_of):
     ('RetinaHead regresses no distribution', 'retinanet', None, dict(loss_ld=LD)),
     (r'have 9 bins \(reg_max=8\), those of teacher .* 17', 'gfl', dict(reg_max=8),
      dict(loss_ld=LD)),
+    *[('loss_ld: GroupTemperature has num_classes=9, but the student has 8', 'gfl', None, dict(
+        loss_ld=dict(loss, temperature=dict(type='GroupTemperature', by='class', num_classes=9,
+                                            num_logits=17)))) for loss in (LD, VLR)],
     ("'loss_kd' must name .* one of \\[\\]", 'gfl', None, dict(
         loss_kd=dict(type='BinaryKDLoss', temperature=1.0),
         loss_ld=dict(LD, temperature='loss_kd')))])

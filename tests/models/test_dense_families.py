@@ -174,8 +174,20 @@ def test_rtmdet_gets_syncbn_on_several_ranks_as_plain_mmdet_gives_it(
 
 
 def test_softmax_losses_are_refused(teacher_of):
-    with pytest.raises(ValueError, match='KDLoss is not for heads with use_sigmoid=True'):
+    advice = 'any temperature but DTKDTemperature; InstanceTemperature needs use_sigmoid=True'
+    with pytest.raises(ValueError, match=f'KDLoss is not for heads with use_sigm.*{advice}'):
         build('retinanet', teacher_of('retinanet'), dict(type='KDLoss', temperature=1.0))
+    # which works
+    instance = dict(type='InstanceTemperature', num_classes=8, use_sigmoid=True)
+    build('retinanet', teacher_of('retinanet'), dict(KD, temperature=instance))
+
+
+@pytest.mark.parametrize('by', ['foreground', 'class'])
+def test_groups_of_other_classes_are_refused(by, teacher_of):
+    """With one class less, the logits are as many as these classes and the background."""
+    groups = dict(type='GroupTemperature', by=by, num_classes=7)
+    with pytest.raises(ValueError, match='num_classes=7, but the student has 8 classes'):
+        build('retinanet', teacher_of('retinanet'), dict(KD, temperature=groups))
 
 
 @pytest.mark.parametrize('student,teacher,reason', [

@@ -341,6 +341,19 @@ def test_hidden_roi_features_are_an_error(teacher):
     assert model.backbone.conv1.weight.grad.abs().sum() > 0
 
 
+def test_roi_features_of_a_frozen_student_are_an_error(teacher):
+    """Nothing is checkpointed there; one layer that learns is enough."""
+    model = distilled(teacher, dict(loss_srrl=dict(type='SRRLLoss')))
+    head = model.roi_head.bbox_head
+    for part in (model.backbone, model.neck, head.shared_fcs):
+        part.requires_grad_(False)
+    with pytest.raises(RuntimeError, match='^backbone, neck and the layers before fc_cls are froz'):
+        model(**batch(model), mode='loss')
+    head.shared_fcs[-1].requires_grad_(True)
+    model(**batch(model), mode='loss')['loss_srrl'].backward()
+    assert head.shared_fcs[-1].weight.grad.abs().sum() > 0
+
+
 def test_draws_are_in_the_checkpoint(teacher):
     losses = dict(loss_mgd=dict(type='MGDLoss', reduction='mean'))
     model, other = distilled(teacher, losses), distilled(teacher, losses)

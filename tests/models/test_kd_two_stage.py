@@ -166,10 +166,11 @@ def test_bf16_autocast_trains(teacher):
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
-def in_training(iteration, epoch=0):
+def in_training(iteration, epoch=0, max_iters=100, max_epochs=10):
     """What mmengine's Runner tells everyone while it trains."""
     hub = MessageHub.get_instance(f'in_training_{iteration}_{epoch}')
-    for key, value in dict(loop_stage='train', iter=iteration, epoch=epoch).items():
+    for key, value in dict(loop_stage='train', iter=iteration, epoch=epoch, max_iters=max_iters,
+                           max_epochs=max_epochs).items():
         hub.update_info(key, value)
     return patch.object(MessageHub, 'get_current_instance', return_value=hub)
 
@@ -186,6 +187,34 @@ def test_outside_its_window_a_loss_costs_nothing(teacher):
                      roi_logits.call_count))
     assert runs == [(False, False, 0), (False, False, 0), (True, False, 1), (True, True, 1),
                     (False, True, 1)]
+
+
+NEVER = [dict(begin=10**6), dict(begin=1.0), dict(begin=0, end=0.0), dict(begin=0.5, end=10),
+         dict(begin=10, by_epoch=True)]
+
+
+@pytest.mark.parametrize('window', NEVER, ids=str)
+def test_a_window_that_the_training_does_not_reach_is_refused_before_the_first_step(
+        window, teacher):
+    model = distilled(teacher, loss_a=GLOBAL, loss_b=dict(GLOBAL, window=window))
+    with in_training(0), pytest.raises(ValueError, match='loss_b: its window, .* never be active'):
+        model(**batch(model), mode='loss')
+    # a loss that is switched off has nothing to wait for
+    off = distilled(teacher, loss_a=GLOBAL, loss_b=dict(GLOBAL, window=window, loss_weight=0))
+    with in_training(0):
+        off(**batch(off), mode='loss')
+
+
+@pytest.mark.parametrize('window', [
+    dict(begin=0.67, warmup=0.33), dict(begin=0.1, end=0.2), dict(end=1),
+    dict(begin=9, by_epoch=True)], ids=str)
+def test_a_training_that_is_resumed_or_cut_short_is_not_refused(window, teacher):
+    model = distilled(teacher, loss_a=dict(GLOBAL, window=window))
+    # resumed after the window, and one iteration, which half of the windows round away
+    for length in (dict(iteration=99, epoch=9), dict(iteration=0, max_iters=1)):
+        model._data_checked = False
+        with in_training(**length):
+            model(**batch(model), mode='loss')
 
 
 def test_each_loss_has_its_own_temperature_unless_it_names_anothers(teacher):
@@ -273,11 +302,14 @@ def test_loss_and_classifier_must_agree_on_sigmoids(teacher):
         distilled(teacher, loss_kd=dict(type='BinaryKDLoss', temperature=1.0))
 
 
-def test_a_temperature_for_other_classes_is_refused(teacher):
-    model = distilled(teacher, loss_x=dict(type='KDLoss', temperature=dict(
-        type='GroupTemperature', by='foreground', num_classes=80)))
-    with pytest.raises(ValueError, match='num_classes=80, but the logits are of 8'):
-        model(**batch(model), mode='loss')
+@pytest.mark.parametrize('options', [
+    dict(type='GroupTemperature', by='foreground', num_classes=80),
+    # as many as there are logits: all RoIs would be foreground
+    dict(type='GroupTemperature', by='foreground', num_classes=9),
+    dict(type='InstanceTemperature', num_classes=9, use_sigmoid=True)])
+def test_a_temperature_for_other_classes_is_refused(options, teacher):
+    with pytest.raises(ValueError, match='loss_x: .* has num_classes=.* student has 8 classes'):
+        distilled(teacher, loss_x=dict(type='KDLoss', temperature=options))
 
 
 def test_moving_a_copy_leaves_the_shared_teacher_where_it_is(teacher):

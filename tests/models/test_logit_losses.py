@@ -5,7 +5,7 @@ import torch
 from ctkd_det.models import BinaryKDLoss, KDLoss
 from ctkd_det.models.losses import Window
 from helpers import GLOBAL
-from logit_formulas import LOSSES, Given, binary, expected, sample
+from logit_formulas import LOSSES, SIGMOIDS, Given, binary, expected, sample
 
 SIZES = [(0, 8), (1, 8), (7, 1), (7, 80), (5, 1203)]
 
@@ -65,7 +65,7 @@ def test_autocast_gives_the_value_of_float32(name, dtype):
     assert value.item() == pytest.approx(exact.item(), rel=1e-6) and s.grad.isfinite().all()
 
 
-@pytest.mark.parametrize('name', LOSSES)
+@pytest.mark.parametrize('name', sorted(LOSSES.keys() - SIGMOIDS))
 def test_standardized_logits_do_not_care_for_shift_and_scale(name):
     s, t, labels, tau, _ = sample(name, 6, 8)
     loss = LOSSES[name](Given(tau), standardize=True)

@@ -1,5 +1,6 @@
 """Masks of Mask R-CNN, Cascade Mask R-CNN and RTMDet-Ins, of the student's RoIs or kernels."""
 import copy
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -216,6 +217,30 @@ def test_the_students_weights_give_zero_and_no_object_does(family, tmp_path):
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.parametrize('temperature', [
+    dict(type='InstanceTemperature', num_logits=784),
+    dict(type='GroupTemperature', by='class', num_classes=8, num_logits=784)],
+    ids=['instance', 'group'])
+def test_a_cascade_without_any_roi_has_masks_as_large_as_with_some(temperature, teacher_of):
+    """mmdet ends it after its first stage; temperatures count the pixels of the others, too."""
+    model = build(config('cascade_mask'), teacher_of('cascade_mask'),
+                  dict(MASKS, temperature=temperature))
+    seen, propose = compared(model), model.rpn_head.loss_and_predict
+
+    def no_proposals(*args, **kwargs):
+        losses, proposals = propose(*args, **kwargs)
+        return losses, [p[:0] for p in proposals]
+
+    with patch.object(model.rpn_head, 'loss_and_predict', no_proposals):
+        losses = model(**families.batch(model, num_objects=0), mode='loss')
+    total, _ = model.parse_losses(losses)
+    assert [tuple(s.shape) for s, _, _ in seen] == [(0, 28, 28)] * 3
+    total.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all()
+               for part in (model.distill_losses, model.roi_head.mask_head)
+               for p in part.parameters())
+
+
 def test_with_weight_zero_it_trains_as_plain_mmdet_to_the_last_bit(teacher_of):
     plain = families.trained(build(config('mask')), steps=2)
     ours = families.trained(build(config('mask'), teacher_of('mask'), dict(MASKS, loss_weight=0)),
@@ -231,6 +256,9 @@ def test_what_has_no_masks_is_refused(teacher_of, tmp_path):
         build(config('mask'), teacher_of('mask'), dict(MASKS, rotated=True))
     with pytest.raises(TeacherError, match='the student has no mask head.* take a student that'):
         build(families.tiny('faster'), teacher_of('mask'))
+    with pytest.raises(ValueError, match='num_classes=9, but the student has 8 classes'):
+        build(config('mask'), teacher_of('mask'), dict(MASKS, temperature=dict(
+            type='GroupTemperature', by='class', num_classes=9, num_logits=784)))
     other = config('mask')
     other.model.train_cfg.rcnn.mask_size = 14
     other.model.roi_head.mask_roi_extractor.roi_layer.output_size = 7

@@ -106,6 +106,14 @@ def test_impossible_temperatures_are_refused(make):
         make()
 
 
+@pytest.mark.parametrize('options', [
+    dict(num_classes=C, use_sigmoid=True), dict(num_classes=C - 1), dict(num_logits=784)], ids=str)
+def test_instance_says_what_it_is_for(options, logits):
+    with pytest.raises(ValueError, match=r'is for \d+ logits in a row, but there are 9\. Give .*'
+                                         'num_classes.*use_sigmoid=True.*num_logits=9'):
+        InstanceTemperature(**options)(*logits, LABELS)
+
+
 def test_scheduled_says_so_when_nobody_moves_it(logits):
     temperature = ScheduledTemperature(4.0, 1.0)
     with pytest.warns(UserWarning, match='CurriculumHook'):

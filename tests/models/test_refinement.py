@@ -77,7 +77,7 @@ def test_a_fused_map_by_hand():
 
 @pytest.mark.parametrize('widths', [[8], [8, 16]])
 def test_necks_that_have_nothing_to_refine(widths):
-    with pytest.raises(ValueError, match=r"needs a neck with several maps of one width, got"):
+    with pytest.raises(ValueError, match='several maps of one width for the RoIs, got'):
         BiFPN(widths)
 
 
@@ -142,6 +142,19 @@ def test_any_temperature_and_features_of_each_source():
     assert all(torch.isfinite(value) and value > 0 for key, value in found.items()
                if 'loss_' in key and 'self_teacher' not in key and torch.is_tensor(value)
                and key.split('.')[-1] in losses)
+
+
+def test_of_maps_that_no_roi_reads_nothing_is_refined():
+    """Of P6 of an FPN: nothing could train it, and DDP would wait for its gradients."""
+    model = build(distill(tiny('faster'), REFINED, copy.deepcopy(LOSSES)))
+    assert len(model.neck(model.backbone(torch.zeros(1, 3, 64, 64)))) == 5
+    assert model.distill_losses['loss_at'].levels == (0, 1, 2, 3)
+    total, _ = model.parse_losses(step(model))
+    total.backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    losses = dict(loss_at=dict(type='ATLoss', levels=[3, 4]))
+    with pytest.raises(ValueError, match=r'loss_at: levels=\(3, 4\), .* in common \[0, 1, 2, 3\]'):
+        build(distill(tiny('faster'), REFINED, losses))
 
 
 def test_what_it_does_not_go_with():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from ctkd_det.models import BinaryKDLoss, KDLoss
+from ctkd_det.models import BinaryKDLoss, KDLoss, MaskKDLoss, QualityFocalKDLoss
 from logit_formulas import FORMULAS, LOSSES, Given, kl, sample, softmax
 
 
@@ -106,6 +106,9 @@ def test_no_gradient_flows_through_the_weight():
     (lambda: KDLoss(1.0, soften='none'), "soften must be 'both', 'teacher' or 'student'"),
     (lambda: KDLoss(1.0, soften='student', uncertainty_weight=True), 'needs a softened teacher'),
     (lambda: BinaryKDLoss(1.0, uncertainty_weight=True), 'end in a softmax, BinaryKDLoss for si'),
+    # of one class, or of a mask's pixels, nothing would be left
+    *[(lambda kind=kind: kind(1.0, standardize=True), f'standardize is .* {kind.__name__} for sigm')
+      for kind in (BinaryKDLoss, QualityFocalKDLoss, MaskKDLoss)],
 ])
 def test_what_has_no_meaning_is_refused(make, message):
     with pytest.raises(ValueError, match=message):

@@ -121,7 +121,8 @@ class DistilledDetector:
                 distill_losses = {name: dict(dict(window=self.teacher.window), **loss)
                                   for name, loss in distill_losses.items()}
             if 'neck' in self.compared:
-                self.level_match = LevelMatch(self, self.teacher_model, self.teacher.scale.factor)
+                self.level_match = LevelMatch(self, self.teacher_model, self.teacher.scale.factor,
+                                              self.teacher.num_maps)
             self.distill_losses = build_losses(distill_losses, self._feature_settings)
             check_classifier(self.distill_losses, self)
             check_rotated(self.distill_losses, 'roi' in self.sources, self.teacher)

@@ -160,4 +160,7 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
             if record.cls_score.requires_grad and not record.features.requires_grad:
                 raise RuntimeError(
                     'the RoI features have no graph: activation checkpointing of roi_head hides '
-                    'it. Checkpoint backbone and neck only, or compare no RoI features')
+                    'it. Checkpoint backbone and neck only, or compare no RoI features'
+                    if record.features_hidden else
+                    'backbone, neck and the layers before fc_cls are frozen, so a loss between RoI '
+                    'features teaches nothing: leave it out')

@@ -100,20 +100,31 @@ def _freeze_unused(losses: Iterable[nn.Module]) -> None:
 
 
 def check_classifier(losses: nn.ModuleDict, student: nn.Module) -> None:
-    """See whether the losses between logits are for the student's classifier.
+    """See whether losses and their temperatures are for the student's classifier.
 
     Raises:
         ValueError: if not, naming the loss.
     """
     for name, loss in losses.items():
-        if not isinstance(loss, LogitLoss) or loss.source != 'logits':
+        if not isinstance(loss, LogitLoss):
             continue
-        sigmoids = has_sigmoids(classifiers(student)[0])
-        if loss.for_sigmoids != sigmoids:
+        head = classifiers(student)[0]
+        sigmoids = has_sigmoids(head)
+        # whatever is compared, the labels are the student's classes
+        known = getattr(loss.temperature, 'num_classes', None)
+        if known not in (None, head.num_classes):
+            raise ValueError(
+                f'{name}: {type(loss.temperature).__name__} has num_classes={known}, but the '
+                f'student has {head.num_classes} classes. The background is no class: give it '
+                f'num_classes={head.num_classes}')
+        if loss.source == 'logits' and loss.for_sigmoids != sigmoids:
+            take = ('BinaryKDLoss in its place, at any temperature but DTKDTemperature; '
+                    'InstanceTemperature needs use_sigmoid=True there' if sigmoids else
+                    'KDLoss in its place, at any temperature; InstanceTemperature without '
+                    'use_sigmoid')
             raise ValueError(
                 f"{name}: {type(loss).__name__} is {'' if loss.for_sigmoids else 'not '}for heads "
-                f"with use_sigmoid=True; the student's has use_sigmoid={sigmoids}. Take "
-                f"{'BinaryKDLoss' if sigmoids else 'KDLoss'}, at any temperature, in its place")
+                f"with use_sigmoid=True; the student's has use_sigmoid={sigmoids}. Take {take}")
 
 
 def check_rotated(losses: nn.ModuleDict, has_rois: bool, teacher: object) -> None:

@@ -44,10 +44,14 @@ def roi_mask_sides(detector: Any, batch_data_samples: SampleList, records: List[
 
 def complete_masks(records: Sequence[RoILogits], heads: Sequence[nn.Module],
                    like: Tensor) -> None:
-    """Of stages that did not run: no masks, with the mask head's parameters in their graph."""
+    """Of stages that did not run: no masks, with the mask head's parameters in their graph.
+
+    Without any RoI the first stage of a cascade runs nevertheless. Its masks
+    say how large these are: a temperature may ask for so many logits.
+    """
     for record, head in zip(records, heads, strict=True):
         if record.mask_logits is None:
-            record.mask_logits = like.new_zeros((0, 1, 1, 1)) + sum(
+            record.mask_logits = like.new_zeros((0, *records[0].mask_logits.shape[1:])) + sum(
                 p.sum() * 0 for p in head.parameters())
 
 

@@ -31,17 +31,19 @@ def move_windows(losses: Mapping[str, DistillLoss], training: MessageHub) -> Non
 
 
 def check_start(student: nn.Module, training: MessageHub) -> None:
-    """Check what is known only once the training runs: its data and hooks.
+    """Check what is known only once the training runs: its length, data and hooks.
 
     Args:
         student (DistilledDetector): The distilled detector.
         training (MessageHub): See :func:`current_training`.
 
     Raises:
-        ValueError: if a snapshot is to teach and no hook takes snapshots.
+        ValueError: if a loss would never be active, or a snapshot is to teach
+            and no hook takes snapshots.
         TeacherError: if the teacher does not know the classes of the data, or
             its normalisation cannot be met.
     """
+    _check_windows(student.distill_losses, training)
     teacher = student.teacher
     if teacher.is_snapshot and teacher.snapshots is None:
         raise ValueError(f'teacher_config={SNAPSHOT!r}: nothing takes the snapshots; add '
@@ -50,3 +52,15 @@ def check_start(student: nn.Module, training: MessageHub) -> None:
     text = training.get_info('cfg', '')
     if 'Normalize' in text:  # few do that in the pipeline; reading takes a while
         teacher.check_data(Config(parse_literals(text)), student)
+
+
+def _check_windows(losses: Mapping[str, DistillLoss], training: MessageHub) -> None:
+    lengths = [training.get_info(key) for key in ('max_iters', 'max_epochs')]
+    for name, loss in losses.items():
+        window = loss.window
+        if loss.loss_weight > 0 and not window.opens(*lengths):
+            raise ValueError(
+                f'{name}: its window, begin={window.begin} and end={window.end}, leaves nothing of '
+                f'a training of {lengths[window.by_epoch]} '
+                f'{"epochs" if window.by_epoch else "iterations"}, so it would never be active. '
+                'Give both as parts of the training, as begin=0.5, or leave the loss out')

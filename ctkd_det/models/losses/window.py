@@ -10,7 +10,8 @@ class Window:
     so a resumed run is where it was. ``begin`` and ``end`` mean what they mean
     in mmengine's schedulers: ``begin`` is the first active step, ``end`` the
     first after. A float is a part of the whole training: with ``begin=0.5`` the
-    loss is active in the second half, however long the training is.
+    loss is active in the second half, however long the training is. A detector
+    refuses a training that no part of the window lies in.
 
     Args:
         begin (int | float): First active epoch or iteration. Defaults to 0.
@@ -46,6 +47,17 @@ class Window:
         begin, end, warmup = (round(value * length) if isinstance(value, float) else value
                               for value in (self.begin, self.end, self.warmup))
         return begin, end, warmup
+
+    def opens(self, max_iters: int, max_epochs: int) -> bool:
+        """Whether a training of this length reaches it.
+
+        Parts of the training are not rounded here: where a training is cut
+        short, to try it, there may be no step in a part that has some later.
+        """
+        length = max_epochs if self.by_epoch else max_iters
+        begin, end = (value * length if isinstance(value, float) else value
+                      for value in (self.begin, length if self.end is None else self.end))
+        return begin < min(end, length)
 
     def move_to(self, iteration: int, epoch: int, max_iters: int = 1, max_epochs: int = 1) -> None:
         """Set ``factor`` and ``waits`` for 0-based progress in a training of this length."""

@@ -29,7 +29,7 @@ class BiFPN(nn.Module):
         super().__init__()
         if len(set(channels)) != 1 or len(channels) < 2:
             raise ValueError(f"teacher_config='refined' needs a neck with several maps of one "
-                             f'width, got the widths {list(channels)}')
+                             f'width for the RoIs, got the widths {list(channels)}')
         levels = len(channels)
         self.down = nn.ModuleList(_Fusion(channels[0], 2) for _ in range(levels - 1))
         self.up = nn.ModuleList(

@@ -24,10 +24,12 @@ class SelfTeacher(nn.Module):
     Args:
         student (nn.Module): A two-stage detector.
         roi_head (dict): The config of its RoI head.
+        channels (Sequence[int]): Widths of the maps that it reads, all the same.
 
     Raises:
         TypeError: if the box head is not trained as that of Faster, Mask or
             Cascade R-CNN is.
+        ValueError: see :class:`BiFPN`.
     """
 
     def __init__(self, student: nn.Module, roi_head: dict, channels: Sequence[int]) -> None:
@@ -54,7 +56,9 @@ class RefiningTeacher:
     In each step it computes its own detection losses on the student's RoIs,
     labels and box targets; their gradient reaches the student's neck and
     backbone. What it teaches is detached, so nothing of the distillation
-    losses reaches it.
+    losses reaches it. Refined are the maps that the RoI head reads: of any
+    other, such as P6 of an FPN, no loss could train the refinement, and
+    DistributedDataParallel would miss its gradients.
 
     It begins with random weights, so it learns before it teaches: a loss whose
     config has no ``window`` begins after two thirds of the training, as in the
@@ -68,13 +72,16 @@ class RefiningTeacher:
     Args:
         student (nn.Module): A two-stage detector, built.
         roi_head (dict): The config of its RoI head.
-        channels (Sequence[int]): Widths of its neck's maps, all the same.
+        channels (Sequence[int]): Widths of its neck's maps.
         loss_weight (float): Of the own losses, at least 0. With 0 it does nothing, and
             teaches nothing. Defaults to 1.
 
     Raises:
         TypeError: see :class:`SelfTeacher`.
-        ValueError: if the widths differ.
+        ValueError: if the RoI head does not read several maps of one width.
+
+    Attributes:
+        num_maps (int): How many maps are refined, from the finest on.
     """
     learns, is_snapshot, snapshots, classes = True, False, None, None
     name = "the student's self-teacher"
@@ -83,7 +90,9 @@ class RefiningTeacher:
     def __init__(self, student: nn.Module, roi_head: dict, channels: Sequence[int],
                  loss_weight: float = 1.0) -> None:
         self.student, self.loss_weight = student, loss_weight
-        self.module = SelfTeacher(student, roi_head, channels)
+        self.num_maps = min(len(channels), max(
+            stage.extractor.num_inputs for stage in roi_stages(student.roi_head)))
+        self.module = SelfTeacher(student, roi_head, channels[:self.num_maps])
         self.scale = SimpleNamespace(factor=1.0)
         self.ready = loss_weight > 0
         if not self.ready:  # nothing that gradient clipping or decay could see
@@ -94,7 +103,7 @@ class RefiningTeacher:
 
     @property
     def model(self) -> nn.Module:
-        """nn.Module: A detector with as wide and as many maps: the student."""
+        """nn.Module: A detector whose first ``num_maps`` maps are as wide: the student."""
         return self.student
 
     def learn(self, maps: Sequence[Tensor], records: Sequence[RoILogits]) -> Dict[str, Tensor]:
@@ -111,7 +120,7 @@ class RefiningTeacher:
         """
         if not self.ready:
             return {}
-        refined, losses = self.module.neck(maps), {}
+        refined, losses = self.module.neck(maps[:self.num_maps]), {}
         heads = classifiers(self.module)
         weights = getattr(self.module.roi_head, 'stage_loss_weights', [1.0])
         self.maps, self.logits, self.received = [x.detach() for x in refined], [], []
@@ -161,8 +170,8 @@ class RefiningTeacher:
         samples = copy.deepcopy(batch_data_samples)
         maps = self.student.extract_feat(images)
         proposals = self.student.rpn_head.predict(maps, samples, rescale=False)
-        found = self.module.roi_head.predict(self.module.neck(maps), proposals, samples,
-                                             rescale=True)
+        found = self.module.roi_head.predict(self.module.neck(maps[:self.num_maps]), proposals,
+                                             samples, rescale=True)
         return self.student.add_pred_to_datasample(samples, found)
 
     def follow(self, fn) -> None:

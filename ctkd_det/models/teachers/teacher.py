@@ -61,6 +61,8 @@ class FrozenTeacher:
 
     # whether it is trained along with the student
     learns = False
+    # how many maps it shows, from the finest on; None: all of its neck's
+    num_maps: Optional[int] = None
 
     def __init__(self, config: Union[str, Path, dict, BaseModel], checkpoint: Optional[str],
                  student: BaseModel, inherit: Sequence[str] = (),

@@ -32,6 +32,7 @@ class GroupTemperature(LearnedTemperature):
         ValueError: if ``by`` is unknown, a bound is not above 0, or
             ``initial_temperature`` is outside the bounds; in ``forward``, if
             the logits are of another number of classes, or not ``num_logits``.
+            A detector refuses another ``num_classes`` than its own.
 
     Example:
         >>> temperature = GroupTemperature(by='foreground', num_classes=2)

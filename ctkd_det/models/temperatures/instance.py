@@ -39,7 +39,9 @@ class InstanceTemperature(LearnedTemperature):
     Raises:
         ValueError: if a bound is not above 0, ``initial_temperature`` is
             outside the bounds, or not one of ``num_classes`` and
-            ``num_logits`` is given.
+            ``num_logits`` is given; in ``forward``, if there are more or fewer
+            logits in a row. A detector refuses another ``num_classes`` than
+            its own.
 
     Example:
         >>> temperature = InstanceTemperature(num_classes=2)
@@ -60,6 +62,7 @@ class InstanceTemperature(LearnedTemperature):
         if (num_classes is None) == (num_logits is None):
             raise ValueError('InstanceTemperature needs num_classes, or num_logits where the '
                              'logits are not of classes')
+        self.num_classes = num_classes
         if num_logits is None:
             num_logits = num_classes + (not use_sigmoid)
         self.hidden = nn.Linear(2 * num_logits, hidden_channels)
@@ -71,6 +74,12 @@ class InstanceTemperature(LearnedTemperature):
     def forward(self, student_logits: Tensor, teacher_logits: Tensor,
                 labels: Tensor) -> Tensor:
         """Return tau, shape (N, 1)."""
+        width, expected = student_logits.size(1), self.hidden.in_features // 2
+        if width != expected:
+            raise ValueError(
+                f'InstanceTemperature is for {expected} logits in a row, but there are {width}. '
+                "Give it the student's num_classes, with use_sigmoid=True if its head has that; or "
+                f'num_logits={width} where logits are not of classes, but of bins or pixels')
         logits = torch.cat([student_logits, teacher_logits], dim=1).detach()
         logits = F.layer_norm(logits, logits.shape[1:]).to(self.out.weight.dtype)
         return self.tau(self.out(F.relu(self.hidden(logits))))

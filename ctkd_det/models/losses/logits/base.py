@@ -41,7 +41,9 @@ class LogitLoss(DistillLoss):
             loss come from the background. Defaults to None.
         standardize (bool): Whether each RoI's logits are brought to mean 0
             and deviation 1 first: "Logit Standardization in Knowledge
-            Distillation" (CVPR 2024), eq. 10. Defaults to False.
+            Distillation" (CVPR 2024), eq. 10. For softmax classifiers only:
+            sigmoids change when a number is added to all logits. Defaults to
+            False.
         tau_power (float, optional): Each RoI's loss is multiplied by tau to
             this power, at least 0; by ``(tau_s * tau_t) ** (tau_power / 2)``
             where student and teacher have one each, which is DTKD's product
@@ -76,8 +78,8 @@ class LogitLoss(DistillLoss):
 
     Raises:
         ValueError: if a weight or power is out of its range, ``soften`` is
-            unknown, or temperature or ``uncertainty_weight`` have no meaning
-            for the loss.
+            unknown, or temperature, ``standardize`` or
+            ``uncertainty_weight`` have no meaning for the loss.
     """
     needs = ('labels', 'weight', 'avg_factor')
     # whether the logits are those of a head with use_sigmoid=True
@@ -206,9 +208,10 @@ class LogitLoss(DistillLoss):
         if self.for_sigmoids and not self.temperature.for_sigmoids:
             raise ValueError(f'{type(self.temperature).__name__} is for classifiers that end in a '
                              f'softmax, {kind} for sigmoids: give it another temperature')
-        if self.uncertainty_weight and self.for_sigmoids:
-            raise ValueError('uncertainty_weight is for classifiers that end in a softmax, '
-                             f'{kind} for sigmoids: leave it out')
+        for option in ('standardize', 'uncertainty_weight'):
+            if getattr(self, option) and self.for_sigmoids:
+                raise ValueError(f'{option} is for classifiers that end in a softmax, '
+                                 f'{kind} for sigmoids: leave it out')
         if self.uncertainty_weight and self.soften == 'student':
             raise ValueError("uncertainty_weight needs a softened teacher: soften='teacher' (WTTM) "
                              "or 'both'")
