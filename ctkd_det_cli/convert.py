@@ -1,4 +1,5 @@
 """``ctkd-det data``: converts data sets to COCO's format."""
+import shlex
 from pathlib import Path
 from typing import Optional
 
@@ -23,7 +24,8 @@ def data(source: Path, out: Path, kind: Optional[str], val_share: float,
 
     SOURCE is a folder with Pascal VOC's XML files, YOLO's text files,
     labelme's JSON files, or one COCO file that is not split. OUT becomes
-    train.json, val.json and images/ (hard links where possible).
+    train.json, val.json and images/ (hard links where possible). Your own split
+    is kept; a note says what decided it. What is not clear is refused.
 
     \b
     ctkd-det data my/voc my/coco
@@ -37,4 +39,4 @@ def data(source: Path, out: Path, kind: Optional[str], val_share: float,
     for note in notes:
         click.echo(f'Note: {note}', err=True)
     click.echo(f'{out}: {numbers["train"]} images for training, {numbers["val"]} for validation, '
-               f'from {found}. Next: ctkd-det doctor --data {out}')
+               f'from {found}. Next: ctkd-det doctor --data {shlex.quote(str(out))}')
