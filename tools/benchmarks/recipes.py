@@ -60,8 +60,8 @@ AT_ONCE: Methods = {'frskd_at_once': ('frskd', dict(window={}), {}),
                     'ctkd_at_once': ('ctkd_global', dict(window={}), {})}
 # for single-stage pairs
 CROSSED: Methods = {'crosskd': ('crosskd', {}, {})}
-# rotated images; its weights are chosen by the same rule, see the fragment
-ROTATED: Methods = {'sskd': ('sskd', {}, {})}
+# rotated images; its weights are chosen by the same rule, see the fragment, whose window was this
+ROTATED: Methods = {'sskd': ('sskd', dict(loss_sskd_ss=dict(window=dict(begin=500))), {})}
 # between box distributions, for GFL
 BOXES: Methods = {
     **{f'ld_tau{tau}': ('ld', dict(temperature=float(tau)), {}) for tau in ('1', '3', '10')},
