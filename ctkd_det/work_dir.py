@@ -184,16 +184,16 @@ def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
                                 f'{_CURVES}')
     trained: Dict[str, Dict[float, float]] = {}
     validated: Dict[str, Dict[float, float]] = {}
+    last = 0.0
     for file in files:
-        records = [_parse(line) for line in
-                   file.read_text(encoding='utf-8', errors='replace').splitlines()]
-        first = next(filter(_is_of_training, records), None)
-        if first is not None:
-            _drop(trained, first['step'])
-            # the step of a validation is the epoch before it, if the training counts epochs
-            _drop(validated, first.get('epoch', first['step']))
-        for record in records:
-            training = _is_of_training(record)
+        for line in file.read_text(encoding='utf-8', errors='replace').splitlines():
+            record = _parse(line)
+            training = 'lr' in record or 'iter' in record
+            if training and record['step'] < last:
+                _drop(trained, record['step'])
+                # the step of a validation is the epoch before it, if the training counts epochs
+                _drop(validated, record.get('epoch', record['step']))
+            last = record['step'] if training else last
             for name, value in record.items():
                 if name == 'step' or not isinstance(value, (int, float)):
                     continue
@@ -203,10 +203,6 @@ def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
                     validated.setdefault(name, {})[record['step']] = value
     return {name: (sorted(points), [points[step] for step in sorted(points)])
             for name, points in {**validated, **trained}.items() if points}
-
-
-def _is_of_training(record: dict) -> bool:
-    return 'lr' in record or 'iter' in record
 
 
 def _drop(series: Dict[str, Dict[float, float]], begin: float) -> None:

@@ -11,7 +11,8 @@ def safe_hooks(config: dict) -> Dict[str, dict]:
     from ctkd_det.configs import type_name
     hooks = Config.fromfile(shipped('ctkd_det', 'configs') / '_base_' / 'safe_hooks.py').safe_hooks
     own = (config.get('default_hooks') or {}).get('checkpoint', dict(type='CheckpointHook'))
-    if type_name(own or {}) != 'CheckpointHook':
+    # MMEngine's default has a type without being written
+    if own is None or type_name(dict(dict(type='CheckpointHook'), **own)) != 'CheckpointHook':
         del hooks['checkpoint']
     return hooks.to_dict()
 

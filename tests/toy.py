@@ -1,5 +1,6 @@
 """A small training that draws random numbers wherever a real one does."""
 import random
+import uuid
 from pathlib import Path
 from typing import Any, Optional
 
@@ -101,5 +102,5 @@ def runner(work_dir: Path, epochs: int = 4, by_epoch: bool = True, workers: int 
             logger=dict(type='LoggerHook', interval=1),
             checkpoint={'type': 'SafeCheckpointHook', 'by_epoch': saves_by_epoch,
                         'interval': 1 if saves_by_epoch else iterations, **checkpoint}),
-        randomness=dict(seed=seed), experiment_name=f'{work_dir.name}{random.random()}',
+        randomness=dict(seed=seed), experiment_name=uuid.uuid4().hex,
         log_level='WARNING')

@@ -2,14 +2,16 @@
 from pathlib import Path
 from typing import Any, Iterator, List, Sequence
 
-from ctkd_det_data import FAIL, DataError, Finding, Part, read
+from ctkd_det_data import FAIL, DataError, Finding, Part
+from ctkd_det_data.reading import read_json
 
 
 def judges_of(cfg: Any, name: str) -> List[Path]:
     """The annotation files on this machine that the evaluator of a part (``'val'``) reads."""
     evaluators = cfg.get(f'{name}_evaluator') or ()
     evaluators = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
-    files = [one.get('ann_file') for one in evaluators if hasattr(one, 'get')]
+    files = [one.get('ann_file') for one in evaluators if hasattr(one, 'get')
+             and (one.get('backend_args') or {}).get('backend', 'local') == 'local']
     return [Path(file) for file in files if isinstance(file, str) and '://' not in file]
 
 
@@ -32,18 +34,21 @@ def judged_by(parts: Sequence[Part], judges: Sequence[Path], name: str) -> Itera
         if not judge.is_file():
             yield Finding(FAIL, part.file, f'{name}_evaluator reads {judge.absolute()}, which is '
                           'not there', f'give {name}_evaluator.ann_file the path of this file')
-        elif not judge.samefile(part.file) and _images(judge) != _names(part.content):
+            continue
+        if judge.samefile(part.file):
+            continue
+        try:
+            content = read_json(judge)[0]
+        except DataError as error:
+            yield Finding(FAIL, part.file, f'{name}_evaluator reads {error.message}', error.mend)
+            continue
+        images = content.get('images') if isinstance(content, dict) else None
+        if isinstance(images, list) and _names(images) != _names(part.content['images']):
             yield Finding(FAIL, part.file, f'{name}_evaluator judges by {judge}, which has other '
                           'images, or other ids for them',
                           f'give {name}_evaluator.ann_file the path of this file')
 
 
-def _images(file: Path) -> dict:
-    try:
-        return _names(read(file)[0])
-    except DataError:
-        return {}
-
-
-def _names(content: dict) -> dict:
-    return {entry['id']: Path(str(entry['file_name'])).name for entry in content['images']}
+def _names(images: List[dict]) -> dict:
+    return {str(entry.get('id')): Path(str(entry.get('file_name')).replace('\\', '/')).name
+            for entry in images if isinstance(entry, dict)}

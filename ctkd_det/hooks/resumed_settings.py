@@ -8,7 +8,7 @@ from .checkpoint_files import SavingError
 # how far a schedule has come, not how it was set
 _PROGRESS = ('last_step', '_global_step', '_last_value', 'verbose', 'best', 'num_bad_epochs',
              'cooldown_counter')
-_OPTIMIZER = ('initial_lr', 'momentum', 'weight_decay', 'betas')
+_OPTIMIZER = ('lr', 'momentum', 'weight_decay', 'betas')
 
 
 def check_resumable(runner: Runner, checkpoint: dict, with_optimizer: bool) -> None:
@@ -62,7 +62,7 @@ def _of_schedules(runner: Runner, checkpoint: dict) -> Iterator[str]:
         yield f'{len(old)} schedules instead of {len(new)}'
     for scheduler, state in zip(new, old, strict=False):
         name = type(scheduler).__name__
-        configured = scheduler.state_dict()
+        configured = without_functions(scheduler.state_dict())
         if configured.keys() != state.keys():
             yield f'another schedule than {name}'
             continue
@@ -73,16 +73,31 @@ def _of_schedules(runner: Runner, checkpoint: dict) -> Iterator[str]:
 
 def _of_optimizer(runner: Runner, checkpoint: dict) -> Iterator[str]:
     old = checkpoint.get('optimizer', {}).get('param_groups')
-    new = getattr(runner.optim_wrapper, 'param_groups', None)
+    new = getattr(getattr(runner.optim_wrapper, 'optimizer', None), 'param_groups', None)
     if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
         return  # torch refuses another number of groups
+    schedulers = getattr(runner, 'param_schedulers', None)
+    moved = {getattr(s, 'param_name', '') for s in schedulers or ()
+             } if isinstance(schedulers, list) else set()
+    if 'momentum' in moved:  # which is the first of Adam's betas
+        moved.add('betas')
     said: Dict[str, Any] = {}
     for before, after in zip(old, new, strict=True):
         for key in _OPTIMIZER:
-            if key in before and key in after and _plain(before[key]) != _plain(after[key]):
-                said.setdefault(key, (before[key], after[key]))
+            # a schedule has moved the value itself
+            first = f'initial_{key}'
+            if key in moved and not (first in before and first in after):
+                continue
+            values = [group.get(first, group.get(key)) for group in (before, after)]
+            if None not in values and _plain(values[0]) != _plain(values[1]):
+                said.setdefault(key, values)
     for key, (before, after) in said.items():
         yield f'{key} = {before} instead of {after}'
+
+
+def without_functions(state: dict) -> dict:
+    """The state of a schedule that a checkpoint can hold; a resume keeps the config's functions."""
+    return {key: value for key, value in state.items() if not callable(value)}
 
 
 def _plain(value: Any) -> Any:
@@ -90,6 +105,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return dict(value)
     if isinstance(value, (list, tuple)):
-        unique = list(dict.fromkeys(value))
-        return unique[0] if len(unique) == 1 else list(value)
+        return value[0] if value and all(v == value[0] for v in value) else list(value)
     return value

@@ -25,7 +25,7 @@ from .loaders import (
     start_workers_again,
 )
 from .own_states import own_states, restore_own_states
-from .resumed_settings import check_resumable, warn_of_other_settings
+from .resumed_settings import check_resumable, warn_of_other_settings, without_functions
 from .resuming import (
     RestOfEpoch,
     RestOfTraining,
@@ -255,6 +255,9 @@ class SafeCheckpointHook(AtomicCheckpointHook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the random states to what a run can be resumed from."""
+        schedules = checkpoint.get('param_schedulers')
+        if isinstance(schedules, list):  # OneCycleLR's state has a function, which no file may hold
+            schedules[:] = map(without_functions, schedules)
         if 'optimizer' in checkpoint:
             checkpoint['random_states'] = [as_saved(rank) for rank in self._ranks]
             checkpoint['epoch_length'] = len(runner.train_dataloader)

@@ -75,7 +75,9 @@ def _is_ours(cls: Optional[type]) -> bool:
 
 def _make_default_hooks_plain(hooks: dict) -> None:
     for name, config in list(hooks.items()):
-        cls = _class(HOOKS, config) if config else None
+        # a default one's arguments need no type
+        typed = config and not (isinstance(config, dict) and 'type' not in config)
+        cls = _class(HOOKS, config) if typed else None
         if not _is_ours(cls):
             continue
         extended = next(c for c in cls.__mro__ if not _is_ours(c))

@@ -35,11 +35,10 @@ def _validated(checkpoint: Path, cfg: Any, key: str) -> Optional[float]:
     """
     content, work_dir = read_checkpoint(checkpoint), WorkDir(checkpoint.parent)
     try:
-        trained_with = work_dir.config()
+        theirs, ours = (_annotations(config) for config in (work_dir.config(), cfg))
     except WorkDirError:
-        trained_with = None
-    if trained_with is not None and Path(_annotations(trained_with)).absolute() != Path(
-            _annotations(cfg)).absolute():
+        return None
+    if not theirs or not ours or Path(theirs).absolute() != Path(ours).absolute():
         return None
     if checkpoint.name.startswith('best_'):
         history = content.get('message_hub', {}).get('log_scalars', {}).get(f'val/{key}')
@@ -57,8 +56,10 @@ def _validated(checkpoint: Path, cfg: Any, key: str) -> Optional[float]:
 
 def _annotations(cfg: Any) -> str:
     """The file of the validation's annotations, or nothing."""
-    evaluator = cfg.get('val_evaluator') or {}
-    return str(evaluator.get('ann_file', '')) if hasattr(evaluator, 'get') else ''
+    evaluators = cfg.get('val_evaluator') or ()
+    evaluators = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
+    files = [str(one.get('ann_file') or '') for one in evaluators if hasattr(one, 'get')]
+    return files[0] if len(files) == 1 else ''
 
 
 def _published(config: str) -> Optional[float]:

@@ -5,6 +5,8 @@ from typing import Dict, Iterable, List
 
 from ..findings import DataError
 
+# of systems, not of users: the root of a disk has them
+_SYSTEM = ('__MACOSX', 'lost+found', '$RECYCLE.BIN', 'System Volume Information', '@eaDir')
 IMAGES = ('.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
 
@@ -33,10 +35,10 @@ def walk(root: Path) -> List[Path]:
                                 'remove the link, or move the folder out of the data set')
             continue
         seen[real] = folder
-        folders[:] = sorted(f for f in folders if not f.startswith('.') and f != '__MACOSX')
+        folders[:] = sorted(f for f in folders if not f.startswith('.') and f not in _SYSTEM)
         found += [folder / file for file in files if not file.startswith('.')]
     for file in found:
-        if file.is_symlink() and not file.exists():
+        if file.suffix and file.is_symlink() and not file.exists():
             raise DataError(f'{file} is a link to {os.readlink(file)}, which is not there',
                             'mount that disk, or delete the link')
     return sorted(file for file in found if file.is_file())

@@ -25,9 +25,10 @@ def voc_lists(root: Path, files: Sequence[Path], images: _Images) -> List[Listed
     found: Dict[Tuple[Path, str], Listed] = {}
     for file in files:
         if file.suffix == '.txt' and file.parent.parts[-2:] == ('ImageSets', 'Main'):
-            part = 'train' if file.stem == 'trainval' else _KEYS.get(file.stem)
+            name = file.stem.lower()
+            part = 'train' if name == 'trainval' else _KEYS.get(name)
             if part:
-                found[file.parent, file.stem] = _read(root, file, part, images)
+                found[file.parent, name] = _read(root, file, part, images)
     for folder, name in list(found):
         if name == 'trainval' and (folder, 'train') in found:
             spare = 'trainval' if found[folder, 'train'].images else 'train'
@@ -54,8 +55,8 @@ def yolo_lists(root: Path, sheets: Sequence[Sheet], files: Sequence[Path], image
                             'move the one away that is not wanted')
     if said:
         return said[0][1], notes
-    return [_read(root, file, _KEYS[file.stem], images) for file in files
-            if file.parent == root and file.suffix == '.txt' and file.stem in _KEYS
+    return [_read(root, file, _KEYS[file.stem.lower()], images) for file in files
+            if file.parent == root and file.suffix == '.txt' and file.stem.lower() in _KEYS
             and not any(image.parent == root for image in images.get(file.stem, []))], notes
 
 
@@ -69,7 +70,9 @@ def _of_sheet(root: Path, sheet: Sheet, images: _Images, notes: List[str]) -> Li
     for key, part in _KEYS.items():
         values = sheet.content.get(key) or []
         for value in values if isinstance(values, list) else [values]:
-            place = _place(root, sheet, str(value))
+            if not isinstance(value, str):
+                continue
+            place = _place(root, sheet, value)
             if place is None:
                 notes.append(f'{sheet.file.relative_to(root)}: {key} is {str(value)!r}, which is '
                              f'not below {root}')
@@ -95,9 +98,16 @@ def _place(root: Path, sheet: Sheet, value: str) -> Optional[Path]:
         sheet.file.parent / str(sheet.content.get('path') or ''), *folders)]
     ends = [folder.joinpath(*parts[i:]) for i in range(len(parts)) for folder in folders]
     for place in map(Path, map(os.path.normpath, (*exact, *ends))):
-        if place.is_relative_to(root) and place.exists():
+        if place.is_relative_to(root) and _exists(place):
             return place
     return None
+
+
+def _exists(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError:  # no name that a file can have
+        return False
 
 
 def _read(root: Path, file: Path, part: str, images: _Images) -> Listed:

@@ -1,4 +1,5 @@
 """The names of YOLO's classes, which stand beside the labels, in several kinds of files."""
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
@@ -7,6 +8,7 @@ from ..findings import DataError
 from ..reading import read_text
 
 _LISTS = ('classes.txt', 'obj.names')
+_NAMES = re.compile(r'^names\s*:', re.MULTILINE)
 
 
 @dataclass
@@ -63,12 +65,15 @@ def _yaml(root: Path, file: Path) -> Optional[Sheet]:
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if file.name != 'data.yaml' and not _NAMES.search(text):
+            return None  # of another program
         raise DataError(f'{file} is no YAML', 'correct it') from error
     names = content.get('names') if isinstance(content, dict) else None
     if not names:
         return None
     if isinstance(names, str):
-        return Sheet(file, _lines(_named_file(root, file, content, names)), content)
+        named = _named_file(root, file, content, names)
+        return Sheet(file, _lines(named), content) if named else None
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict):
@@ -77,10 +82,13 @@ def _yaml(root: Path, file: Path) -> Optional[Sheet]:
                                         for key, value in names.items()}, len(names)), content)
 
 
-def _named_file(root: Path, file: Path, content: dict, name: str) -> Path:
+def _named_file(root: Path, file: Path, content: dict, name: str) -> Optional[Path]:
+    """The list that ``names`` is the name of; None: the file is of another program."""
     for folder in (file.parent, root, file.parent / str(content.get('path') or '')):
         if (folder / name).is_file():
             return folder / name
+    if file.name != 'data.yaml' and not {'train', 'val', 'nc'} & content.keys():
+        return None
     raise DataError(f'{file}: names is {name!r}, and there is no such file beside it',
                     'put that file there, or write names: [first, second, ...]')
 

@@ -68,7 +68,7 @@ def settle(records: Sequence[Record], root: Path, lists: Sequence[Listed], val_s
     train, val, test, rest = ([record for record in records if parts.get(record.file) == part]
                               for part in ('train', 'val', 'test', None))
     if not train:
-        kept = [folder_of_part(r.file, root)[0] not in ('val', 'test') for r in rest]
+        kept = [not lists or folder_of_part(r.file, root)[0] not in ('val', 'test') for r in rest]
         train = [r for r, keep in zip(rest, kept, strict=True) if keep]
         rest = [r for r, keep in zip(rest, kept, strict=True) if not keep]
     if rest:
@@ -92,8 +92,10 @@ def settle(records: Sequence[Record], root: Path, lists: Sequence[Listed], val_s
 
 def _by_folders(records: Sequence[Record], root: Path) -> Tuple[Dict[Path, str], List[str]]:
     found = {record.file: folder_of_part(record.file, root) for record in records}
-    # a single folder called train may as well hold images of trains
-    if not {'val', 'test'} & {part for part, _ in found.values()}:
+    parts = {part for part, _ in found.values()}
+    # a single folder called train may as well hold images of trains, and one called val or test
+    # may be all that there is
+    if len(parts) == 1 or not {'val', 'test'} & parts:
         return {}, []
     names = sorted({name for _, name in found.values() if name})
     return ({file: part for file, (part, _) in found.items() if part},
@@ -103,7 +105,8 @@ def _by_folders(records: Sequence[Record], root: Path) -> Tuple[Dict[Path, str],
 def _by_lists(records: Sequence[Record], root: Path, lists: Sequence[Listed]
               ) -> Tuple[Dict[Path, str], List[str]]:
     said: Dict[str, Set[Path]] = dict(train=set(), test=set(), val=set())
-    notes = [f'{", ".join(str(n.file.relative_to(root)) for n in lists)} say the parts']
+    files = dict.fromkeys(str(named.file.relative_to(root)) for named in lists)
+    notes = [f'the parts are those of {", ".join(files)}']
     for named in lists:
         said[named.part] |= named.images
         if named.unknown:

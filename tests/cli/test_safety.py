@@ -57,6 +57,8 @@ def test_a_checkpoint_hook_of_the_users_own_stays(own, expected):
     (dict(checkpoint=dict(type='CheckpointHook', interval=2), timer=dict(type='IterTimerHook')),
      dict(checkpoint=dict(type=SAFE, interval=2), finite=dict(type=FINITE),
           timer=dict(type='IterTimerHook'))),
+    (dict(checkpoint=dict(overwrite=True)),
+     dict(checkpoint=dict(type=SAFE, overwrite=True), finite=dict(type=FINITE))),
     (dict(checkpoint=None, finite=None), dict(checkpoint=None, finite=None)),
     (dict(checkpoint=dict(type='MyCheckpointHook')),
      dict(checkpoint=dict(type='MyCheckpointHook'), finite=dict(type=FINITE)))])

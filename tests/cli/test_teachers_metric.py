@@ -30,5 +30,9 @@ def test_a_checkpoint_is_saved_before_its_epoch_is_validated(tmp_path):
     assert found == {'epoch_2.pth': 0.3, 'epoch_3.pth': None, 'epoch_4.pth': 0.5,
                      'best_coco_bbox_mAP_epoch_2.pth': 0.3, 'renamed.pth': None}
     cfg.model.teacher_ckpt = str(tmp_path / 'epoch_4.pth')
-    cfg.val_evaluator.ann_file = 'other.json'
-    assert teachers_metric(cfg, KEY) is None
+    for other in (dict(type='CocoMetric', ann_file='other.json'), dict(type='VOCMetric'),
+                  [dict(type='CocoMetric', ann_file='other.json')]):
+        cfg.val_evaluator = other
+        assert teachers_metric(cfg, KEY) is None
+    cfg.val_evaluator = [data['val_evaluator']]
+    assert teachers_metric(cfg, KEY) == 0.5

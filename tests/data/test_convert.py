@@ -28,7 +28,7 @@ def voc(root, size=(64, 48), stated=(64, 48), database='mine'):
 def test_voc(tmp_path):
     kind, numbers, notes = convert(voc(tmp_path / 'voc'), tmp_path / 'out')
     assert (kind, numbers) == ('voc', dict(train=3, val=1))
-    assert notes == ['ImageSets/Main/train.txt, ImageSets/Main/val.txt say the parts']
+    assert notes == ['the parts are those of ImageSets/Main/train.txt, ImageSets/Main/val.txt']
     assert boxes(tmp_path / 'out') == [('pear', [4, 6, 20, 30], 0), ('apple', [1, 1, 10, 10], 1)]
     data = find_coco(tmp_path / 'out')
     assert data.classes == ('apple', 'pear') and not data.failures

@@ -229,3 +229,39 @@ def test_a_share_of_the_hash_is_as_before(tmp_path):
     assert val == [f'{i}' for i in range(10) if int(hashlib.md5(
         f'{i}.jpg'.encode()).hexdigest()[:8], 16) / 16 ** 8 < 0.3]
     assert json.loads((tmp_path / 'out' / 'val.json').read_text())['images'][0]['id'] == 1
+
+
+@pytest.mark.parametrize('layout', [voc, labelme, yolo, coco])
+@pytest.mark.parametrize('folder', ['train', 'val2017', 'test'])
+def test_one_folder_is_no_split(layout, folder, tmp_path):
+    """Where there is only one part, as in a copy of val2017, a hash splits it."""
+    layout(tmp_path / 'in', *(f'{folder}/{name}' for name in 'abcdefgh'))
+    train, val, notes = parts(tmp_path)
+    assert len(train) + len(val) == 8 and train and val and HASHED in notes
+
+
+def test_lists_as_cvat_calls_them(tmp_path):
+    voc(tmp_path / 'in', *'abcd')
+    for name, images in (('Train', 'a\nb\nc'), ('Validation', 'd')):
+        text(tmp_path / 'in' / 'ImageSets' / 'Main' / f'{name}.txt', images)
+    assert parts(tmp_path)[:2] == (['a', 'b', 'c'], ['d'])
+
+
+def test_lists_as_cvat_calls_them_for_yolo(tmp_path):
+    for part, names in (('Train', 'abc'), ('Validation', 'd')):
+        for name in names:
+            image(tmp_path / 'in' / f'obj_{part}_data' / f'{name}.jpg')
+            text(tmp_path / 'in' / f'obj_{part}_data' / f'{name}.txt', '0 .5 .5 .25 .5\n')
+        text(tmp_path / 'in' / f'{part}.txt', '\n'.join(
+            f'data/obj_{part}_data/{name}.jpg' for name in names))
+    text(tmp_path / 'in' / 'obj.names', 'apple')
+    assert parts(tmp_path)[:2] == (
+        [f'obj_Train_data/{name}' for name in 'abc'], ['obj_Validation_data/d'])
+
+
+@pytest.mark.parametrize('train', ['{a: 1}', 'x' * 300, '3'])
+def test_a_part_that_is_no_path(train, tmp_path):
+    yolo(tmp_path / 'in', *'abcdefgh')
+    text(tmp_path / 'in' / 'data.yaml', f'names: [apple]\ntrain: {train}\n')
+    train, val, notes = parts(tmp_path)
+    assert len(train) + len(val) == 8 and HASHED in notes

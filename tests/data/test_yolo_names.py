@@ -88,3 +88,16 @@ def test_another_encoding(name, tmp_path):
     with pytest.raises(DataError, match='is not encoded in UTF-8 .byte .*save it as UTF-8'):
         converted(tmp_path, [0], **{name: content.encode('cp1252')})
     assert converted(tmp_path, [0], **{name: content.encode('utf-16')}) == ['k\xe4se']
+
+
+@pytest.mark.parametrize('name, content', [
+    ('compose.yaml', 'services: {}\n---\nservices: {}\n'), ('opt.yaml', 'names: exp3\n'),
+    ('x.yml', 'a: !!python/object:os.system {}\n')])
+def test_a_yaml_file_of_another_program(name, content, tmp_path):
+    text(tmp_path / 'in' / 'other' / name, content)
+    assert converted(tmp_path, [1], data_yaml='names: [cat, dog]') == ['dog']
+
+
+def test_folders_of_the_system_are_no_data(tmp_path):
+    text(tmp_path / 'in' / 'lost+found' / 'classes.txt', 'cow')
+    assert converted(tmp_path, [1], data_yaml='names: [cat, dog]') == ['dog']

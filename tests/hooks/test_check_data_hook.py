@@ -76,14 +76,15 @@ def test_an_evaluator_judges_by_the_images_that_are_looked_at(tmp_path):
         image['file_name'] = 'other_' + image['file_name']
     (tmp_path / 'other.json').write_text(json.dumps(other))
     shutil.copy(tmp_path / 'set' / 'train.json', tmp_path / 'copy.json')
+    (tmp_path / 'half.json').write_text('{')
     for file, words in (('other.json', 'has other images'), ('gone.json', 'is not there'),
-                        ('copy.json', '')):
+                        ('half.json', 'is no complete JSON'), ('copy.json', '')):
         cfg.val_evaluator.ann_file = str(tmp_path / file)
         found = said(cfg, strict=False)
         configured._FIT.clear()
         assert words in found and bool(words) == bool(found)
         if words:
-            with pytest.raises(DataError, match='give val_evaluator.ann_file the path'):
+            with pytest.raises(DataError, match='val_evaluator'):
                 check_data(cfg)
         configured._FIT.clear()
 

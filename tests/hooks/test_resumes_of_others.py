@@ -1,10 +1,12 @@
 """Resumes from checkpoints, and into settings, other than those of the run itself."""
+import copy
 import logging
 
 import pytest
 import torch
 import toy
 from hooks.test_safe_checkpoint_hook import After, Stop, assert_equal_runs, train
+from mmengine.logging import MessageHub
 
 from ctkd_det.hooks.checkpoint_files import SavingError
 from ctkd_det.work_dir import WorkDir
@@ -73,24 +75,54 @@ def test_a_checkpoint_at_the_end_of_an_epoch_is_not_of_the_epoch_before(tmp_path
     assert_equal_runs(resumed, whole)
 
 
-def test_settings_that_a_resume_does_not_take_are_named(tmp_path, caplog):
-    train(tmp_path / 'work', epochs=2)
-    runner = toy.runner(tmp_path / 'work', epochs=4, resume=True)
-    runner.optim_wrapper['optimizer'].update(lr=0.5, weight_decay=1e-4)
-    lines = []
+def said_by_a_resume(work_dir, change=lambda runner: None, **options):
+    """What its log says of settings that do not apply; the configs are changed before."""
+    MessageHub._instance_dict.clear()
+    runner, lines = toy.runner(work_dir, resume=True, **options), []
+    change(runner)
     runner.logger.addHandler(handler := logging.Handler())
     handler.emit = lambda record: lines.append(record.getMessage())
     runner.train()
-    said, = [line for line in lines if 'begin a new training' in line]
-    for words in ('CosineAnnealingLR: T_max = 10 instead of 20', 'end = 10 instead of 20',
-                  'initial_lr = 0.05 instead of 0.5', 'weight_decay = 0 instead of 0.0001'):
-        assert words in said
-    lines.clear()
-    # and nothing is said of a resume with the same settings
-    runner = toy.runner(tmp_path / 'work', epochs=2, resume=True)
-    runner.logger.addHandler(handler)
+    return '\n'.join(line for line in lines if 'begin a new training' in line)
+
+
+@pytest.mark.parametrize('paramwise', [None, dict(custom_keys=dict(fc=dict(lr_mult=0.5)))])
+def test_settings_that_a_resume_does_not_take_are_named(tmp_path, paramwise):
+    runner = toy.runner(tmp_path / 'work', epochs=2)
+    runner.optim_wrapper['paramwise_cfg'] = paramwise
     runner.train()
-    assert not [line for line in lines if 'begin a new training' in line]
+
+    def other(runner):
+        runner.optim_wrapper['paramwise_cfg'] = paramwise
+        runner.optim_wrapper['optimizer'].update(lr=0.5, weight_decay=1e-4)
+    said = said_by_a_resume(tmp_path / 'work', other, epochs=4)
+    for words in ('CosineAnnealingLR: T_max = 10 instead of 20', 'end = 10 instead of 20',
+                  'lr = 0.05 instead of 0.5', 'weight_decay = 0 instead of 0.0001'):
+        assert words in said
+
+
+SCHEDULES = dict(
+    none=[], cosine=[dict(type='CosineAnnealingLR', T_max=20, by_epoch=False)],
+    momentum=[dict(type='LinearLR', end=5, by_epoch=False),
+              dict(type='CosineAnnealingMomentum', T_max=20, by_epoch=False)],
+    one_cycle=[dict(type='OneCycleLR', eta_max=0.1, total_steps=20, by_epoch=False)])
+
+
+@pytest.mark.parametrize('name', SCHEDULES)
+def test_the_same_settings_are_resumed_without_a_word(name, tmp_path):
+    """Schedules move learning rate and momentum; OneCycleLR's state has a function in it."""
+    def scheduled(runner):
+        runner.param_schedulers = copy.deepcopy(SCHEDULES[name])
+    runner = toy.runner(tmp_path / 'work', epochs=4, hooks=(After(12), ))
+    scheduled(runner)
+    with pytest.raises(Stop):
+        runner.train()
+    assert said_by_a_resume(tmp_path / 'work', scheduled) == ''
+    if name == 'none':
+        def faster(runner):
+            scheduled(runner)
+            runner.optim_wrapper['optimizer'].update(lr=0.5)
+        assert 'lr = 0.05 instead of 0.5' in said_by_a_resume(tmp_path / 'work', faster)
 
 
 def test_overwriting_leaves_no_best_checkpoint_and_no_curve_of_the_old_training(tmp_path):
