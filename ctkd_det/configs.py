@@ -99,5 +99,5 @@ def nested_datasets(dataset: Any) -> List[dict]:
 
 def imported_modules(config: Config) -> List[str]:
     """What its ``custom_imports`` names, which may be one string."""
-    modules = config.get('custom_imports', {}).get('imports', [])
+    modules = (config.get('custom_imports') or {}).get('imports', [])
     return [modules] if isinstance(modules, str) else list(modules)

@@ -1,4 +1,5 @@
 """The settings that people change most, as overrides of the student's config."""
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
@@ -9,8 +10,11 @@ from ..training.advice import schedulers
 from .source_code import Name
 
 SEED = 0
-# settings of hooks that count epochs: YOLOX's and RTMDet's hooks end the mosaic augmentation
-HOOK_EPOCHS = ('switch_epoch', 'num_last_epochs')
+# settings of hooks that count epochs: YOLOX's and RTMDet's hooks end the mosaic
+# augmentation; EMAHook begins at one
+HOOK_EPOCHS = ('switch_epoch', 'num_last_epochs', 'begin_epoch')
+# learning rates, not parts of one
+RATES = ('eta_min', 'eta_max')
 RESIZES = ('Resize', 'FixScaleResize', 'RandomChoiceResize', 'RandomResize')
 # their sizes follow from the image's in ways that one number does not tell
 OTHER_SIZES = ('Mosaic', 'CachedMosaic', 'MixUp', 'CachedMixUp', 'RandomAffine', 'RandomCrop',
@@ -55,10 +59,14 @@ class Changes:
             blocks['auto_scale_lr'] = dict(base_batch_size=batch)
             if 'enable' not in (base.get('auto_scale_lr') or {}):
                 blocks['auto_scale_lr']['enable'] = False
+            factor = self.lr / base.optim_wrapper.optimizer.lr
+            found = blocks.get('param_scheduler') or schedulers(base)
+            if any(scheduler.get(key) for scheduler in found for key in RATES):
+                blocks['param_scheduler'] = [_scaled_rates(one, factor) for one in found]
         if self.img_scale:
             blocks = merged(blocks, resized(base, self.img_scale))
         # a run without a seed cannot be compared with another one
-        if self.seed is not None or base.get('randomness', {}).get('seed') is None:
+        if self.seed is not None or (base.get('randomness') or {}).get('seed') is None:
             blocks['randomness'] = dict(seed=SEED if self.seed is None else self.seed)
         return blocks
 
@@ -69,8 +77,18 @@ class Changes:
         old = base.get('train_cfg', {}).get('max_epochs')
         if not self.epochs or not old or self.epochs == old:
             return hooks
-        return [{**hook, **{key: _at(hook[key], old, self.epochs)
-                            for key in HOOK_EPOCHS if key in hook}} for hook in hooks]
+        # epochs count from 0: a later one than the last would never come
+        return [{**hook, **{key: min(_at(hook[key], old, self.epochs), self.epochs - 1)
+                            for key in HOOK_EPOCHS if hook.get(key)}} for hook in hooks]
+
+
+def over_nothing(blocks: Any, base: Any) -> Any:
+    """The overrides, with dicts that may stand in the place of ``None``, as MMEngine asks for."""
+    if not isinstance(blocks, dict) or not isinstance(base, dict):
+        return blocks
+    return {key: {**value, '_delete_': True} if isinstance(value, dict) and key in base
+            and not isinstance(base[key], dict) else over_nothing(value, base.get(key))
+            for key, value in blocks.items()}
 
 
 def merged(a: Any, b: Any) -> Any:
@@ -118,13 +136,22 @@ def _stretch(scheduler: Any, old: int, new: int) -> dict:
     scheduler = _own(scheduler)
     if not scheduler.get('by_epoch', True):
         return scheduler
-    for key in ('begin', 'end', 'T_max', 'step_size'):
+    for key in ('begin', 'end', 'T_max', 'step_size', 'total_steps'):
         if key in scheduler:
             scheduler[key] = _at(scheduler[key], old, new) if scheduler[key] else 0
+    if 'periods' in scheduler:  # of CosineRestartLR
+        ends = [_at(end, old, new) for end in itertools.accumulate(scheduler['periods'])]
+        scheduler['periods'] = [b - a for a, b in zip([0, *ends], ends, strict=False)]
     if 'milestones' in scheduler:
         steps = sorted({_at(step, old, new) for step in scheduler['milestones']})
         scheduler['milestones'] = [step for step in steps if step < new]
     return scheduler
+
+
+def _scaled_rates(scheduler: Any, factor: float) -> dict:
+    """Rates that a schedule states as such keep their share of the learning rate."""
+    return {key: value * factor if key in RATES and value else value
+            for key, value in _own(scheduler).items()}
 
 
 def _at(epoch: int, old: int, new: int) -> int:
@@ -146,8 +173,16 @@ def resized(base: Any, scale: Tuple[int, int]) -> Dict[str, Any]:
         dataset, depth = loaders[part].dataset, 0
         while 'pipeline' not in dataset and 'dataset' in dataset:
             dataset, depth = dataset.dataset, depth + 1
+        if 'pipeline' not in dataset:
+            raise click.ClickException(f'--img-scale: the student has several {part} data sets: '
+                                       'set their sizes in a config of yours')
         steps = [_resize(step, scale, part) for step in dataset.pipeline]
         if not any(step['type'] in RESIZES for step in steps):
+            inside = next((step['type'] for step in steps if any(
+                f"'{name}'" in repr(step.get('transforms')) for name in RESIZES)), None)
+            if inside:
+                raise click.ClickException(f"--img-scale: the student's {part} pipeline resizes "
+                                           f'inside {inside}: set it in a config of yours')
             raise click.ClickException(f"--img-scale: the student's {part} pipeline resizes no "
                                        'images')
         blocks[variable] = steps

@@ -3,11 +3,12 @@ from typing import Any, Dict, Tuple
 
 import click
 
+from ctkd_det.configs import type_name
 from ..training.advice import schedulers
 
 HOOK = 'SnapshotHook'
 # of a warm-up, which the first cycle keeps
-WARM_UPS = ('LinearLR', 'ConstantLR')
+WARM_UPS = ('LinearLR', 'ConstantLR', 'QuadraticWarmupLR')
 
 
 def with_cycles(blocks: Dict[str, Any], base: Any) -> Dict[str, Any]:
@@ -33,7 +34,7 @@ def with_cycles(blocks: Dict[str, Any], base: Any) -> Dict[str, Any]:
     # a base's schedulers may carry the scope that mmengine gives them
     warm_ups = [{key: value for key, value in scheduler.items() if key != '_scope_'}
                 for scheduler in blocks.get('param_scheduler') or schedulers(base)
-                if scheduler['type'] in WARM_UPS]
+                if type_name(scheduler) in WARM_UPS and not scheduler.get('begin')]
     rate = dict(type='CosineRestartLR', periods=[first, length - first], restart_weights=[1, 1],
                 eta_min_ratio=0, begin=0, end=length, by_epoch=by_epoch)
     if by_epoch:

@@ -15,7 +15,7 @@ from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
 from ctkd_det_data import CocoFolder
 from ..guards import safe_hooks
-from .changes import Changes, merged
+from .changes import Changes, merged, over_nothing
 from .cycles import with_cycles
 from .methods import ALONE, cross_head, read_method, sources
 from .pair import build_student, check_teacher, distilled_type
@@ -126,7 +126,7 @@ class Recipe:
         if self.data:
             blocks = merged(blocks, data_for(base, self.data))
         blocks = with_speed(blocks, base, self.data and len(self.data.train.content['images']))
-        blocks = portable(blocks, folder)
+        blocks = portable(over_nothing(blocks, base.to_dict()), folder)
         # what others refer to by its name stands before them
         order = sorted(blocks, key=lambda key: key.endswith('_dataloader'))
         return ''.join(assignment(key, blocks[key]) for key in order)
@@ -160,6 +160,8 @@ class Recipe:
                 **self.options))
         if method.hooks:
             blocks['custom_hooks'] = method.hooks
+        if base.optim_wrapper.get('clip_grad'):  # the student's own, which its baseline has, too
+            method.optim_wrapper.pop('clip_grad', None)
         if method.optim_wrapper:
             blocks['optim_wrapper'] = method.optim_wrapper
         return blocks

@@ -92,8 +92,9 @@ def data_for(student: Config, data: CocoFolder) -> dict:
     if student.get('val_dataloader'):  # who trains without validating goes on so
         blocks.update(
             val_dataloader=dict(dataset=_dataset(student.val_dataloader.dataset, data, data.val)),
-            test_dataloader=Name('val_dataloader'), val_evaluator=evaluator,
-            test_evaluator=evaluator)
+            val_evaluator=evaluator)
+    if student.get('val_dataloader') and student.get('test_dataloader'):
+        blocks.update(test_dataloader=Name('val_dataloader'), test_evaluator=evaluator)
     return blocks
 
 
@@ -113,6 +114,13 @@ def _predicts_masks(model: dict) -> bool:
 def _dataset(config: dict, data: CocoFolder, split: Split) -> dict:
     if config.get('dataset'):  # RepeatDataset, ClassBalancedDataset ...
         return dict(dataset=_dataset(config['dataset'], data, split))
+    other = [what for what, there in (
+        ('proposals', config.get('proposal_file')),
+        ('maps of segmentation', any(step.get('with_seg') for step in config.get('pipeline') or ()
+                                     if hasattr(step, 'get')))) if there]
+    if other:
+        raise click.ClickException(f'--data: the student also learns from {other[0]}, which the '
+                                   'folder does not have: take another student')
     kind = DATASETS.get(config['type'])
     if kind is None or not issubclass(kind, CocoDataset):
         raise click.ClickException(

@@ -49,7 +49,10 @@ def _steps(cfg: dict, images: Optional[int]) -> Optional[int]:
     if 'max_iters' in loop:
         return loop['max_iters']
     if images and batch and 'max_epochs' in loop:
-        return loop['max_epochs'] * math.ceil(images / batch)
+        times = math.prod(one.get('times', 1) for one in nested_datasets(
+            cfg['train_dataloader'].get('dataset')))
+        gathered = cfg['optim_wrapper'].get('accumulative_counts', 1)
+        return max(loop['max_epochs'] * math.ceil(images * times / batch) // gathered, 1)
     return None
 
 

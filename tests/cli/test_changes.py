@@ -7,7 +7,8 @@ import pytest
 from mmengine.config import Config
 
 from cli.conftest import invoke
-from ctkd_det_cli.distill.changes import resized, stretched
+from ctkd_det_cli.distill.changes import Changes, resized, stretched
+from ctkd_det_cli.distill.temperature_speed import _steps
 from helpers import CONFIGS
 
 PAIR = ['faster-rcnn_r50_fpn_1x_coco', '--teacher', 'faster-rcnn_r101_fpn_2x_coco',
@@ -117,6 +118,93 @@ def test_parts_of_a_schedule_that_have_no_epoch_left_are_taken_out():
     assert spans == {30: [(0, 1), (1, 28), (28, 30)], 5: [(0, 1), (1, 5)], 1: [(0, 1)]}
 
 
+@pytest.mark.parametrize('old, new, before, after', [
+    (12, 24, dict(type='OneCycleLR', eta_max=0.1, total_steps=12), dict(total_steps=24)),
+    (12, 6, dict(type='CosineRestartLR', periods=[4, 8], restart_weights=[1, 1], end=12),
+     dict(periods=[2, 4], end=6)),
+    (12, 5, dict(type='CosineRestartLR', periods=[6, 6], restart_weights=[1, 1], end=12),
+     dict(periods=[2, 3], end=5))])
+def test_cycles_are_stretched(old, new, before, after):
+    base = Config(dict(train_cfg=dict(max_epochs=old), param_scheduler=[before]))
+    assert stretched(base, new)['param_scheduler'] == [{**before, **after}]
+
+
+def test_the_floor_of_a_schedule_keeps_its_share_of_the_rate(tmp_path):
+    """RTMDet's 0.004 falls to 0.0002; with 0.0001 it would rise."""
+    rtmdet = ('rtmdet_tiny_8xb32-300e_coco', '--method', 'none')
+    cfg = written(tmp_path / 'x.py', *rtmdet, '--lr', 0.0001, '--epochs', 5)
+    warm_up, cosine = cfg.param_scheduler
+    assert cosine.eta_min == pytest.approx(0.000005) and 'eta_min' not in warm_up
+    # and its mosaic ends within so few epochs, which count from 0
+    assert [hook.switch_epoch for hook in cfg.custom_hooks if 'switch_epoch' in hook] == [4]
+
+
+def test_an_average_begins_within_a_shorter_training():
+    hooks = [dict(type='EMAHook', begin_epoch=6), dict(type='EMAHook', begin_epoch=0)]
+    base = Config(dict(train_cfg=dict(max_epochs=12), custom_hooks=hooks))
+    assert [hook['begin_epoch'] for hook in Changes(epochs=2).hooks(base)] == [1, 0]
+
+
+def nothing(cfg):
+    """What may be None in a config of mmdet or one's own."""
+    cfg.optim_wrapper.update(paramwise_cfg=None, clip_grad=None)
+    cfg.auto_scale_lr = cfg.randomness = cfg.custom_imports = None
+    cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
+
+
+def test_what_a_base_has_set_to_none(folder, tmp_path):
+    """MMEngine refuses a dict in its place, unless that says _delete_."""
+    cfg = Config.fromfile(folder / 'student.py')
+    nothing(cfg)
+    cfg.dump(tmp_path / 'student.py')
+    found = written(tmp_path / 'x.py', tmp_path / 'student.py', '--teacher',
+                    folder / 'teacher' / 'teacher.py', '--teacher-ckpt',
+                    folder / 'teacher' / 'teacher.pth', '--method', 'ctkd+fgd', '--lr', 0.01,
+                    '--data', folder / 'shapes')
+    assert found.optim_wrapper.paramwise_cfg.custom_keys.temperature.lr_mult == 0.05
+    assert found.optim_wrapper.clip_grad.max_norm > 0 and found.randomness.seed == 0
+    assert found.test_dataloader is None and found.val_dataloader.dataset.ann_file == 'val.json'
+
+
+def test_a_students_own_clipping_stays(folder, tmp_path):
+    """Its baseline has it, too."""
+    cfg = Config.fromfile(folder / 'student.py')
+    cfg.optim_wrapper.clip_grad = dict(max_norm=0.1)
+    cfg.dump(tmp_path / 'student.py')
+    found = written(tmp_path / 'x.py', tmp_path / 'student.py', '--teacher',
+                    folder / 'teacher' / 'teacher.py', '--teacher-ckpt',
+                    folder / 'teacher' / 'teacher.pth', '--method', 'fgd')
+    assert found.optim_wrapper.clip_grad == dict(max_norm=0.1)
+
+
+@pytest.mark.parametrize('change, said', [
+    (dict(proposal_file='p.pkl'), 'also learns from proposals'),
+    (dict(pipeline=[dict(type='LoadAnnotations', with_bbox=True, with_seg=True)]),
+     'also learns from maps of segmentation')])
+def test_data_that_a_folder_does_not_have(change, said, folder, tmp_path):
+    cfg = Config.fromfile(folder / 'student.py')
+    cfg.train_dataloader.dataset.update(change)
+    cfg.dump(tmp_path / 'student.py')
+    result = invoke('distill', '--dry-run', tmp_path / 'student.py', '--method', 'none', '--data',
+                    folder / 'shapes', '--out', tmp_path / 'x.py')
+    assert result.exit_code == 1 and said in result.output
+
+
+def test_snapshots_keep_yolox_warm_up_and_not_its_tail(tmp_path):
+    cfg = written(tmp_path / 'x.py', 'yolox_tiny_8xb8-300e_coco', '--method', 'snapshot')
+    assert [s.type.rpartition('.')[2] for s in cfg.param_scheduler] == [
+        'QuadraticWarmupLR', 'CosineRestartLR']
+
+
+def test_steps_of_repeated_and_gathered_batches():
+    cfg = dict(train_cfg=dict(max_epochs=3), optim_wrapper={}, train_dataloader=dict(
+        batch_size=2, dataset=dict(type='CocoDataset')))
+    assert _steps(cfg, 9) == 3 * 5
+    assert _steps(dict(cfg, optim_wrapper=dict(accumulative_counts=4)), 9) == 15 // 4
+    cfg['train_dataloader']['dataset'] = dict(type='RepeatDataset', times=10, dataset={})
+    assert _steps(cfg, 9) == 3 * 45
+
+
 def test_scopes_are_not_written():
     """mmengine adds them to what it reads from `mmdet::`."""
     found = stretched(schedule(type='MultiStepLR', milestones=[8], _scope_='mmdet'), 24)
@@ -136,6 +224,8 @@ def test_several_scales_keep_their_ratio():
 @pytest.mark.parametrize('student, option, message', [
     (CONFIGS / 'shapes' / 'student.py', ['--img-scale', 64, 64],
      'train pipeline resizes no images'),
+    ('dino-4scale_r50_8xb2-12e_coco', ['--img-scale', 64, 64], 'resizes inside RandomChoice'),
+    ('faster-rcnn_r50_fpn_1x_voc0712', ['--img-scale', 64, 64], 'has several train data sets'),
     ('yolox_s_8xb8-300e_coco', ['--img-scale', 64, 64], 'Mosaic in the .* has a size of its own'),
     ('faster-rcnn_r50-caffe-dc5_ms-3x_coco', ['--epochs', 0], '0 is not in the range'),
     ('mask-rcnn_r50_fpn_1x-wandb_coco', ['--lr', 0], 'is not in the range')])
