@@ -38,7 +38,7 @@ def walk(root: Path) -> List[Path]:
         folders[:] = sorted(f for f in folders if not f.startswith('.') and f not in _SYSTEM)
         found += [folder / file for file in files if not file.startswith('.')]
     for file in found:
-        if file.suffix and file.is_symlink() and not file.exists():
+        if file.is_symlink() and not file.exists():
             raise DataError(f'{file} is a link to {os.readlink(file)}, which is not there',
                             'mount that disk, or delete the link')
     return sorted(file for file in found if file.is_file())

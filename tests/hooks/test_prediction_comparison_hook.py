@@ -58,7 +58,7 @@ def test_a_file_name_that_leads_out_of_the_data_folder_is_not_shown(shapes, teac
     (tmp_path / 'val.json').write_text(json.dumps(content))
     cfg = config(shapes, teacher, dict(EVERY_TWO, interval=1, num_images=2), epochs=1)
     dataset = cfg.val_dataloader.dataset
-    dataset.ann_file = str(tmp_path / 'val.json')
+    dataset.ann_file = cfg.val_evaluator.ann_file = str(tmp_path / 'val.json')
     cfg.val_dataloader.dataset = dict(type='ConcatDataset', datasets=[dataset])
     run(cfg, tmp_path / 'work')
     pictures = [p.name for p in (tmp_path / 'work').glob('*/vis_data/vis_image/*.png')]
