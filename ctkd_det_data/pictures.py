@@ -101,7 +101,7 @@ def names(part, files: ImageFolder) -> Iterator[Finding]:
         yield other.finding(FAIL, f'are not in {files.root} under the name that is stated',
                             'write file_name relative to that folder, with /', 'under its name')
     if shared:
-        yield shared.finding(FAIL, 'mean a file that another row means, too', 'give each image its '
+        yield shared.finding(FAIL, 'point to the same file as another row', 'give each image its '
                              'own file, or list it once with all its boxes')
     if missing:
         yield missing.finding(FAIL, f'are not in {files.root}',

@@ -89,8 +89,9 @@ def _name(url: str) -> str:
 def _kept_as(url: str) -> str:
     """The file's name; two URLs share one only if it states the hash of what they contain."""
     name = _name(url)
-    of_url = hashlib.sha256(url.encode()).hexdigest()[:8]
-    return name if _DIGEST.search(name) else f'{of_url}_{name}'
+    if _DIGEST.search(name):
+        return name
+    return f'{hashlib.sha256(url.encode()).hexdigest()[:8]}_{name}'
 
 
 def _check_digest(file: Path, name: str, refusal: str) -> None:

@@ -1,4 +1,4 @@
-"""Checks that detections are judged by the boxes of the images that they are made on."""
+"""Checks that detections are evaluated against the boxes of the images that they are made on."""
 from pathlib import Path
 from typing import Any, Iterator, List, Sequence
 
@@ -18,8 +18,8 @@ def judges_of(cfg: Any, name: str) -> List[Path]:
 def judged_by(parts: Sequence[Part], judges: Sequence[Path], name: str) -> Iterator[Finding]:
     """Compare an evaluator's files with that of the data, which may be another with its images.
 
-    Ids of images count from 1 in every part, so that boxes of other images
-    are taken without a message, and mAP is near 0.
+    Ids of images count from 1 in every part. So boxes of other images are
+    taken without a message, and mAP is near 0.
 
     Args:
         parts (Sequence[Part]): The data sets, with what their files say. Several
@@ -44,8 +44,8 @@ def judged_by(parts: Sequence[Part], judges: Sequence[Path], name: str) -> Itera
             continue
         images = content.get('images') if isinstance(content, dict) else None
         if isinstance(images, list) and _names(images) != _names(part.content['images']):
-            yield Finding(FAIL, part.file, f'{name}_evaluator judges by {judge}, which has other '
-                          'images, or other ids for them',
+            yield Finding(FAIL, part.file, f'{name}_evaluator evaluates against {judge}, which has '
+                          'other images, or other ids for them',
                           f'give {name}_evaluator.ann_file the path of this file')
 
 

@@ -34,9 +34,10 @@ def check_resumable(runner: Runner, checkpoint: dict, with_optimizer: bool) -> N
         missing = [name for name in ('epoch', 'iter') if name not in checkpoint['meta']]
     if missing:
         raise SavingError(
-            f'{runner._load_from} cannot be resumed: it has no {" and no ".join(missing)}, as the '
-            'best checkpoint (best_*.pth) and exported ones. --resume without a file takes the '
-            'newest that can be; to begin a new training with these weights: load_from')
+            f'{runner._load_from} cannot be resumed: it has no {" and no ".join(missing)}. Best '
+            'checkpoints (best_*.pth) and exported ones have weights only. --resume without a file '
+            'takes the newest checkpoint that can be resumed; to begin a new training with these '
+            'weights: load_from')
 
 
 def warn_of_other_settings(runner: Runner, checkpoint: dict) -> None:
@@ -49,7 +50,7 @@ def warn_of_other_settings(runner: Runner, checkpoint: dict) -> None:
     changes = [*_of_schedules(runner, checkpoint), *_of_optimizer(runner, checkpoint)]
     if changes:
         runner.logger.warning(
-            f'--resume goes on with the checkpoint\'s settings, not with those of the config: '
+            '--resume goes on with the settings of the checkpoint, not with those of the config: '
             f'{"; ".join(changes)}. To train with those of the config, begin a new training with '
             'load_from')
 
@@ -77,8 +78,7 @@ def _of_optimizer(runner: Runner, checkpoint: dict) -> Iterator[str]:
     if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
         return  # torch refuses another number of groups
     schedulers = getattr(runner, 'param_schedulers', None)
-    moved = {getattr(s, 'param_name', '') for s in schedulers or ()
-             } if isinstance(schedulers, list) else set()
+    moved = {s.param_name for s in schedulers} if isinstance(schedulers, list) else set()
     if 'momentum' in moved:  # which is the first of Adam's betas
         moved.add('betas')
     said: Dict[str, Any] = {}

@@ -49,7 +49,7 @@ def _replaced(folder: CheckpointFolder, overwrite: bool) -> List[Path]:
             f'({", ".join(path.name for path in files)}). To go on with it: --resume; to train '
             'elsewhere: another --work-dir; to begin anew and replace them: --cfg-options '
             'default_hooks.checkpoint.overwrite=True')
-    return [*files, *folder.best()]
+    return [*files, *folder.best()] if overwrite else []
 
 
 def _check(named: str) -> None:

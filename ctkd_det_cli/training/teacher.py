@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ctkd_det.compat.reading import read_checkpoint
+from ctkd_det.datasets.evaluators import judges_of
 from ctkd_det.work_dir import WorkDir, WorkDirError
 from ..distill.zoo import zoo_entry
 from ..places import shipped
@@ -21,7 +22,8 @@ def teachers_metric(cfg: Any, key: str) -> Optional[float]:
     checkpoint, config = cfg.model.get('teacher_ckpt'), cfg.model.get('teacher_config')
     if checkpoint and Path(str(checkpoint)).is_file():
         return _validated(Path(str(checkpoint)), cfg, key)
-    on_coco = _annotations(cfg).endswith('instances_val2017.json')
+    annotations = _annotations(cfg)
+    on_coco = annotations is not None and annotations.name == 'instances_val2017.json'
     if key == 'coco/bbox_mAP' and on_coco and str(config).startswith('mmdet::'):
         return _published(str(config).removeprefix('mmdet::'))
     return None
@@ -38,7 +40,7 @@ def _validated(checkpoint: Path, cfg: Any, key: str) -> Optional[float]:
         theirs, ours = (_annotations(config) for config in (work_dir.config(), cfg))
     except WorkDirError:
         return None
-    if not theirs or not ours or Path(theirs).absolute() != Path(ours).absolute():
+    if theirs is None or theirs != ours:
         return None
     if checkpoint.name.startswith('best_'):
         history = content.get('message_hub', {}).get('log_scalars', {}).get(f'val/{key}')
@@ -54,12 +56,10 @@ def _validated(checkpoint: Path, cfg: Any, key: str) -> Optional[float]:
     return dict(zip(steps, values, strict=True)).get(step)
 
 
-def _annotations(cfg: Any) -> str:
-    """The file of the validation's annotations, or nothing."""
-    evaluators = cfg.get('val_evaluator') or ()
-    evaluators = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
-    files = [str(one.get('ann_file') or '') for one in evaluators if hasattr(one, 'get')]
-    return files[0] if len(files) == 1 else ''
+def _annotations(cfg: Any) -> Optional[Path]:
+    """The one file on this machine that validation is judged by; None if it is not one."""
+    files = judges_of(cfg, 'val')
+    return files[0].absolute() if len(files) == 1 else None
 
 
 def _published(config: str) -> Optional[float]:

@@ -8,6 +8,7 @@ import toy
 from hooks.test_safe_checkpoint_hook import After, Stop, assert_equal_runs, train
 from mmengine.logging import MessageHub
 
+from ctkd_det.compat.reading import read_checkpoint
 from ctkd_det.hooks.checkpoint_files import SavingError
 from ctkd_det.work_dir import WorkDir
 
@@ -16,7 +17,7 @@ BEST = 'best_toy_mAP_epoch_{}.pth'
 
 def changed(path, out, change):
     """A checkpoint with one thing changed, as a stranger or another program may write it."""
-    checkpoint = torch.load(path, weights_only=False)
+    checkpoint = read_checkpoint(path)
     change(checkpoint)
     torch.save(checkpoint, out)
     return out
@@ -138,3 +139,11 @@ def test_overwriting_leaves_no_best_checkpoint_and_no_curve_of_the_old_training(
     # a best one that the new training saves before its first checkpoint stays
     train(tmp_path / 'work', epochs=4, overwrite=True, interval=4, save_best='toy/mAP')
     assert WorkDir(tmp_path / 'work').best_checkpoint.name == BEST.format(4)
+
+
+def test_a_best_checkpoint_that_was_kept_is_not_removed_unasked(tmp_path):
+    train(tmp_path / 'work', epochs=2, save_best='toy/mAP')
+    for path in (tmp_path / 'work').glob('epoch_*'):
+        path.unlink()
+    train(tmp_path / 'work', epochs=1)
+    assert (tmp_path / 'work' / BEST.format(2)).exists()
