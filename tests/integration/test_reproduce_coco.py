@@ -45,6 +45,8 @@ def test_says_what_is_missing_before_anything_runs(tree):
     result = reproduce(tree)
     assert result.returncode == 1 and 'data/coco/val2017 is missing' in result.stderr
     assert reproduce(tree, '3').returncode == 2
+    unknown = reproduce(tree, METHODS='kd boxkd')
+    assert unknown.returncode == 2 and 'no method boxkd; there are: ' in unknown.stderr
     assert not (tree / 'calls').exists()
 
 
@@ -52,13 +54,13 @@ def test_teacher_first_then_every_method_and_seed_once(tree):
     assert reproduce(tree, '4', SEEDS='0 1').returncode == 0
     calls = (tree / 'calls').read_text().splitlines()
     assert 'check_teacher.py' in calls[0] and '--at-least 0.393' in calls[0]
-    assert 'report.py' in calls[-1] and calls[-1].count('seed_') == 8
+    assert 'report.py' in calls[-1] and calls[-1].count('seed_') == 10
     trainings = [call for call in calls if call.startswith('torchrun')]
-    assert len(trainings) == 8 == len(calls) - 2
+    assert len(trainings) == 10 == len(calls) - 2
     for call in trainings:
         assert '--nproc_per_node=4' in call and 'train_dataloader.batch_size=4' in call
         assert '--resume' in call and (ROOT / call.split('train.py ')[1].split()[0]).exists()
-    assert sum('randomness.seed=1' in call for call in trainings) == 4
+    assert sum('randomness.seed=1' in call for call in trainings) == 5
     reproduce(tree, '4', SEEDS='0 1')
     again = (tree / 'calls').read_text().splitlines()[len(calls):]
     assert not any(call.startswith('torchrun') for call in again)
