@@ -1,6 +1,6 @@
 """Checkpoints that survive a crash, and bring a training back to the last bit."""
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import IO, Any, List, Optional
 
 import torch.distributed
 from mmdet.registry import HOOKS
@@ -17,6 +17,7 @@ from ..random_states import (
 )
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .checkpoint_files import INTERRUPTED, SavingError, remove
+from .folder_lock import lock
 from .loaders import (
     end_workers,
     end_workers_at_exit,
@@ -53,7 +54,8 @@ class SafeCheckpointHook(AtomicCheckpointHook):
     - ``--resume`` takes the newest whole one and logs which ones it skipped,
       and why. Without ``last_checkpoint`` it looks for the files.
     - A training does not start again from the beginning in a folder that has
-      checkpoints, unless ``overwrite`` is True.
+      checkpoints, unless ``overwrite`` is True, nor while another process
+      trains there.
     - The random states of all ranks and workers, and draws and queues of each
       rank's losses, are saved and restored, and validation leaves them as they
       were. A resumed training is the uninterrupted one, to the last bit where
@@ -73,7 +75,8 @@ class SafeCheckpointHook(AtomicCheckpointHook):
     Raises:
         SavingError: while training, if a checkpoint cannot be written (the
             old one stays); before training, if no checkpoint is whole to
-            resume from, or there are checkpoints and ``overwrite`` is False.
+            resume from, there are checkpoints and ``overwrite`` is False, or
+            another process trains in this folder.
     """
 
     def __init__(self, *args: Any, overwrite: bool = False, **kwargs: Any) -> None:
@@ -81,6 +84,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         self.overwrite = overwrite
         self._termination = Termination()
         self._decided = self._training = self._goes_on = False
+        self._lock: Optional[IO[str]] = None
         self._replaced: List[Path] = []
         # random states: of all ranks, to save; of this one, as they were saved
         self._ranks: List[dict] = []
@@ -93,7 +97,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         """Decide what to resume from, before the runner loads it.
 
         Raises:
-            SavingError: see :func:`starting_point`.
+            SavingError: see :func:`lock` and :func:`starting_point`.
         """
         training = isinstance(runner._train_loop, BaseLoop)
         if self._decided or not training or runner._has_loaded or not self.is_local(runner):
@@ -102,6 +106,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         decision: List[Optional[str]] = [None, None]
         if is_main_process():
             try:
+                self._lock = lock(self.folder(runner).folder)
                 decision[0], self._replaced = starting_point(
                     runner, self.folder(runner), self.overwrite)
             except SavingError as error:
@@ -236,6 +241,8 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         super().after_train(runner)
         self._training, self._before_val = False, None
         self._termination.stop_watching()
+        if self._lock is not None:
+            self._lock.close()
 
     def save(self, runner: Runner, name: str, **options: Any) -> None:
         """Save with the random states of all ranks."""

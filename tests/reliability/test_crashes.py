@@ -26,7 +26,12 @@ from processes import (  # noqa: E402
 )
 
 from ctkd_det.compat.reading import read_checkpoint  # noqa: E402
-from ctkd_det.hooks.checkpoint_files import CheckpointFolder, fault  # noqa: E402
+from ctkd_det.hooks.checkpoint_files import (  # noqa: E402
+    CheckpointFolder,
+    SavingError,
+    fault,
+)
+from ctkd_det.hooks.folder_lock import LOCK, lock  # noqa: E402
 
 OPTIONS = dict(epochs=4, max_keep_ckpts=1, save_best='toy/mAP')
 
@@ -53,7 +58,7 @@ def assert_same_end(work_dir, whole):
     losses = [x['message_hub']['log_scalars']['train/loss'].data[0] for x in (found, whole)]
     assert losses[0].tolist() == losses[1].tolist()
     names = {path.name for path in work_dir.iterdir()
-             if path.suffix != '.py' and path.is_file()}
+             if path.suffix != '.py' and path.is_file() and path.name != LOCK}
     assert names == {'last_checkpoint', *(f'{name}_4.pth{end}' for end in ('', '.sha256')
                                           for name in ('epoch', 'best_toy_mAP_epoch'))}
     assert fault(work_dir / 'best_toy_mAP_epoch_4.pth') is None
@@ -98,6 +103,27 @@ def test_killed_at_random_moments(tmp_path, whole, seed):
     if seed != 3:  # with workers others draw the noise
         assert_same_end(tmp_path, whole)
     assert last(tmp_path)['meta']['epoch'] == 4
+
+
+@pytest.mark.parametrize('second', [dict(resume=True), dict(overwrite=True)])
+def test_a_second_training_is_refused_while_the_first_one_lives(tmp_path, second):
+    """The first one is killed in the end, with workers that outlive it: no lock is left."""
+    first = start(train, tmp_path, epochs=400, val=False, workers=1, persistent=True)
+    try:
+        wait_for((tmp_path / 'last_checkpoint').exists)
+        with pytest.raises(SavingError, match=f'a training is running in .*process {first.pid} on'):
+            toy.runner(tmp_path, **second).train()
+    finally:
+        first.kill()
+        first.join()
+    assert finish(start(train, tmp_path, epochs=1, val=False, overwrite=True)) == 0
+
+
+def test_one_process_may_train_twice_and_then_leaves_the_folder_to_others(tmp_path):
+    kept = [toy.runner(tmp_path, epochs=1, val=False), toy.runner(tmp_path, epochs=2, resume=True)]
+    for runner in kept:
+        runner.train()
+    assert finish(start(lock, tmp_path)) == 0  # it has ended, so another process gets the folder
 
 
 def test_sigterm_ends_it_at_the_next_iteration_with_a_checkpoint(tmp_path):
