@@ -23,7 +23,8 @@ def changing_state(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
 
     Those are the losses' buffers, such as a queue, and the state of all draws.
     A replay needs them as they were before the pass, and each rank of a
-    training has its own.
+    training has its own. Buffers that are not part of checkpoints are
+    settings, such as a fixed temperature, and stay the config's.
 
     Returns:
         dict[str, Tensor]: Under the names of the detector's ``state_dict``;
@@ -32,8 +33,7 @@ def changing_state(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
     losses = getattr(model, 'distill_losses', None)
     if not isinstance(losses, torch.nn.Module):
         return {}
-    state = {name: buffer.detach().clone()
-             for name, buffer in losses.named_buffers('distill_losses')}
+    state = {name: buffer.detach().clone() for name, buffer in _saved_buffers(losses)}
     for name, draws in _draws(model):
         state[name] = draws.get_extra_state()
     return state
@@ -41,13 +41,24 @@ def changing_state(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def restore_changing_state(model: torch.nn.Module, state: Dict[str, torch.Tensor]) -> None:
-    """Bring the losses back to where :func:`changing_state` saw them."""
+    """Bring the losses back to where :func:`changing_state` saw them.
+
+    What ``state`` does not name stays as it is.
+    """
     if not state:
         return
-    for name, buffer in model.distill_losses.named_buffers('distill_losses'):
-        buffer.copy_(state[name])
+    for name, buffer in _saved_buffers(model.distill_losses):
+        if name in state:
+            buffer.copy_(state[name])
     for name, draws in _draws(model):
-        draws.set_extra_state(state[name])
+        if name in state:
+            draws.set_extra_state(state[name])
+
+
+def _saved_buffers(losses: torch.nn.Module) -> Iterator[Tuple[str, torch.Tensor]]:
+    saved = losses.state_dict(prefix='distill_losses.')
+    return ((name, buffer) for name, buffer in losses.named_buffers('distill_losses')
+            if name in saved)
 
 
 def _draws(model: torch.nn.Module) -> Iterator[Tuple[str, Draws]]:

@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 from torch import nn, optim
 
 from ..models.temperatures import LearnedTemperature
-from .temperature_log import learned_temperatures
+from .temperature_log import learned_temperatures, usual_rate
 
 # theta from tau = 1 to 1.5 within (0.5, 2), about as far as SGD takes it with the shipped lr_mult
 REACH = 2 * math.log(2)
@@ -44,7 +44,7 @@ def warn_of_short_steps(runner: Runner) -> None:
     if not is_adaptive(optimizer):
         return
     groups = {id(p): group for group in optimizer.param_groups for p in group['params']}
-    steps = (runner.max_iters - runner.iter) // runner.optim_wrapper._accumulative_counts
+    steps = runner.max_iters // runner.optim_wrapper._accumulative_counts
     constructor = (runner.cfg.get('optim_wrapper') or {}).get('constructor', _DEFAULT_CONSTRUCTOR)
     for name, temperature in learned_temperatures(runner.model):
         theta = getattr(temperature, 'theta', None)
@@ -58,7 +58,7 @@ def warn_of_short_steps(runner: Runner) -> None:
                 f'theta by its learning rate, {lr:.1g}, in each step, whatever the loss and lambda '
                 f'are. In {steps} steps tau gets {_way(temperature, theta, lr * steps)}. '
                 'lr_mult=0.05 is made for SGD; take '
-                f'{lr_mult_for(optimizer.defaults["lr"], steps):g}: optim_wrapper=dict('
+                f'{lr_mult_for(usual_rate(runner), steps):g}: optim_wrapper=dict('
                 'paramwise_cfg=dict(custom_keys=dict(temperature=dict(lr_mult=..., decay_mult=0))))'
                 + ('' if constructor == _DEFAULT_CONSTRUCTOR else
                    f'. {constructor} must heed custom_keys for that; mmdet\'s '

@@ -52,7 +52,8 @@ class CurriculumHook(Hook):
         patience (int): The monitor's. Defaults to 1000.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of its range, or ``begin`` is not
+            before the end of the training.
     """
 
     def __init__(self,
@@ -85,13 +86,18 @@ class CurriculumHook(Hook):
             runner.register_hook(self._monitor)
 
     def before_train(self, runner: Runner) -> None:
-        """Find the gradient reversal layers and the scheduled temperatures."""
+        """Find the gradient reversal layers and the scheduled temperatures.
+
+        Raises:
+            ValueError: if the curriculum would begin after the training's end.
+        """
         modules = list(runner.model.modules())
         self._layers = [m for m in modules if isinstance(m, GradientReversal)]
         self._scheduled = [m for m in modules if isinstance(m, ScheduledTemperature)]
         if not self._layers and not self._scheduled:
             runner.logger.warning('CurriculumHook: the model has no learnable or scheduled '
                                   'temperature, there is nothing to drive')
+        self._check_begin(runner)
         self._warn_of_change(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int,
@@ -115,6 +121,14 @@ class CurriculumHook(Hook):
         self._resumed = checkpoint.get('curriculum', {}) if runner._resume else {}
         if runner._resume:
             count_in_new_epochs(runner, checkpoint)
+
+    def _check_begin(self, runner: Runner) -> None:
+        length = runner.max_iters / (len(runner.train_dataloader) if self.by_epoch else 1)
+        if self.begin >= length:
+            raise ValueError(
+                f'CurriculumHook: begin={self.begin} is not before the end of this training, which '
+                f'has {length:g} {"epochs" if self.by_epoch else "iterations"}, so lambda would '
+                f'stay {self.lambda_min:g}')
 
     def _warn_of_change(self, runner: Runner) -> None:
         changes = [f'{key} from {self._resumed[key]!r} to {value!r}'

@@ -16,12 +16,19 @@ def own_states(runner: Runner) -> Dict[str, Tensor]:
 def restore_own_states(runner: Runner, saved: Dict[str, Tensor]) -> None:
     """Restore this rank's states: a checkpoint's weights have those of rank 0.
 
-    Does nothing if the losses are others than those that were saved.
+    What the losses of the checkpoint did not have begins anew, and a warning
+    names it.
     """
-    shapes = [{name: value.shape for name, value in states.items()}
-              for states in (saved, changing_state(_model(runner)))]
-    if shapes[0] == shapes[1]:
-        restore_changing_state(_model(runner), saved)
+    if not saved:  # none of this rank, which was said
+        return
+    now = changing_state(_model(runner))
+    fitting = {name: saved[name] for name, value in now.items()
+               if name in saved and saved[name].shape == value.shape}
+    new = [name.removesuffix('._extra_state') for name in now if name not in fitting]
+    if new:
+        runner.logger.warning('--resume: the checkpoint has no state of this process for '
+                              f'{", ".join(new)}, whose queues and draws begin anew')
+    restore_changing_state(_model(runner), fitting)
 
 
 def _model(runner: Runner) -> nn.Module:

@@ -21,7 +21,8 @@ class TemperatureGuard:
     It stays at a bound if tau (of each group, or the mean of a batch) is
     within 2 % of the interval's width from it for ``patience`` iterations in
     a row. It does not move if, in ``patience`` iterations with a lambda
-    above 0.1, tau has changed by less than 1 %.
+    above 0.1, tau has changed by less than 1 %. In a resumed training it is not
+    asked to move: it may have done so before.
 
     Args:
         runner (Runner): Whose model is watched and whose logger warns.
@@ -31,13 +32,15 @@ class TemperatureGuard:
     def __init__(self, runner: Runner, patience: int) -> None:
         self.logger, self.patience = runner.logger, patience
         self.temperatures = dict(learned_temperatures(runner.model))
+        self.resumed = runner.iter > 0
         self.watched: Dict[str, _Watch] = {}
 
     def look(self, outputs: Optional[dict]) -> None:
         """Check the values that the model has logged in this iteration."""
         for key, tau in telling_taus(outputs or {}).items():
             if tau.loss in self.temperatures:
-                watch = self.watched.setdefault(key, _Watch(self.temperatures[tau.loss]))
+                watch = self.watched.setdefault(
+                    key, _Watch(self.temperatures[tau.loss], self.resumed))
                 complaint = watch.see(float(outputs[key]), self.patience)
                 if complaint:
                     self.logger.warning(f'The temperature of loss_{tau.loss} ({key}) {complaint}.')
@@ -46,9 +49,9 @@ class TemperatureGuard:
 class _Watch:
     """The history of one temperature."""
 
-    def __init__(self, temperature: LearnedTemperature) -> None:
-        self.temperature = temperature
-        self.silent = self.moved = False
+    def __init__(self, temperature: LearnedTemperature, moved: bool = False) -> None:
+        self.temperature, self.moved = temperature, moved
+        self.silent = False
         self.at_bound = self.at_rest = 0
         self.start: Optional[float] = None
 

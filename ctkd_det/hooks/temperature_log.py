@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from ..log_names import THETA_GRAD, log_name, short_name
-from ..models.losses import FeatureLoss
+from ..models.losses import DistillLoss, FeatureLoss
 from ..models.temperatures import LearnedTemperature
 
 
@@ -68,12 +68,43 @@ def warn_of_decay(runner: Runner) -> None:
                 'dict(temperature=dict(decay_mult=0))))')
 
 
+def usual_rate(runner: Runner) -> float:
+    """The student's learning rate at its peak: of its parameters, the largest.
+
+    The optimizer's default is not it, if ``auto_scale_lr`` has scaled the
+    groups.
+    """
+    of_losses = {id(p) for module in runner.model.modules() if isinstance(module, DistillLoss)
+                 for p in module.parameters()}
+    return max((rate for p, rate in _rates(runner).items() if p not in of_losses),
+               default=runner.optim_wrapper.optimizer.defaults['lr'])
+
+
+def _rates(runner: Runner) -> Dict[int, float]:
+    """Of each parameter, by its id, the learning rate at its peak."""
+    return {id(p): group.get('initial_lr', group['lr'])
+            for group in runner.optim_wrapper.optimizer.param_groups for p in group['params']}
+
+
+def warn_of_floor(runner: Runner) -> None:
+    """Warn if a schedule's smallest rate, one number for all, raises that of a temperature."""
+    rates, schedulers = _rates(runner), runner.param_schedulers
+    for scheduler in schedulers if isinstance(schedulers, list) else []:
+        floor = getattr(scheduler, 'eta_min', None) or 0
+        for name, temperature in learned_temperatures(runner.model):
+            rate = max((rates.get(id(p), floor) for p in temperature.parameters()), default=floor)
+            if rate < floor:
+                instead = (f'eta_min_ratio={floor / usual_rate(runner):.2g}'
+                           if hasattr(scheduler, 'eta_min_ratio') else 'eta_min=0')
+                runner.logger.warning(
+                    f'{type(scheduler).__name__} raises the learning rate of the temperature of '
+                    f'loss_{name} from {rate:.2g} to eta_min={floor:.2g}, which is one number for '
+                    f'all parameters. Write {instead} instead')
+
+
 def warn_of_slow_adapters(runner: Runner) -> None:
     """Warn if a multiplier that is meant for temperatures slows a loss between features."""
-    optimizer = runner.optim_wrapper.optimizer
-    rates = {id(p): group.get('initial_lr', group['lr'])
-             for group in optimizer.param_groups for p in group['params']}
-    usual = optimizer.defaults['lr']
+    rates, usual = _rates(runner), usual_rate(runner)
     for name, module in runner.model.named_modules():
         slow = [p for p in module.parameters() if rates.get(id(p), usual) < usual]
         if isinstance(module, FeatureLoss) and slow:

@@ -133,7 +133,7 @@ def stretched(base: Any, epochs: int) -> Dict[str, Any]:
 
 
 def _stretch(scheduler: Any, old: int, new: int) -> dict:
-    scheduler = _own(scheduler)
+    scheduler = unscoped(scheduler)
     if not scheduler.get('by_epoch', True):
         return scheduler
     for key in ('begin', 'end', 'T_max', 'step_size', 'total_steps'):
@@ -151,7 +151,7 @@ def _stretch(scheduler: Any, old: int, new: int) -> dict:
 def _scaled_rates(scheduler: Any, factor: float) -> dict:
     """Rates that a schedule states as such keep their share of the learning rate."""
     return {key: value * factor if key in RATES and value else value
-            for key, value in _own(scheduler).items()}
+            for key, value in unscoped(scheduler).items()}
 
 
 def _at(epoch: int, old: int, new: int) -> int:
@@ -196,7 +196,7 @@ def resized(base: Any, scale: Tuple[int, int]) -> Dict[str, Any]:
 
 
 def _resize(step: Any, scale: Tuple[int, int], part: str) -> dict:
-    step = _own(step)
+    step = unscoped(step)
     kind = step['type']
     if kind in OTHER_SIZES:
         raise click.ClickException(f"--img-scale: {kind} in the student's {part} pipeline has a "
@@ -217,11 +217,11 @@ def _scaled(old: Any, new: Tuple[int, int]) -> Any:
             for scale in old]
 
 
-def _own(config: Any) -> Any:
+def unscoped(config: Any) -> Any:
     """A copy as people write it: without the scope that mmengine adds to what `mmdet::` says."""
     if isinstance(config, dict):
-        return {key: _own(value) for key, value in config.items()
+        return {key: unscoped(value) for key, value in config.items()
                 if (key, value) != ('_scope_', 'mmdet')}
     if isinstance(config, (list, tuple)):
-        return type(config)(map(_own, config))
+        return type(config)(map(unscoped, config))
     return config

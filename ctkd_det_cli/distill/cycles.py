@@ -5,6 +5,7 @@ import click
 
 from ctkd_det.configs import type_name
 from ..training.advice import schedulers
+from .changes import unscoped
 
 HOOK = 'SnapshotHook'
 # of a warm-up, which the first cycle keeps
@@ -31,9 +32,8 @@ def with_cycles(blocks: Dict[str, Any], base: Any) -> Dict[str, Any]:
         raise click.ClickException('snapshot: the second half of a training learns from the '
                                    f'first, so {length} epoch is too short: --epochs 2 or more')
     cycle = dict(cycle=first) if by_epoch else dict(cycle=first, by_epoch=False)
-    # a base's schedulers may carry the scope that mmengine gives them
-    warm_ups = [{key: value for key, value in scheduler.items() if key != '_scope_'}
-                for scheduler in blocks.get('param_scheduler') or schedulers(base)
+    found = blocks.get('param_scheduler') or schedulers(base)
+    warm_ups = [unscoped(scheduler) for scheduler in found
                 if type_name(scheduler) in WARM_UPS and not scheduler.get('begin')]
     rate = dict(type='CosineRestartLR', periods=[first, length - first], restart_weights=[1, 1],
                 eta_min_ratio=0, begin=0, end=length, by_epoch=by_epoch)

@@ -8,9 +8,10 @@ from typing import Any, Optional
 from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS
 
-from ctkd_det.configs import nested_datasets, registered_class
+from ctkd_det.configs import nested_datasets, registered_class, type_name
 from ctkd_det.hooks.adaptive_steps import is_adaptive, lr_mult_for
-from .changes import merged
+from ..training.advice import schedulers
+from .changes import merged, unscoped
 
 # the images with boxes of COCO's training set, which need not be here
 _COCO_TRAIN = {'instances_train2017.json': 117266}
@@ -41,7 +42,31 @@ def with_speed(blocks: dict, base: Config, images: Optional[int]) -> dict:
         return blocks
     changes = {key: dict(lr_mult=lr_mult_for(optimizer['lr'], steps))
                for key, value in keys.items() if 'lr_mult' in value}
-    return merged(blocks, dict(optim_wrapper=dict(paramwise_cfg=dict(custom_keys=changes))))
+    if not changes:
+        return blocks
+    return merged({**blocks, **_relative_floors(final, base, optimizer['lr'])}, dict(
+        optim_wrapper=dict(paramwise_cfg=dict(custom_keys=changes))))
+
+
+def _relative_floors(final: dict, base: Config, lr: float) -> dict:
+    """Schedules whose smallest rate is a part of each parameter's own.
+
+    One absolute ``eta_min`` lies above the small rate of a temperature, and
+    would raise it. For a student whose parameters all have the rate ``lr`` the
+    two say the same.
+    """
+    found = schedulers(final)
+    own = (base.get('optim_wrapper') or {}).get('paramwise_cfg') or {}
+    if 'lr_mult' in str(own) or not any(map(_has_floor, found)):
+        return {}
+    return dict(param_scheduler=[
+        {**{key: value for key, value in one.items() if key != 'eta_min'},
+         'eta_min_ratio': one['eta_min'] / lr} if _has_floor(one) else one
+        for one in map(unscoped, found)])
+
+
+def _has_floor(scheduler: dict) -> bool:
+    return type_name(scheduler).startswith('Cosine') and bool(scheduler.get('eta_min'))
 
 
 def _steps(cfg: dict, images: Optional[int]) -> Optional[int]:

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from cli.conftest import fork, invoke
 from ctkd_det.compat.reading import read_checkpoint
 from ctkd_det.hooks.finite_loss_hook import NotFiniteError
+from ctkd_det_cli.distill.temperature_speed import with_speed
 from ctkd_det_cli.doctor.probes import check_config
 from ctkd_det_cli.export.plain_config import plain_config
 from ctkd_det_cli.guards import guard, safe_hooks
@@ -40,6 +41,25 @@ def test_adam_gets_a_multiplier_of_its_own(folder, tmp_path):
         assert keys.temperature == dict(lr_mult=lr_mult, decay_mult=0.0)
         assert found.default_hooks.checkpoint == dict(type=SAFE, max_keep_ckpts=7)
         assert found.default_hooks.finite.type == FINITE
+
+
+@pytest.mark.parametrize('kind, own', [('AdamW', None), ('SGD', None), (
+    'AdamW', dict(custom_keys=dict(backbone=dict(lr_mult=0.1))))])
+def test_the_floor_of_a_schedule_does_not_raise_the_rate_of_a_temperature(kind, own):
+    """eta_min is one number for all; where all of the student has one rate, a ratio is the same."""
+    base = student_config(max_epochs=5)
+    base.optim_wrapper = dict(optimizer=dict(type=kind, lr=4e-3), paramwise_cfg=own)
+    base.param_scheduler = [
+        dict(type='LinearLR', start_factor=1e-3, end=2),
+        dict(type='CosineAnnealingLR', eta_min=2e-4, begin=2, end=5, _scope_='mmdet')]
+    recipe = dict(optim_wrapper=dict(paramwise_cfg=dict(custom_keys=dict(
+        temperature=dict(lr_mult=0.05)))))
+    found = with_speed(recipe, base, 8).get('param_scheduler')
+    if kind == 'SGD' or own:
+        assert found is None
+    else:
+        assert found == [dict(type='LinearLR', start_factor=1e-3, end=2),
+                         dict(type='CosineAnnealingLR', eta_min_ratio=0.05, begin=2, end=5)]
 
 
 @pytest.mark.parametrize('own, expected', [

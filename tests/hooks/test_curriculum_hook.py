@@ -61,7 +61,7 @@ class Recorder(Hook):
 
 
 def train(tmp_path, hook, epochs=12, by_epoch=True, resume=False, model=None, load_from=None,
-          batch_size=2, **optim):
+          batch_size=2, options=None, **optim):
     recorder = Recorder()
     loop = dict(by_epoch=True, max_epochs=epochs) if by_epoch else dict(
         by_epoch=False, max_iters=epochs * ITERS)
@@ -73,7 +73,7 @@ def train(tmp_path, hook, epochs=12, by_epoch=True, resume=False, model=None, lo
         custom_hooks=[hook, recorder], resume=resume, load_from=load_from, default_scope='mmdet',
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1 if by_epoch else ITERS,
                                            by_epoch=by_epoch)),
-        experiment_name=f'{tmp_path.name}_{resume}')
+        experiment_name=f'{tmp_path.name}_{resume}', **(options or {}))
     runner.train()
     return recorder.values, runner
 
@@ -169,6 +169,40 @@ def test_says_before_the_first_step_that_adam_moves_nothing(tmp_path, optimizer,
         assert 'lr_mult=0.05 is made for SGD; take 1000: ' in log
         theta = runner.model.distill_losses['loss_ctkd'].temperature.theta
         assert abs(theta.item() + math.log(2)) < 12 * 1.1e-4
+
+
+def test_the_multiplier_is_of_the_rate_that_was_scaled_for_the_batch(tmp_path):
+    """Batches of 2 instead of 16: 12 steps of 1e-4 / 8, and 2 ln 2 / 1.5e-4 = 9242."""
+    train(tmp_path, CurriculumHook(), 4, optimizer=dict(type='AdamW', lr=1e-4),
+          options=dict(auto_scale_lr=dict(enable=True, base_batch_size=16)))
+    assert f'take {float(f"{2 * math.log(2) / (12 * 1e-4 / 8):.1g}"):g}: ' in log_of(tmp_path)
+
+
+def test_a_resume_does_not_take_its_rest_for_the_whole_training(tmp_path):
+    """9 steps of 0.06 move theta by 0.54; the 3 of the resume would be too few."""
+    options = dict(optimizer=dict(type='Adam', lr=0.06))
+    train(tmp_path, CurriculumHook(), 3, **options)
+    train(tmp_path, CurriculumHook(), 4, resume=True, **options)
+    assert 'can hardly move' not in log_of(tmp_path)
+
+
+@pytest.mark.parametrize('floor, expected', [
+    (dict(eta_min=0.002), 1), (dict(eta_min=0.0001), 0), (dict(eta_min_ratio=0.5), 0)])
+def test_says_that_a_schedule_raises_the_rate_of_a_temperature(tmp_path, floor, expected):
+    """theta has 0.05 * 0.01; one eta_min is for all parameters."""
+    train(tmp_path, CurriculumHook(), 4, paramwise_cfg=dict(custom_keys=dict(
+        temperature=dict(lr_mult=0.05))), options=dict(param_scheduler=dict(
+            type='CosineAnnealingLR', T_max=4, by_epoch=True, **floor)))
+    assert log_of(tmp_path).count('raises the learning rate of the temperature of loss_ctkd from '
+                                  '0.0005 to eta_min=0.002') == expected
+    assert log_of(tmp_path).count('Write eta_min_ratio=0.2 instead') == expected
+
+
+@pytest.mark.parametrize('begin, by_epoch', [(4, True), (12, False), (13, False)])
+def test_a_curriculum_that_would_never_begin_is_refused(tmp_path, begin, by_epoch):
+    with pytest.raises(ValueError, match=f'begin={begin} is not before the end of this training, '
+                       f'which has {4 if by_epoch else 12} {"epochs" if by_epoch else "iter"}'):
+        train(tmp_path, CurriculumHook(begin=begin, by_epoch=by_epoch), 4)
 
 
 def test_with_the_multiplier_that_it_names_the_temperature_moves(tmp_path):
@@ -285,6 +319,8 @@ def test_guard_does_not_complain_of_a_temperature_that_has_moved_and_settled():
     watch = _Watch(Settled())
     complaints = [watch.see(tau, patience=5) for tau in [4.0, 5.0, *[6.0] * 50]]
     assert complaints == [None] * 52
+    resumed = _Watch(Settled(), moved=True)  # before the resume, perhaps
+    assert [resumed.see(6.0, patience=5) for _ in range(20)] == [None] * 20
 
 
 def test_a_window_in_epochs_is_refused_where_nobody_counts_them(teacher):

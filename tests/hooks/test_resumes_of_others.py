@@ -10,6 +10,8 @@ from mmengine.logging import MessageHub
 
 from ctkd_det.compat.reading import read_checkpoint
 from ctkd_det.hooks.checkpoint_files import SavingError
+from ctkd_det.hooks.own_states import restore_own_states
+from ctkd_det.models import KDLoss
 from ctkd_det.work_dir import WorkDir
 
 BEST = 'best_toy_mAP_epoch_{}.pth'
@@ -100,6 +102,41 @@ def test_settings_that_a_resume_does_not_take_are_named(tmp_path, paramwise):
     for words in ('CosineAnnealingLR: T_max = 10 instead of 20', 'end = 10 instead of 20',
                   'lr = 0.05 instead of 0.5', 'weight_decay = 0 instead of 0.0001'):
         assert words in said
+
+
+@pytest.mark.parametrize('old, new', [(2.0, 4.0), ([1.0, 2.0], [3.0, 6.0])])
+def test_a_fixed_temperature_is_the_configs(old, new, tmp_path, monkeypatch):
+    """It is a buffer, but no state of the training."""
+    def distil_at(temperature):
+        def init(self):
+            original(self)
+            self.distill_losses['loss_ctkd'] = KDLoss(temperature, rotated=True)
+        monkeypatch.setattr(toy.Toy, '__init__', init)
+
+    original = toy.Toy.__init__
+    distil_at(old)
+    train(tmp_path, epochs=1, val=False)
+    distil_at(new)
+    resumed = train(tmp_path, epochs=2, val=False, resume=True)
+    temperature = resumed.model.distill_losses['loss_ctkd'].temperature
+    assert [x.tolist() for x in temperature.buffers()] == [new if isinstance(new, list) else [new]]
+
+
+def test_what_a_checkpoint_does_not_have_of_a_rank_is_named(tmp_path):
+    """The draws of one loss are restored; another loss is new."""
+    train(tmp_path, epochs=1)
+    drawn = read_checkpoint(tmp_path / 'epoch_1.pth')['random_states'][0]['losses']
+    (name, state), = drawn.items()
+    lines = []
+    runner = toy.runner(tmp_path, epochs=2, resume=True)
+    runner.model.distill_losses['loss_new'] = KDLoss(1.0, rotated=True)
+    runner.logger.handlers.append(handler := logging.Handler())
+    handler.emit = lambda record: lines.append(record.getMessage())
+    restore_own_states(runner, drawn)
+    assert torch.equal(runner.model.state_dict()[name], state)
+    assert [line for line in lines if 'begin anew' in line] == [
+        '--resume: the checkpoint has no state of this process for '
+        'distill_losses.loss_new.draws, whose queues and draws begin anew']
 
 
 SCHEDULES = dict(

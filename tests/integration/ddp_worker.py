@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.model import MMDistributedDataParallel
 
+from ctkd_det.models.losses.draws import Draws
 from helpers import batch, build
 
 # objects on the image of each rank: foreground RoIs are spread unequally
@@ -16,11 +17,16 @@ STEPS = 5
 
 
 def make_model(config: Path) -> torch.nn.Module:
-    """The config's detector in float64, its adversaries at full strength, BN frozen."""
+    """The config's detector in float64, its adversaries at full strength, BN frozen.
+
+    All ranks and the one process rotate their images alike.
+    """
     model = build(Config.fromfile(config)).double().train()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eval()  # a rank's batch statistics are not those of the double batch
+        elif isinstance(module, Draws):
+            module.generator.manual_seed(0)
     for loss in model.distill_losses.values():
         if hasattr(loss, 'temperature'):
             loss.temperature.grl.lambda_ = 1.0

@@ -7,6 +7,7 @@ from mmdet.registry import MODELS
 from torch import nn
 
 from ctkd_det.models import CRDLoss, FGDLoss, FitNetLoss, MGDLoss, PKDLoss, ReviewKDLoss, SPLoss
+from ctkd_det.models.losses.draws import Draws
 from ctkd_det.models.losses.features.fgd_loss import box_mask
 
 NAMES = ('FitNetLoss', 'ATLoss', 'SPLoss', 'PKTLoss', 'VIDLoss', 'PKDLoss', 'CWDLoss',
@@ -87,6 +88,16 @@ def test_draws_leave_the_global_generator_alone_and_resume():
     assert other(maps, maps) == second
     assert copy.deepcopy(other)(maps, maps) == loss(maps, maps)  # EMA's copy
     assert all(isinstance(x, torch.Tensor) for x in state.values())
+
+
+def test_each_seed_and_each_rank_draws_other_numbers(monkeypatch):
+    def first(seed, rank):
+        torch.manual_seed(seed)
+        monkeypatch.setattr('ctkd_det.models.losses.draws.get_rank', lambda: rank)
+        return Draws()((4, ), torch.device('cpu')).tolist()
+
+    assert first(3, 0) == first(3, 0)
+    assert len({tuple(first(seed, rank)) for seed, rank in ((3, 0), (3, 1), (7, 0))}) == 3
 
 
 def test_the_share_of_masked_positions():

@@ -1,5 +1,6 @@
 """The second look at a rotated batch: geometry, what it leaves alone, whom it teaches."""
 import copy
+from contextlib import nullcontext
 from unittest.mock import patch
 
 import pytest
@@ -9,8 +10,8 @@ from mmdet.models.detectors import TwoStageDetector
 from torch import nn
 
 import families
-from ctkd_det.models import BinaryKDLoss
-from ctkd_det.models.detectors import kd_two_stage
+from ctkd_det.models import BinaryKDLoss, KDLoss
+from ctkd_det.models.detectors import kd_two_stage, training_progress
 from ctkd_det.models.detectors.loss_configs import check_rotated
 from ctkd_det.models.detectors.rotated import one_per_object, rotated_answers
 from ctkd_det.models.rotation import rotate_images, rotate_rois
@@ -216,3 +217,16 @@ def test_what_it_does_not_go_with():
     losses = nn.ModuleDict(dict(loss_it=BinaryKDLoss(temperature=4.0, rotated=True)))
     with pytest.raises(ValueError, match='loss_it: .* and a single-stage student has no RoIs'):
         check_rotated(losses, has_rois=False, teacher=None)
+
+
+@pytest.mark.parametrize('ranks, with_cp, refused', [(2, True, True), (1, True, False),
+                                                    (2, False, False)])
+def test_checkpointed_activations_on_several_ranks_are_refused(ranks, with_cp, refused,
+                                                               monkeypatch):
+    """DDP would stop in the first backward pass: a variable is marked ready twice."""
+    monkeypatch.setattr(training_progress, 'get_world_size', lambda: ranks)
+    student = nn.Module()
+    student.backbone, student.backbone.with_cp = nn.Module(), with_cp
+    student.distill_losses = nn.ModuleDict(dict(loss_sskd=KDLoss(1.0, rotated=True)))
+    with pytest.raises(ValueError, match='loss_sskd .*with_cp=True') if refused else nullcontext():
+        training_progress._check_second_look(student)

@@ -2,6 +2,7 @@
 from typing import Mapping, Optional
 
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 from mmengine.logging import MessageHub
 from torch import nn
 
@@ -38,12 +39,14 @@ def check_start(student: nn.Module, training: MessageHub) -> None:
         training (MessageHub): See :func:`current_training`.
 
     Raises:
-        ValueError: if a loss would never be active, or a snapshot is to teach
-            and no hook takes snapshots.
+        ValueError: if a loss would never be active, a snapshot is to teach
+            and no hook takes snapshots, or a loss rotates images on several
+            ranks while the student checkpoints activations.
         TeacherError: if the teacher does not know the classes of the data, or
             its normalisation cannot be met.
     """
     _check_windows(student.distill_losses, training)
+    _check_second_look(student)
     teacher = student.teacher
     if teacher.is_snapshot and teacher.snapshots is None:
         raise ValueError(f'teacher_config={SNAPSHOT!r}: nothing takes the snapshots; add '
@@ -52,6 +55,16 @@ def check_start(student: nn.Module, training: MessageHub) -> None:
     text = training.get_info('cfg', '')
     if 'Normalize' in text:  # few do that in the pipeline; reading takes a while
         teacher.check_data(Config(parse_literals(text)), student)
+
+
+def _check_second_look(student: nn.Module) -> None:
+    """DDP cannot count the gradients of a checkpointed backbone that runs twice in a step."""
+    rotated = [name for name, loss in student.distill_losses.items() if loss.rotated]
+    if rotated and get_world_size() > 1 and any(
+            getattr(module, 'with_cp', False) for module in student.modules()):
+        raise ValueError(f'{rotated[0]} rotates the images, so the student looks at them twice in '
+                         'a step. With with_cp=True that fails on several GPUs: set it to False, '
+                         'or train on one')
 
 
 def _check_windows(losses: Mapping[str, DistillLoss], training: MessageHub) -> None:

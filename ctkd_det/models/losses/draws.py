@@ -3,6 +3,7 @@ import copy
 from typing import Tuple
 
 import torch
+from mmengine.dist import get_rank
 from torch import Tensor, nn
 
 
@@ -13,13 +14,12 @@ class Draws(nn.Module):
     would give it other RoIs than in a run without the loss. On the CPU, so the
     numbers do not depend on the device.
 
-    Args:
-        seed (int): Where the generator starts. Defaults to 0.
+    They follow from the seed of the training, and each rank has others.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(torch.initial_seed() + get_rank())
 
     def forward(self, shape: Tuple[int, ...], device: torch.device) -> Tensor:
         """Uniform float32 numbers from 0 to 1."""
