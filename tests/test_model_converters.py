@@ -1,10 +1,8 @@
 """The tools that rewrite checkpoints."""
-import subprocess
-import sys
-
 import pytest
 import torch
 
+import forked
 from helpers import ROOT
 
 TOOL = ROOT / 'tools' / 'model_converters' / 'halve_checkpoint.py'
@@ -20,8 +18,7 @@ def test_halve_checkpoint(names, tmp_path):
         content['meta'] = dict(dataset_meta=dict(classes=names), epoch=3)
     torch.save(content, tmp_path / 'a.pth')
     target = tmp_path / 'new' / 'b.pth'
-    done = subprocess.run([sys.executable, str(TOOL), str(tmp_path / 'a.pth'), str(target)],
-                          capture_output=True, text=True, env={'PYTHONPATH': str(ROOT)})
+    done = forked.run(TOOL, tmp_path / 'a.pth', target)
     assert done.returncode == 0, done.stderr
     written = torch.load(target, weights_only=True)
     meta = dict(dataset_meta=dict(classes=names)) if names and names != 'bare' else {}
