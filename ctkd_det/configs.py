@@ -97,6 +97,15 @@ def nested_datasets(dataset: Any) -> List[dict]:
     return found
 
 
+def transforms_of(loader: Optional[dict]) -> List[Any]:
+    """The transforms of a data loader's images; none if there is no loader.
+
+    A wrapper's (MultiImageMixDataset) come after those of what it wraps.
+    """
+    return [transform for dataset in reversed(nested_datasets((loader or {}).get('dataset')))
+            for transform in dataset.get('pipeline') or ()]
+
+
 def imported_modules(config: Config) -> List[str]:
     """What its ``custom_imports`` names, which may be one string."""
     modules = (config.get('custom_imports') or {}).get('imports', [])

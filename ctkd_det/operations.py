@@ -5,14 +5,21 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
+from mmengine.utils import to_2tuple
 from torch import Tensor, nn
+
+from .configs import transforms_of, type_name
 
 
 def resize_shape(cfg: Config) -> Optional[Tuple[int, int]]:
-    """Height and width of the test pipeline's ``Resize``, if it has one size."""
-    for step in cfg.get('test_dataloader', {}).get('dataset', {}).get('pipeline', ()):
-        if step['type'].endswith('Resize') and isinstance(step.get('scale'), tuple):
-            return step['scale'][1], step['scale'][0]
+    """Height and width of the test pipeline's ``Resize``, if it has one size.
+
+    Where the config tests nothing, validation's.
+    """
+    for step in transforms_of(cfg.get('test_dataloader') or cfg.get('val_dataloader')):
+        if type_name(step).endswith('Resize') and step.get('scale'):
+            width, height = to_2tuple(step['scale'])
+            return height, width
     return None
 
 

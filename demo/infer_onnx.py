@@ -4,24 +4,31 @@ import sys
 
 import numpy as np
 from onnxruntime import InferenceSession
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 model, source, target = sys.argv[1:]
 session = InferenceSession(model, providers=['CPUExecutionProvider'])
 facts = session.get_modelmeta().custom_metadata_map
 classes, resize = json.loads(facts['classes']), json.loads(facts['resize'])
-image = Image.open(source).convert('RGB')
-size = image.size
-if resize.get('keep_ratio'):
-    scale = sorted(resize['scale'])
-    ratio = min(scale[0] / min(size), scale[1] / max(size))
-    size = tuple(int(side * ratio + 0.5) for side in size)
-elif 'scale' in resize:
-    size = tuple(resize['scale'])
+if resize is None:
+    sys.exit(f'{model} does not say how images are resized: export it with --shape HEIGHT WIDTH')
+# as mmdet reads it: the way up that the camera noted
+image = ImageOps.exif_transpose(Image.open(source)).convert('RGB')
+size = tuple(resize.get('scale', image.size))
+if 'scale_factor' in resize:
+    size = tuple(int(side * factor + 0.5) for side, factor in zip(
+        size, resize['scale_factor'], strict=True))
+if resize.get('keep_ratio'):  # fitted into a box, which turns with the image or not
+    sides = map(sorted, (size, image.size)) if resize['turn'] else (size, image.size)
+    ratio = min(box / side for box, side in zip(*sides, strict=True))
+    size = tuple(int(side * ratio + 0.5) for side in image.size)
 # bilinear as OpenCV's, without the smoothing of Image.resize
 pixels = image.transform(size, Image.Transform.EXTENT, (0, 0, *image.size),
                          Image.Resampling.BILINEAR)
-canvas = Image.new('RGB', resize.get('pad', size), (114, 114, 114))
+pad, divisor = resize.get('pad', size), resize.get('size_divisor', 1)
+padded = [max(size)] * 2 if pad == 'square' else map(max, size, pad)
+canvas = Image.new('RGB', tuple(-(-side // divisor) * divisor for side in padded),
+                   tuple(resize.get('pad_val', (0, 0, 0))))
 canvas.paste(pixels)
 boxes, scores, labels = session.run(
     ['boxes', 'scores', 'labels'], {'images': np.asarray(canvas)[None]})

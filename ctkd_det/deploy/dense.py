@@ -15,7 +15,13 @@ from mmdet.models.dense_heads import (
 from torch import Tensor, nn
 
 from .boxes import Size, decode, large_enough, priors_of, require_known_boxes
-from .errors import NotDeployable, require, require_known_outputs, require_plain_nms
+from .errors import (
+    NotDeployable,
+    require,
+    require_known_outputs,
+    require_limits,
+    require_plain_nms,
+)
 from .suppression import Candidates, Kept, highest, size_of, suppress, take
 
 HEADS = (RetinaHead, FCOSHead, ATSSHead, GFLHead, RTMDetHead, RTMDetSepBNHead, YOLOXHead)
@@ -48,9 +54,19 @@ def _check(head: nn.Module, config: dict, what: str, where: str) -> None:
     require_known_outputs(head.loss_cls, f'{what}.loss_cls')
     if not isinstance(head, YOLOXHead):
         require_known_boxes(head.prior_generator, head.bbox_coder, what)
-        for key in ('nms_pre', 'max_per_img'):
-            if config.get(key, -1) <= 0:
-                raise NotDeployable(f'{where} has no {key}, which an ONNX file needs')
+        require_limits(config, ('nms_pre', 'max_per_img'), where)
+        # mmdet's RPN alone measures in pixels of the input; the others in those of the image file,
+        # which the graph does not know
+        if not isinstance(head, RPNHead) and config.get('min_bbox_size', -1) > 0:
+            raise NotDeployable(f'{where}.min_bbox_size={config["min_bbox_size"]} cannot be '
+                                'exported to ONNX: MMDetection measures it in pixels of the image '
+                                'file')
+
+
+def most_of(config: dict) -> int:
+    """Detections of an image at most; of YOLOX ours, where its ``test_cfg`` has no limit."""
+    most = config.get('max_per_img') or -1
+    return most if most > 0 else MOST_OF_YOLOX
 
 
 def detect_dense(head: nn.Module, features: Sequence[Tensor], size: Size) -> Kept:
@@ -63,8 +79,7 @@ def detect_dense(head: nn.Module, features: Sequence[Tensor], size: Size) -> Kep
     """
     outputs = head(features)
     if isinstance(head, YOLOXHead):
-        most = head.test_cfg.get('max_per_img', MOST_OF_YOLOX)
-        return suppress(_yolox(head, *outputs), head.test_cfg.nms, most)
+        return suppress(_yolox(head, *outputs), head.test_cfg.nms, most_of(head.test_cfg))
     found = _candidates(head, *outputs, size=size, config=head.test_cfg)
     return suppress(found, head.test_cfg.nms, head.test_cfg.max_per_img)
 

@@ -7,7 +7,7 @@ from mmdet.models import DetDataPreprocessor
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from torch import Tensor, nn
 
-from .dense import MOST_OF_YOLOX, check_dense, detect_dense
+from .dense import check_dense, detect_dense, most_of
 from .errors import NotDeployable, require
 from .suppression import size_of
 from .two_stage import check_two_stage, detect_two_stage
@@ -62,7 +62,7 @@ class DeployedDetector(nn.Module):
         """Limits: Which detections it returns."""
         is_two_stage = isinstance(self.model, TwoStageDetector)
         config = self.model.roi_head.test_cfg if is_two_stage else self.model.bbox_head.test_cfg
-        return Limits(config.get('max_per_img', MOST_OF_YOLOX), config.get('score_thr', 0))
+        return Limits(most_of(config), config.get('score_thr', 0))
 
     @property
     def num_classes(self) -> int:

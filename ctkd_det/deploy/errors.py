@@ -35,6 +35,17 @@ def require_plain_nms(config: dict, what: str) -> None:
                             "dict(type='nms', iou_threshold=...) can")
 
 
+def require_limits(config: dict, keys: Iterable[str], what: str) -> None:
+    """See that a ``test_cfg`` limits how many boxes there are; -1 is mmdet's "keep all".
+
+    Raises:
+        NotDeployable: if it does not; the message names the key.
+    """
+    for key in keys:
+        if (config.get(key) or -1) <= 0:
+            raise NotDeployable(f'{what} has no {key} above 0, which an ONNX file needs')
+
+
 def require_known_outputs(loss: nn.Module, what: str) -> None:
     """See that class logits have no activation of their own, as Seesaw loss brings.
 

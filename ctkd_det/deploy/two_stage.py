@@ -18,7 +18,13 @@ from torch import Tensor, nn
 
 from .boxes import Size, decode
 from .dense import check_rpn, propose
-from .errors import NotDeployable, require, require_known_outputs, require_plain_nms
+from .errors import (
+    NotDeployable,
+    require,
+    require_known_outputs,
+    require_limits,
+    require_plain_nms,
+)
 from .suppression import Candidates, Kept, size_of, suppress
 
 BBOX_HEADS = (Shared2FCBBoxHead, Shared4Conv1FCBBoxHead, ConvFCBBoxHead)
@@ -34,6 +40,7 @@ def check_two_stage(model: nn.Module) -> None:
     roi_head = model.roi_head
     require(roi_head, (StandardRoIHead, CascadeRoIHead), 'roi_head')
     require_plain_nms(roi_head.test_cfg, 'test_cfg.rcnn')
+    require_limits(roi_head.test_cfg, ('max_per_img', ), 'test_cfg.rcnn')
     if roi_head.with_shared_head:
         raise NotDeployable('roi_head.shared_head cannot be exported to ONNX')
     for extractor, head in _stages(roi_head.bbox_roi_extractor, roi_head.bbox_head):

@@ -54,15 +54,16 @@ def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema:
     from .usage import usage
     found = find_exportable(source, checkpoint, last)
     cfg = read_config(found.config)  # says so if one of its modules is not found
-    if options and is_plain(cfg):  # such as the student alone, to which others are compared
-        write_onnx(*plain_source(cfg, found.checkpoint, ema), out / f'{found.name}.onnx', options)
-        return
     different = differences(found.config, found.checkpoint)
     if different:
         more = f' and {len(different) - 8} more' if len(different) > 8 else ''
         click.echo(f'Warning: {found.checkpoint} was trained with other settings than '
                    f'{found.config} says: {", ".join(different[:8])}{more}. To export it as it '
-                   f'was trained: ctkd-det export {found.checkpoint.parent} --out {out}', err=True)
+                   f'was trained: ctkd-det export {found.checkpoint.parent} --out {out}'
+                   + ' --format onnx' * bool(options), err=True)
+    if options and is_plain(cfg):  # such as the student alone, to which others are compared
+        write_onnx(*plain_source(cfg, found.checkpoint, ema), out / f'{found.name}.onnx', options)
+        return
     exported = export_student(found.config, found.checkpoint, out, ema, shape, found.name)
     table = Table('', 'student', show_header=False)
     for title, fact in exported.facts.items():
@@ -70,7 +71,7 @@ def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema:
     Console().print(table)
     click.echo(exported.config)
     click.echo(exported.checkpoint)
-    click.echo(usage(exported))
+    click.echo(usage(exported, found.config))
     if options:
         write_onnx(*plain_source(read_config(exported.config), exported.checkpoint),
                    exported.config.with_suffix('.onnx'), options)

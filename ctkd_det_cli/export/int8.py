@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Dict, Iterator, Optional
 
 import numpy as np
-import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from ctkd_det.deploy import DeployedDetector
-from .onnx_data import Images
+from .onnx_data import Images, as_given
 
 # what holds the weights; coordinates of boxes stay in float32
 _QUANTISED = ['Conv', 'Gemm', 'MatMul']
@@ -27,7 +26,7 @@ class _Reader(CalibrationDataReader):
         image, _ = next(self._images, (None, None))
         if image is None:
             return None
-        return dict(images=self._detector.prepared(torch.from_numpy(image)[None]).numpy())
+        return dict(images=as_given(image, self._detector))
 
 
 def quantise(source: Path, target: Path, images: Images, detector: DeployedDetector) -> None:

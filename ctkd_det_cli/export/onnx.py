@@ -142,17 +142,22 @@ def _check_classes(number: int, images: Any, meta: dict) -> None:
 def _metadata(cfg: Any, checkpoint: dict, images: Any, options: OnnxOptions) -> Dict[str, str]:
     """Texts only; nothing of it comes to be a path or code."""
     from ctkd_det.version import __version__
-    from .onnx_data import described
+    from .resizing import described
     meta = checkpoint.get('meta') or {}
     ours = meta.get('ctkd_det') if isinstance(meta.get('ctkd_det'), dict) else {}
     method = ours.get('method') if isinstance(ours.get('method'), dict) else {}
     classes = list(images.dataset.metainfo['classes'])
+    resize = described(cfg, options.shape)
+    if resize is None:
+        click.echo('Warning: the test pipeline does more to images than the metadata can say, so '
+                   "their 'resize' is null: whoever uses the file has to do the same. With --shape "
+                   'HEIGHT WIDTH the metadata say it', err=True)
     return dict(
         classes=json.dumps(classes, ensure_ascii=False),
         method=json.dumps({str(name): str(kind) for name, kind in method.items()}),
         dataset=Path(images.dataset.ann_file).name, detector=str(cfg.model['type']),
         preprocessing='inside' if options.preprocess else 'outside',
-        resize=json.dumps(described(cfg, options.shape)), ctkd_det=__version__)
+        resize=json.dumps(resize), ctkd_det=__version__)
 
 
 def _megabytes(model: Any) -> float:

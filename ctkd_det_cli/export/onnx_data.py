@@ -3,19 +3,22 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 import click
 import numpy as np
+import torch
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from pycocotools.coco import COCO
 
-from ctkd_det.configs import nested_datasets, type_name
+from ctkd_det.configs import nested_datasets
+from ctkd_det.deploy import DeployedDetector
 from ctkd_det_data import CocoFolder, DataError
 from .detections import silent
+from .resizing import pipeline_for
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,10 @@ class Images:
     content: Optional[dict] = None
 
     def __iter__(self) -> Iterator[Tuple[np.ndarray, Dict[str, Any]]]:
-        """Yield each as (H, W, 3), uint8 in RGB, and as ``model.test_step`` takes it."""
+        """Yield each as (H, W, 3) in RGB, and as ``model.test_step`` takes it.
+
+        uint8, or float32 if the test pipeline says so.
+        """
         for index in self.indices:
             data = self.dataset[index]
             image = data['inputs'].permute(1, 2, 0).flip(-1).contiguous().numpy()
@@ -51,6 +57,24 @@ class Images:
                 truth.createIndex()
         truth.dataset.setdefault('info', {})  # pycocotools copies it
         return truth
+
+
+def as_given(image: np.ndarray, detector: DeployedDetector) -> np.ndarray:
+    """An image (H, W, 3) as a batch of one that the file takes.
+
+    Raises:
+        click.ClickException: if the file takes uint8, and this would change
+            the image.
+    """
+    if detector.preprocess and image.dtype != np.uint8:
+        whole = image.clip(0, 255).astype(np.uint8)
+        if (whole != image).any():
+            raise click.ClickException(
+                'the test pipeline makes images (Normalize, LoadImageFromFile with to_float32) '
+                'whose pixels are no whole numbers from 0 to 255, but the file takes uint8: '
+                'give --no-preprocess')
+        image = whole
+    return detector.prepared(torch.from_numpy(image)[None]).numpy()
 
 
 def images_of(cfg: Config, part: str, data: Optional[CocoFolder], number: int,
@@ -73,7 +97,7 @@ def images_of(cfg: Config, part: str, data: Optional[CocoFolder], number: int,
     loaders = [cfg.get(name) for name in (f'{part}_dataloader', 'val_dataloader',
                                           'test_dataloader')]
     found = [nested_datasets(loader['dataset'])[-1] for loader in loaders if loader]
-    pipelines = [d['pipeline'] for d in found[1:] or found if 'pipeline' in d]
+    pipeline = pipeline_for(cfg, shape)
     if data is not None:
         split = data.val if part == 'val' else data.train
         source = dict(type='CocoDataset', ann_file=str(split.ann_file),
@@ -82,9 +106,9 @@ def images_of(cfg: Config, part: str, data: Optional[CocoFolder], number: int,
         source = dict(found[0])
     else:
         raise click.ClickException('the config has no data set to compare on: --data FOLDER')
-    if not pipelines and shape is None:
+    if not pipeline:
         raise click.ClickException('the config has no test pipeline: give --shape HEIGHT WIDTH')
-    source.update(pipeline=fitted(shape) if shape else pipelines[0], test_mode=True)
+    source.update(pipeline=pipeline, test_mode=True)
     source.pop('filter_cfg', None)
     return Images(*_built(source, number)) if data is None else _cleaned(data, part, source, number)
 
@@ -114,30 +138,3 @@ def _built(source: dict, number: int) -> Tuple[CocoDataset, Tuple[int, ...]]:
         raise click.ClickException(f'{source["ann_file"]} has no images to compare on')
     number = min(number, len(dataset))
     return dataset, tuple(i * len(dataset) // number for i in range(number))
-
-
-def fitted(shape: Tuple[int, int]) -> List[dict]:
-    """A test pipeline whose images all have one height and width."""
-    height, width = shape
-    return [dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(width, height), keep_ratio=True),
-            dict(type='Pad', size=(width, height), pad_val=dict(img=(114, 114, 114))),
-            dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                                                  'scale_factor'))]
-
-
-def described(cfg: Config, shape: Optional[Tuple[int, int]]) -> Dict[str, Any]:
-    """How the test pipeline sizes images: ``scale``, ``keep_ratio``, ``pad``, where it does."""
-    loader = cfg.get('val_dataloader') or cfg.get('test_dataloader')
-    steps = fitted(shape) if shape else (
-        nested_datasets(loader['dataset'])[-1].get('pipeline', []) if loader else [])
-    facts: Dict[str, Any] = {}
-    for step in steps:
-        kind = type_name(step)
-        if kind == 'Resize' and step.get('scale'):
-            facts.update(scale=list(step['scale']), keep_ratio=bool(step.get('keep_ratio')))
-        elif kind == 'Pad' and step.get('size'):
-            facts.update(pad=list(step['size']))
-        elif kind == 'Pad' and step.get('pad_to_square'):
-            facts.update(pad=[max(facts['scale'])] * 2)
-    return facts

@@ -133,26 +133,25 @@ def _bases(path: Path) -> List[str]:
 def _take_out_imports(cfg: Config) -> None:
     if 'custom_imports' not in cfg:
         return
-    types = set(_types(cfg.to_dict()))
+    names = set(_names([value for key, value in cfg.to_dict().items() if key != 'custom_imports']))
     others = [name for name in imported_modules(cfg)
-              if name.partition('.')[0] != 'ctkd_det' and _is_needed(name, types)]
+              if name.partition('.')[0] != 'ctkd_det' and _is_needed(name, names)]
     if others:
         cfg.custom_imports.imports = others
     else:
         cfg.pop('custom_imports')
 
 
-def _types(config: Any) -> Iterator[str]:
-    """Every ``type`` in a config, by its name."""
-    if isinstance(config, dict):
-        kind = config.get('type')
-        yield from [kind if isinstance(kind, str) else getattr(kind, '__name__', '')]
-    for value in config.values() if isinstance(config, dict) else (
-            config if isinstance(config, (list, tuple)) else ()):
-        yield from _types(value)
+def _names(config: Any) -> Iterator[str]:
+    """Every text in a config, without a scope: not ``type`` alone names a class."""
+    if isinstance(config, str):
+        yield config.rpartition('.')[2]
+    elif isinstance(config, (dict, list, tuple)):
+        for value in config.values() if isinstance(config, dict) else config:
+            yield from _names(value)
 
 
-def _is_needed(module: str, types: Set[str]) -> bool:
+def _is_needed(module: str, names: Set[str]) -> bool:
     """Whether a plain config needs an import.
 
     Not needed is a module that registers something, but nothing that the
@@ -162,4 +161,4 @@ def _is_needed(module: str, types: Set[str]) -> bool:
     registered = [name for kind in registries if isinstance(kind, Registry)
                   for name, cls in kind.module_dict.items()
                   if f'{cls.__module__}.'.startswith(f'{module}.')]
-    return not registered or not types.isdisjoint(registered)
+    return not registered or not names.isdisjoint(registered)

@@ -3,14 +3,16 @@ import time
 from dataclasses import dataclass, field
 from typing import Dict, List, Tuple
 
+import click
 import numpy as np
 import torch
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 from torch import nn
 
 from ctkd_det.deploy import DeployedDetector, Limits
+from ..mistakes import sentence
 from .detections import Detections, mean_ap
-from .onnx_data import Images
+from .onnx_data import Images, as_given
 
 # what the same detection may differ by: pixels of the file, score, points of mAP
 PIXELS, SCORE, POINTS = 0.5, 1e-3, 0.05
@@ -80,16 +82,26 @@ def run_pytorch(model: nn.Module, images: Images, most: int) -> Measured:
 
 
 def run_onnx(session, detector: DeployedDetector, images: Images) -> Measured:
-    """Detect with ONNX Runtime; boxes and masks as of the file's pixels."""
+    """Detect with ONNX Runtime; boxes and masks as of the file's pixels.
+
+    Raises:
+        click.ClickException: if an image cannot be given to the file, or the
+            file does not run on it.
+    """
     found, seconds = [], []
     for image, data in images:
         # outside of the clock, as what feeds the file does it there
-        given = detector.prepared(torch.from_numpy(image)[None]).numpy()
+        given, sample = as_given(image, detector), data['data_samples'][0]
         start = time.perf_counter()
-        boxes, scores, labels, *masks = (out[0] for out in session.run(None, dict(images=given)))
+        try:
+            found_here = session.run(None, dict(images=given))
+        except Exception as error:  # those of ONNX Runtime have no class in common
+            raise click.ClickException(
+                f'ONNX Runtime cannot run the file on {sample.get("img_path", "an image")}: '
+                f'{sentence(error)}') from error
         seconds.append(time.perf_counter() - start)
+        boxes, scores, labels, *masks = (out[0] for out in found_here)
         there = labels >= 0
-        sample = data['data_samples'][0]
         boxes = boxes[there] / np.tile(np.float32(sample.scale_factor), 2)
         found.append(Detections(boxes, scores[there], labels[there], _pasted(
             masks[0][there], boxes, sample.ori_shape, detector) if masks else None))
@@ -145,6 +157,7 @@ def _match(a: Detections, b: Detections, limits: Limits, result: Agreement) -> N
             result.masked += int((a.masks[i] | b.masks[j]).sum())
             result.differing += int((a.masks[i] ^ b.masks[j]).sum())
     is_full = max(len(a), len(b)) >= limits.most
-    lowest = min(d.scores.min(initial=1) for d in (a, b)) if is_full else limits.score
-    result.unmatched += int((a.scores[missing] > lowest + SCORE).sum())
-    result.unmatched += int((b.scores[free] > lowest + SCORE).sum())
+    edge = min(d.scores.min(initial=1) for d in (a, b)) if is_full else limits.score
+    # far below the threshold as well: there are those that a centerness has made small
+    alone = np.concatenate([a.scores[missing], b.scores[free]])
+    result.unmatched += int((np.abs(alone - edge) > SCORE).sum())

@@ -66,6 +66,8 @@ def differences(config: Path, checkpoint: Path) -> List[str]:
         run.config()
     except WorkDirError:
         return []
+    if trained.parent == config.resolve().parent:
+        return []  # a folder of pairs, as an export writes them: another one's config tells nothing
     ours, theirs = (plain_config(file).to_dict() for file in (config, trained))
     # a dumped config has no base that would name the detector
     for cfg in (ours, theirs):

@@ -67,11 +67,14 @@ def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool
     # of a copy: DETRs write into what they are built from, and refuse to read it again
     model = MODELS.build(detector_config(plain)).eval()
     left_out = load_student(model, weights)
+    facts = _facts(plain, model, shape, left_out, averaged)
     out.mkdir(parents=True, exist_ok=True)
     plain.dump(files[0])
     torch.save(dict(state_dict={key: value.clone() for key, value in model.state_dict().items()},
                     meta=_meta(trained, plain, source, averaged)), files[1])
-    return Exported(*files, _facts(plain, model, shape, (checkpoint, files[1]), left_out, averaged))
+    before, after = (file.stat().st_size / 1e6 for file in (checkpoint, files[1]))
+    facts['file'] = f'{before:.2f} MB before, {after:.2f} MB after'
+    return Exported(*files, facts)
 
 
 def _read(checkpoint: Path) -> dict:
@@ -93,14 +96,12 @@ def _meta(distilled: Config, plain: Config, source: dict, averaged: bool) -> dic
 
 
 def _facts(plain: Config, model: nn.Module, shape: Optional[Tuple[int, int]],
-           files: Sequence[Path], left_out: Sequence[str], averaged: bool) -> Dict[str, str]:
+           left_out: Sequence[str], averaged: bool) -> Dict[str, str]:
     shape = shape or resize_shape(plain)
-    before, after = (file.stat().st_size / 1e6 for file in files)
     return {
         'detector': plain.model.type,
         'weights': 'averaged (EMA)' if averaged else 'as trained',
         'left out': ', '.join(sorted({'.'.join(key.split('.')[:2]) for key in left_out})) or 'none',
         'parameters': f'{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M',
         'operations': (f'{flops(model, shape) / 1e9:.3g} G multiply-adds at {shape[0]} x {shape[1]}'
-                       if shape else 'not counted: the images have no one size, give --shape'),
-        'file': f'{before:.2f} MB before, {after:.2f} MB after'}
+                       if shape else 'not counted: the images have no one size, give --shape')}

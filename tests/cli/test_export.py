@@ -19,8 +19,11 @@ from mmengine.config import Config
 from cli.conftest import invoke
 from ctkd_det.operations import flops, resize_shape
 from ctkd_det_cli.doctor.ops_file import code
+from ctkd_det_cli.export import student
 from ctkd_det_cli.export.plain_config import plain_config
 from ctkd_det_cli.export.source import differences
+from ctkd_det_cli.export.student import Exported
+from ctkd_det_cli.export.usage import usage
 from ctkd_det_cli.export.weights import choose_weights, load_student
 from helpers import CLASSES, CONFIGS, FORK, ROOT, build, student_config
 
@@ -226,6 +229,12 @@ def test_size_of_the_test_pipeline():
     name = 'students/faster-rcnn_r18_fpn_1x_coco.py'
     assert resize_shape(Config.fromfile(CONFIGS / name)) == (800, 1333)
     assert resize_shape(student_config()) is None  # scaled by a factor
+    # a wrapped set, and a config that tests nothing
+    dataset = dict(type='ConcatDataset', datasets=[
+        dict(pipeline=[dict(type='mmdet.Resize', scale=[1333, 800])])])
+    assert resize_shape(Config(dict(test_dataloader=None, val_dataloader=dict(
+        dataset=dataset)))) == (800, 1333)
+    assert resize_shape(Config(dict(test_dataloader=None, val_dataloader=None))) is None
 
 
 def test_weights_of_another_detector_are_refused(distilled):
@@ -266,6 +275,48 @@ def test_metrics_become_mmdets(tmp_path):
     source.dump(tmp_path / 'nested.py')
     assert plain_config(tmp_path / 'nested.py').test_evaluator == dict(
         type='Evaluator', metrics=[expected])
+
+
+MODULES = dict(
+    odd_backbone=('MODELS', 'OddBackbone'),
+    odd_constructor=('OPTIM_WRAPPER_CONSTRUCTORS', 'OddConstructor'),
+    odd_loss=('MODELS', 'OddLoss'))
+
+
+def test_imports_of_the_student_stay_and_are_named(tmp_path, monkeypatch):
+    """Of a type with a scope, and of what another key than ``type`` names; not the others."""
+    for module, (registry, name) in MODULES.items():
+        (tmp_path / f'{module}.py').write_text(
+            f'from mmdet.registry import {registry}\n\n\n'
+            f'@{registry}.register_module(force=True)\nclass {name}:\n    ...\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    cfg = Config.fromfile(CONFIGS / 'shapes' / 'ctkd.py')
+    cfg.model.backbone.type = 'mmdet.OddBackbone'
+    cfg.optim_wrapper.constructor = 'OddConstructor'
+    cfg.custom_imports = dict(imports=['ctkd_det', *MODULES])
+    cfg.dump(tmp_path / 'source.py')
+    plain = plain_config(tmp_path / 'source.py')
+    assert plain.custom_imports.imports == ['odd_backbone', 'odd_constructor']
+    folder = tmp_path / 'out'
+    folder.mkdir()
+    plain.dump(folder / 'plain.py')
+    exported = Exported(folder / 'plain.py', folder / 'plain.pth', {})
+    printed = usage(exported, tmp_path / 'source.py')
+    assert f'imports odd_backbone and odd_constructor from {tmp_path}: ' in printed
+    assert f'PYTHONPATH={tmp_path})' in printed
+    # found elsewhere, as an installed one is
+    assert 'PYTHONPATH' not in usage(exported, CONFIGS / 'shapes' / 'ctkd.py')
+
+
+def test_nothing_is_written_if_it_cannot_be_counted(distilled, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError('no')
+
+    monkeypatch.setattr(student, 'flops', fail)
+    with pytest.raises(RuntimeError, match='no'):
+        invoke('export', distilled / 'distilled.py', distilled / 'work' / 'epoch_1.pth',
+               '--out', tmp_path / 'out', '--shape', 64, 64)
+    assert not (tmp_path / 'out').exists()
 
 
 def test_a_dumped_config_has_mmdets_base_class(distilled):

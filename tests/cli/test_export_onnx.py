@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from click import ClickException
 from mmengine.config import Config
 
 from cli.conftest import invoke
 from ctkd_det_cli.export import onnx_arguments
-from ctkd_det_cli.export.onnx_data import described
 from helpers import CONFIGS, distill, make_shapes, use_data
 
 onnx = pytest.importorskip('onnx')
@@ -96,15 +96,15 @@ def test_a_distilled_student_and_the_same_bytes(shapes, tmp_path):
     files = []
     for name in ('a', 'b'):
         result = invoke('export', tmp_path / 'distilled.py', tmp_path / 'distilled.pth', '--out',
-                        tmp_path / name, '--format', 'onnx', '--shape', 64, 64)
+                        tmp_path / name, '--format', 'onnx', '--shape', 64, 96)
         assert result.exit_code == 0, result.output
         files.append((tmp_path / name / 'distilled.onnx').read_bytes())
     assert files[0] == files[1]
     file = onnx.load_from_string(files[0])
     facts = {p.key: p.value for p in file.metadata_props}
     assert json.loads(facts['method']) == dict(loss_ctkd='KDLoss')
-    assert json.loads(facts['resize']) == dict(scale=[64, 64], keep_ratio=True, pad=[64, 64])
-    assert [d.dim_value for d in file.graph.input[0].type.tensor_type.shape.dim][1:] == [64, 64, 3]
+    assert json.loads(facts['resize'])['pad'] == [96, 64]
+    assert [d.dim_value for d in file.graph.input[0].type.tensor_type.shape.dim][1:] == [64, 96, 3]
     # data that cannot be read right are said before anything is written
     bad = changed(shapes, tmp_path / 'bad', 'val', lambda content: content.update(
         annotations=[dict(box, category_id=77) for box in content['annotations']]))
@@ -114,12 +114,21 @@ def test_a_distilled_student_and_the_same_bytes(shapes, tmp_path):
     assert not (tmp_path / 'c').exists()
 
 
-@pytest.mark.parametrize('prefix', ['', 'mmdet.', 'mmdet.datasets.transforms.'])
-def test_sizes_are_found_whatever_a_transform_is_called(prefix):
-    pipeline = [dict(type=f'{prefix}Resize', scale=(1333, 800), keep_ratio=True),
-                dict(type=f'{prefix}Pad', pad_to_square=True)]
-    cfg = Config(dict(val_dataloader=dict(dataset=dict(type='CocoDataset', pipeline=pipeline))))
-    assert described(cfg, None) == dict(scale=[1333, 800], keep_ratio=True, pad=[1333] * 2)
+def test_other_settings_than_a_plain_detector_was_trained_with(tmp_path, monkeypatch):
+    cfg = Config.fromfile(TEACHER[0])
+    cfg.model.data_preprocessor.mean = [0.0, 0.0, 0.0]
+    (tmp_path / 'work' / '1' / 'vis_data').mkdir(parents=True)
+    cfg.dump(tmp_path / 'work' / '1' / 'vis_data' / 'config.py')
+    checkpoint = shutil.copy(TEACHER[1], tmp_path / 'work' / 'epoch_1.pth')
+    monkeypatch.setattr('ctkd_det_cli.export.onnx.write_onnx', lambda *_: None)
+    args = ['--out', tmp_path / 'out', '--format', 'onnx']
+    result = invoke('export', TEACHER[0], checkpoint, *args)
+    assert result.exit_code == 0, result.output
+    said = ' '.join(result.output.split())
+    assert 'teacher.py says: model.data_preprocessor.mean. To export it' in said
+    assert f'export {tmp_path / "work"} --out {tmp_path / "out"} --format onnx' in said
+    for same in (TEACHER, (tmp_path / 'work', )):
+        assert 'Warning' not in invoke('export', *same, *args).output
 
 
 def test_names_in_a_checkpoint_are_texts(shapes, tmp_path):
@@ -188,6 +197,43 @@ def test_without_the_extra(tmp_path, monkeypatch):
     assert result.exit_code == 1 and "pip install 'ctkd_det[deploy]'" in result.output
 
 
+def test_images_that_are_no_bytes():
+    """They are given as bytes where that changes nothing."""
+    from ctkd_det_cli.export.onnx_data import as_given
+
+    class Detector:
+        def __init__(self, preprocess):
+            self.preprocess = preprocess
+
+        prepared = staticmethod(lambda images: images)
+
+    whole = np.full((2, 3, 3), 255, np.float32)
+    assert as_given(whole, Detector(True)).dtype == np.uint8
+    assert as_given(whole, Detector(False)).dtype == np.float32
+    for wrong in (whole + 0.5, whole + 1, -whole):
+        assert (as_given(wrong, Detector(False)) == wrong).all()
+        with pytest.raises(ClickException, match='give --no-preprocess'):
+            as_given(wrong, Detector(True))
+
+
+def test_an_image_on_which_the_file_does_not_run():
+    from mmdet.structures import DetDataSample
+
+    from ctkd_det_cli.export.proof import run_onnx
+
+    class Broken:
+        preprocess = True
+        prepared = staticmethod(lambda images: images)
+
+        def run(self, *_):
+            raise IndexError('selected index k out of range')
+
+    images = [(np.zeros((2, 3, 3), np.uint8),
+               dict(data_samples=[DetDataSample(metainfo=dict(img_path='a/b.png'))]))]
+    with pytest.raises(ClickException, match='cannot run the file on a/b.png: .*k out of range'):
+        run_onnx(Broken(), Broken(), images)
+
+
 class TestAgreement:
     """A detection counts as the same within half a pixel and 0.001 of the score."""
 
@@ -197,7 +243,8 @@ class TestAgreement:
         from ctkd_det_cli.export.detections import Detections
         from ctkd_det_cli.export.proof import Measured, agreement
         runs = [Measured([Detections(*(np.array(x, float) for x in (
-            [d[:4] for d in run], [d[4] for d in run], [d[5] for d in run])))], 0)
+            np.reshape([d[:4] for d in run], (-1, 4)), [d[4] for d in run],
+            [d[5] for d in run])))], 0)
             for run in (theirs, ours)]
         return agreement(*runs, Limits(most, 0.05))
 
@@ -221,5 +268,8 @@ class TestAgreement:
         swapped = [self.BOX, [5, 5, 6, 6, 0.2005, 0]]
         assert self.agree(both, swapped).unmatched == 2
         assert self.agree(both, swapped, most=2).unmatched == 0
+        # far below the threshold, because a centerness comes after it
+        low = [[5, 5, 6, 6, 0.045, 0]] * 50
+        assert self.agree(low, []).unmatched == 50 == self.agree([], low).unmatched
         # and one at the threshold may be dropped
         assert self.agree([self.BOX, [5, 5, 6, 6, 0.0505, 0]], [self.BOX]).unmatched == 0

@@ -158,6 +158,9 @@ def test_networks_for_bgr(gfl):
     ('tood', {}, 'bbox_head TOODHead cannot be exported'),
     ('grid', {}, 'roi_head GridRoIHead cannot be exported'),
     ('libra', dict(test_cfg=dict(rpn=dict(nms_pre=-1))), 'test_cfg.rpn has no nms_pre'),
+    ('faster', dict(test_cfg=dict(rcnn=dict(max_per_img=-1))), 'test_cfg.rcnn has no max_per_img'),
+    ('faster', dict(test_cfg=dict(rcnn=dict(max_per_img=None))), 'test_cfg.rcnn has no max_per_im'),
+    ('retinanet', dict(test_cfg=dict(min_bbox_size=10)), 'test_cfg.min_bbox_size=10 cannot be'),
     ('double_head', {}, 'roi_head DoubleHeadRoIHead cannot be exported'),
 ])
 def test_unsupported(family, change, message):
@@ -166,6 +169,21 @@ def test_unsupported(family, change, message):
     init_default_scope('mmdet')
     with pytest.raises(NotDeployable, match=message):
         DeployedDetector(MODELS.build(cfg.model))
+
+
+@pytest.mark.parametrize('family, change', [
+    # an RPN of mmdet measures in pixels of the input, as the graph does
+    ('faster', dict(rpn=dict(min_bbox_size=16))), ('retinanet', dict(min_bbox_size=0)),
+    # mmdet's YOLOX keeps all, whatever it says
+    ('yolox', dict(max_per_img=-1))])
+def test_supported(family, change):
+    cfg = families.tiny(family)
+    cfg.model.test_cfg.merge(change)
+    init_default_scope('mmdet')
+    found = DeployedDetector(MODELS.build(cfg.model).eval())
+    assert found.limits.most == (300 if family == 'yolox' else 100)
+    with torch.no_grad():
+        assert len(found(found.example(InputSize(64, 64)))[0]) == 2
 
 
 def test_wrong_opset(gfl):

@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
-from ...configs import detector_config, nested_datasets
+from ...configs import detector_config, transforms_of
 from .checkpoint import TeacherError
 
 
@@ -101,9 +101,7 @@ def pipeline_of(config: dict) -> List[Any]:
     loaders += [dict(dataset=part) for part in (config.get('data') or {}).values()
                 if isinstance(part, dict)]
     for loader in loaders:
-        # a wrapper's transforms (MultiImageMixDataset) come after those of what it wraps
-        transforms = [transform for dataset in reversed(nested_datasets(loader.get('dataset')))
-                      for transform in dataset.get('pipeline') or ()]
+        transforms = transforms_of(loader)
         if transforms:
             return transforms
     return []
