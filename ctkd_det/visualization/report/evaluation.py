@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Dict, Optional
 
-import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -13,6 +12,9 @@ from .metrics import COCO as COCO_METRICS
 from .metrics import PER_CLASS, validation_names
 from .predictions import Predictions
 from .runs import Missing, TrainedRun
+
+# CocoMetric's: pycocotools takes the mAP at 100 detections an image, and all else at the last
+_MAX_DETS = (100, 300, 1000)
 
 
 @dataclass
@@ -56,14 +58,18 @@ def evaluate(predictions: Predictions) -> Evaluation:
         scoring = COCOeval(coco, coco.loadRes(results), 'bbox')
         scoring.params.imgIds = predictions.image_ids
         scoring.params.catIds = predictions.cat_ids
+        scoring.params.maxDets = list(_MAX_DETS)
         scoring.evaluate()
         scoring.accumulate()
         scoring.summarize()
     # (IoU, recall, class, area, detections); -1 where a class has no object
     precision = scoring.eval['precision'][:, :, :, 0, -1]
+    # evaluate() sorts the ids, which need not ascend in the annotation file
+    at = {cat_id: index for index, cat_id in enumerate(scoring.params.catIds)}
+    of_class = {name: precision[:, :, at[cat_id]]
+                for name, cat_id in zip(predictions.classes, predictions.cat_ids, strict=True)}
     per_class = {name: _percent(values[values > -1].mean() if (values > -1).any() else -1)
-                 for name, values in zip(predictions.classes, np.moveaxis(precision, 2, 0),
-                                         strict=True)}
+                 for name, values in of_class.items()}
     stats = zip(COCO_METRICS, scoring.stats[:len(COCO_METRICS)], strict=True)
     return Evaluation({name: _percent(value) for name, value in stats}, per_class)
 
