@@ -75,6 +75,21 @@ def test_headline_says_it_and_warns(tmp_path):
     assert '−1.3 over the student alone' in headline(rows)[0]  # no hyphen
 
 
+def test_an_end_that_measured_nothing_is_no_unfinished_training(tmp_path):
+    """Nor is one that EarlyStoppingHook ended."""
+    stopped = write_run(tmp_path / 'stopped', 'stopped', distilled(3.0), (.1, .2), max_epochs=9)
+    with next(stopped.glob('*/*.log')).open('a') as log:
+        log.write('mmengine - INFO - the monitored metric did not improve in the last 5 records. ')
+    rows = results(read_study([
+        write_run(tmp_path / 'kd', 'kd', distilled(), (.1, .4)),
+        write_run(tmp_path / 'nan', 'nan', distilled(2.0), (.1, math.nan)),
+        write_run(tmp_path / 'none', 'none', distilled(4.0), ()), stopped]), None)
+    assert headline(rows)[1:-1] == [
+        'Without a value: nan: mAP is NaN at epoch 2; none: no validation metric logged yet.']
+    assert {row['name']: row['note'] for row in rows}['stopped'] == (
+        'stopped early at epoch 2 of 9')
+
+
 def test_the_teacher_is_the_run_whose_checkpoint_is_named(tmp_path):
     teacher = write_run(tmp_path / 'big', 'big', dict(STUDENT, neck=dict(type='PAFPN')), (.5, .6))
     learner = write_run(tmp_path / 'kd', 'kd', distilled(ckpt=str(teacher / 'epoch_2.pth')))

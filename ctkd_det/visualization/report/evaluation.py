@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from .metrics import COCO as COCO_METRICS
-from .metrics import PER_CLASS, validation_names
+from .metrics import class_names
 from .predictions import Predictions
 from .runs import Missing, TrainedRun
 
@@ -77,12 +77,11 @@ def evaluate(predictions: Predictions) -> Evaluation:
 def logged_per_class(run: TrainedRun) -> Optional[Dict[str, Optional[float]]]:
     """AP by class of the last validation, if it ran with ``CocoMetric(classwise=True)``."""
     last = run.last_validation
-    logged = {name: run.scalars[name][1][-1] for name in validation_names(run.scalars)
-              if name.endswith(PER_CLASS) and run.scalars[name][0][-1] == last}
-    if len({name.rpartition('/')[0] for name in logged}) != 1:  # of several validation sets
+    logged = {key: name for key, name in class_names(run.scalars).items()
+              if run.scalars[key][0][-1] == last}
+    if len({key.rpartition('/')[0] for key in logged}) != 1:  # of several validation sets
         return None
-    return {name.rpartition('/')[2].removesuffix(PER_CLASS): _percent(value)
-            for name, value in logged.items()}
+    return {name: _percent(run.scalars[key][1][-1]) for key, name in logged.items()}
 
 
 def _percent(value: float) -> Optional[float]:
