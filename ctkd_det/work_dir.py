@@ -177,8 +177,9 @@ def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
 
     Returns:
         dict[str, tuple[list, list]]: For each name the steps (iterations; for
-        metrics such as ``coco/...`` the epochs, or iterations in
-        iteration-based runs) and the values.
+        metrics such as ``coco/...`` the epochs, or in iteration-based runs the
+        iterations, the last logged ones where the log has the epoch alone) and
+        the values.
 
     Raises:
         FileNotFoundError: if the directory holds no ``scalars.json``.

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ctkd_det.visualization.report.results import headline, results
+from ctkd_det.visualization.report.runs import read_run
 from ctkd_det.visualization.report.settings import config_differences, environment
 from ctkd_det.visualization.report.study import read_study
 from ctkd_det.visualization.report.study_predictions import TeacherMetrics
@@ -88,6 +89,15 @@ def test_an_end_that_measured_nothing_is_no_unfinished_training(tmp_path):
         'Without a value: nan: mAP is NaN at epoch 2; none: no validation metric logged yet.']
     assert {row['name']: row['note'] for row in rows}['stopped'] == (
         'stopped early at epoch 2 of 9')
+
+
+@pytest.mark.parametrize('max_iters, finished', [(30, True), (39, True), (40, False)])
+def test_the_end_of_iterations_is_known_to_the_last_logged_one(tmp_path, max_iters, finished):
+    """Each tenth is logged."""
+    run = read_run(write_run(tmp_path / 'kd', 'kd', distilled(), (), records=[
+        {'coco/bbox_mAP': .3, 'step': 0}]))
+    run.config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
+    assert run.last_validation == 30 and run.finished == finished
 
 
 def test_the_teacher_is_the_run_whose_checkpoint_is_named(tmp_path):

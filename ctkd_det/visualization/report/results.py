@@ -107,7 +107,7 @@ def _ends(method: Method, metric: Metric) -> Tuple[str, str, str]:
         done = run.last_validation
         if done is None:
             unmeasured.append('no validation metric logged yet')
-        elif length is not None and done < length:
+        elif not run.finished:
             at = f'{unit} {done:g} of {length}'
             if run.stopped_early:
                 stopped.append(f'stopped early at {at}')

@@ -64,6 +64,17 @@ class TrainedRun:
         return loop.get('max_iters'), 'iteration'
 
     @property
+    def finished(self) -> bool:
+        """bool: Whether the last validation is that of the planned end, as far as the log says.
+
+        Of an iteration-based training it says after which logged iteration it was.
+        """
+        length, unit = self.length
+        steps, _ = self.scalars.get('lr', ([], []))
+        interval = steps[-1] - steps[-2] if unit == 'iteration' and len(steps) > 1 else 1
+        return length is None or (self.last_validation or 0) + interval > length
+
+    @property
     def stopped_early(self) -> bool:
         """bool: Whether mmengine's EarlyStoppingHook says in the log that it ended the training."""
         return bool(_STOPPED.search(self._log_text))
