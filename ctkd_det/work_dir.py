@@ -43,10 +43,7 @@ class WorkDir:
         Raises:
             WorkDirError: if there is none.
         """
-        dumped = sorted(self.path.glob('*/vis_data/config.py'))
-        # a test in the same directory leaves its config, too, but no curves
-        trained = [file for file in dumped if file.with_name('scalars.json').exists()]
-        files = trained or dumped or self._named_configs()
+        files = self._of_trainings('vis_data/config.py') or self._named_configs()
         if not files:
             raise WorkDirError(f'{self.path} holds no config as mmengine dumps it.')
         return files[-1]
@@ -71,8 +68,8 @@ class WorkDir:
 
     @property
     def log_file(self) -> Optional[Path]:
-        """Path or None: The log of the latest start."""
-        return max(self.path.glob('*/*.log'), default=None)
+        """Path or None: The log of the latest start of the training."""
+        return max(self._of_trainings('*.log'), default=None)
 
     @property
     def last_saved(self) -> Optional[str]:
@@ -136,6 +133,13 @@ class WorkDir:
         events = any(self.path.glob(_EVENTS))
         return found or (['TensorboardVisBackend'] if events else [])
 
+    def _of_trainings(self, pattern: str) -> List[Path]:
+        """Files in the starts' folders, by time; those of trainings alone if there are any."""
+        starts = sorted(folder for folder in self.path.glob('*') if folder.is_dir())
+        # a test in the same directory leaves a config and a log, too, but no curves
+        trained = [start for start in starts if (start / 'vis_data' / 'scalars.json').exists()]
+        return [file for start in trained or starts for file in sorted(start.glob(pattern))]
+
     def _named_configs(self) -> List[Path]:
         return sorted(self.path.glob('*.py'), key=_age)
 
@@ -163,17 +167,19 @@ def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
 
     A later part counts from its first logged iteration on, and what an earlier
     one logged from there on does not: it was repeated, replaced by a training
-    that began anew, or counted in another batch size. ``time`` and
-    ``data_time`` are those of the training; validation logs its own under the
-    same names.
+    that began anew, or counted in another batch size. If the epoch falls while
+    the iteration does not, all counts from that epoch on that the later part
+    logged. ``time`` and ``data_time`` are those of the training; validation
+    logs its own under the same names.
 
     Args:
         work_dir (str | Path): The run's work directory, as mmengine fills it.
 
     Returns:
         dict[str, tuple[list, list]]: For each name the steps (iterations; for
-        metrics such as ``coco/...`` the epochs, or iterations in
-        iteration-based runs) and the values.
+        metrics such as ``coco/...`` the epochs, or in iteration-based runs the
+        iterations, the last logged ones where the log has the epoch alone) and
+        the values.
 
     Raises:
         FileNotFoundError: if the directory holds no ``scalars.json``.
@@ -184,25 +190,39 @@ def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
                                 f'{_CURVES}')
     trained: Dict[str, Dict[float, float]] = {}
     validated: Dict[str, Dict[float, float]] = {}
-    last = 0.0
+    last, epoch, by_epoch = 0.0, 0, False
     for file in files:
         for line in file.read_text(encoding='utf-8', errors='replace').splitlines():
             record = _parse(line)
             training = 'lr' in record or 'iter' in record
-            if training and record['step'] < last:
-                _drop(trained, record['step'])
-                # the step of a validation is the epoch before it, if the training counts epochs
-                _drop(validated, record.get('epoch', record['step']))
-            last = record['step'] if training else last
+            if training:
+                if record['step'] < last or record.get('epoch', epoch) < epoch:
+                    _drop(trained, _begin(record, last, trained))
+                    _drop(validated, record['epoch'] if by_epoch and 'epoch' in record
+                          else record['step'])
+                last, epoch = record['step'], record.get('epoch', 0)
+                step = last
+            elif record:
+                # LoggerHook's step is the epoch, which stays 0 in an iteration-based training
+                step = record['step'] or last
+                by_epoch = step == epoch
             for name, value in record.items():
                 if name == 'step' or not isinstance(value, (int, float)):
                     continue
                 if training:
-                    trained.setdefault(name, {})[record['step']] = value
+                    trained.setdefault(name, {})[step] = value
                 elif name not in _TIMES:
-                    validated.setdefault(name, {})[record['step']] = value
+                    validated.setdefault(name, {})[step] = value
     return {name: (sorted(points), [points[step] for step in sorted(points)])
             for name, points in {**validated, **trained}.items() if points}
+
+
+def _begin(record: dict, last: float, trained: Dict[str, Dict[float, float]]) -> float:
+    """The step from which on a later part's first record replaces what was logged before."""
+    if record['step'] < last:
+        return record['step']
+    # it began an epoch again in longer epochs: only the epochs can be compared
+    return min(step for step, epoch in trained['epoch'].items() if epoch >= record['epoch'])
 
 
 def _drop(series: Dict[str, Dict[float, float]], begin: float) -> None:

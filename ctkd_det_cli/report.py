@@ -41,6 +41,6 @@ def report(work_dirs: Sequence[Path], out: Path, **options: Any) -> None:
     try:
         from ctkd_det.visualization.report import write_report
         written = write_report(work_dirs, out, **options)
-    except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
+    except (ModuleNotFoundError, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(written)

@@ -45,6 +45,34 @@ def test_a_later_part_counts_from_its_first_iteration_on(tmp_path):
             if name != 'iter'} == dict(loss=([1], [3.0]), epoch=([1], [1]))
 
 
+@pytest.mark.parametrize('counted', [{}, dict(epoch=1)])
+def test_validations_of_an_iteration_based_training_are_at_its_iterations(tmp_path, counted):
+    """LoggerHook gives them the step 0; a LogProcessor by epochs has the training log epoch 1."""
+    def records(steps, value):
+        for step in steps:
+            yield dict(counted, loss=value, iter=step, step=step)
+            if step % 5 == 0:
+                yield {'coco/bbox_mAP': value, 'step': 0}
+
+    start(tmp_path, '20260101_000000', list(records(range(1, 16), 1.0)))
+    assert read_scalars(tmp_path)['coco/bbox_mAP'] == ([5, 10, 15], [1.0] * 3)
+    start(tmp_path, '20260102_000000', list(records(range(9, 11), 2.0)))
+    assert read_scalars(tmp_path)['coco/bbox_mAP'] == ([5, 10], [1.0, 2.0])
+
+
+def test_a_shorter_training_before_is_replaced_though_its_iterations_are_lower(tmp_path):
+    def records(number, length, value):
+        for epoch in range(1, number + 1):
+            yield dict(loss=value, epoch=epoch, iter=epoch * length, step=epoch * length)
+            yield {'coco/bbox_mAP': value, 'step': epoch}
+
+    start(tmp_path, '20260101_000000', list(records(3, 10, 9.0)))
+    start(tmp_path, '20260102_000000', list(records(2, 50, 1.0)))
+    curves = read_scalars(tmp_path)
+    assert curves['loss'] == ([50, 100], [1.0, 1.0])
+    assert curves['coco/bbox_mAP'] == ([1, 2], [1.0, 1.0])
+
+
 def test_the_last_checkpoint_may_lie_elsewhere(tmp_path):
     """With an ``out_dir`` of the checkpoint hook."""
     (tmp_path / 'store').mkdir()
@@ -66,14 +94,14 @@ def test_the_time_of_a_validation_is_not_that_of_an_iteration(tmp_path):
     assert curves['coco/bbox_mAP'] == ([1], [.1])
 
 
-def test_the_config_is_that_of_the_latest_training(tmp_path):
+def test_config_and_log_are_those_of_the_latest_training(tmp_path):
     record = [dict(loss=1.0, step=1)]
     start(tmp_path, '20260101_000000', record, work_dir='first')
     start(tmp_path, '20260102_000000', record, work_dir='second')
     start(tmp_path, '20260103_000000', work_dir='a test')
     run = WorkDir(tmp_path)
     assert run.config().work_dir == 'second' and run.config_name == 'mine'
-    assert run.log_file.name == '20260103_000000.log'
+    assert run.log_file.name == '20260102_000000.log'
 
 
 def test_a_config_that_is_code_is_not_executed(tmp_path):

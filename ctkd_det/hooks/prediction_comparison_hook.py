@@ -5,7 +5,7 @@ from typing import Dict, List, Optional, Sequence
 import mmcv
 import torch
 from mmdet.registry import HOOKS
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
@@ -23,7 +23,8 @@ class PredictionComparisonHook(Hook):
 
     Every ``interval`` epochs the first images of the validation set go, side
     by side, to the runner's visualizer: ``comparison_<image>_<step>.png`` with
-    the local backend, an image tag with TensorBoard. The teacher's
+    the local backend, an image tag with TensorBoard. A second image of that
+    name, in another folder, has its index behind the name. The teacher's
     detections, which its whole network makes, do not change and are made
     once, at the size at which it teaches. A plain detector is shown without a
     teacher.
@@ -96,8 +97,7 @@ class PredictionComparisonHook(Hook):
             pixels = mmcv.imread(info['img_path'], channel_order='rgb',
                                  backend_args=getattr(dataset, 'backend_args', None))
             figure = draw_boxes([pixels], {k: [v] for k, v in columns.items()}, names)
-            runner.visualizer.add_image(f'comparison_{Path(info["img_path"]).stem}',
-                                        render(figure), step=step)
+            runner.visualizer.add_image(_tag(dataset, index), render(figure), step=step)
         model.train(was_training)
 
     def _predictions(self, model, dataset, index: int,
@@ -115,6 +115,12 @@ class PredictionComparisonHook(Hook):
             columns['teacher'] = self._teachers[index]
         columns['student'] = detections(model.predict(images, samples)[0], self.score_thr, names)
         return columns
+
+
+def _tag(dataset: BaseDataset, index: int) -> str:
+    """The image's name, with its index if an earlier one in another folder has the same."""
+    *before, own = (Path(dataset.get_data_info(i)['img_path']).stem for i in range(index + 1))
+    return f'comparison_{own}_{index}' if own in before else f'comparison_{own}'
 
 
 def _ground_truth(info: dict, names: Sequence[str]) -> List[Box]:

@@ -1,5 +1,4 @@
 """Draws how the temperature went."""
-import os
 from pathlib import Path
 from typing import Dict, List, Sequence
 
@@ -11,6 +10,7 @@ import matplotlib.pyplot as plt  # noqa: E402  (after the choice of backend)
 
 from ..log_names import LAMBDA, THETA_GRAD, LoggedTau, log_name, parse_taus  # noqa: E402
 from ..work_dir import Series, read_scalars  # noqa: E402
+from .folder_names import folder_names  # noqa: E402
 
 
 def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
@@ -29,7 +29,7 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
         FileNotFoundError: if a directory holds no curves.
         ValueError: if no run has logged a temperature.
     """
-    runs = dict(zip(_names(work_dirs), map(read_scalars, work_dirs), strict=True))
+    runs = dict(zip(folder_names(work_dirs), map(read_scalars, work_dirs), strict=True))
     lines = [(run, tau.loss) for run, series in runs.items()
              for tau in parse_taus(series).values() if tau.part == 'mean']
     if not lines:
@@ -43,14 +43,6 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
     figure.savefig(out, dpi=130)
     plt.close(figure)
     return Path(out)
-
-
-def _names(work_dirs: Sequence[str]) -> List[str]:
-    """The folders' names, from where their paths part."""
-    paths = [os.path.abspath(work_dir) for work_dir in work_dirs]
-    if len(paths) == 1:
-        return [os.path.basename(paths[0])]
-    return [os.path.relpath(path, os.path.commonpath(paths)) for path in paths]
 
 
 def _draw(axes: Sequence, series: Dict[str, Series], loss: str, label: str, colour: str) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from ctkd_det.hooks import PredictionComparisonHook
-from ctkd_det.hooks.prediction_comparison_hook import _ground_truth
+from ctkd_det.hooks.prediction_comparison_hook import _ground_truth, _tag
 from ctkd_det.visualization.boxes import draw_boxes, render
 from helpers import CLASSES, build, distill, run, student_config
 
@@ -75,6 +75,15 @@ def test_looking_by_iterations_changes_nothing(shapes, teacher, tmp_path):
     assert all(torch.equal(value, b[key]) for key, value in a.items())
     pictures = [p.name for p in (tmp_path / 'work').glob('*/vis_data/vis_image/*.png')]
     assert pictures == ['comparison_000000_3.png']
+
+
+def test_images_of_one_name_have_pictures_of_their_own():
+    class Folders:
+        def get_data_info(self, index):
+            return dict(img_path=('a/1.jpg', 'b/1.jpg', 'a/2.jpg', 'c/1.jpg')[index])
+
+    assert [_tag(Folders(), index) for index in range(4)] == [
+        'comparison_1', 'comparison_1_1', 'comparison_2', 'comparison_1_3']
 
 
 def test_what_is_drawn_is_what_they_predict(shapes, teacher):

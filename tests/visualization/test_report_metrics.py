@@ -7,7 +7,7 @@ from ctkd_det.visualization.report import write_report
 from ctkd_det.visualization.report.metrics import Metric, find_metrics
 from ctkd_det.visualization.report.results import headline, results
 from ctkd_det.visualization.report.study import read_study
-from studies import distilled, write_run
+from studies import STUDENT, distilled, write_run
 
 
 def titles(*runs):
@@ -65,4 +65,25 @@ def test_what_the_last_validation_could_not_measure_is_said(tmp_path, value, sai
                         tmp_path / 'r.html', val_images=0).read_text()
     assert 'not validated' not in page and 'no validation metric' not in page
     assert f'kd: {said}.' in page
-    assert '"y":[20.0]' in page.replace(' ', '')  # what was measured before is drawn
+    assert '"y":[20.0,null]' in page.replace(' ', '')  # what was measured before is drawn
+
+
+def test_differences_have_the_digits_of_their_metric(tmp_path):
+    """F1 is logged as a fraction and shown as one."""
+    def run(name, model, value):
+        return write_run(tmp_path / name, name, model, (), records=[{'my/F1': value, 'step': 2}])
+
+    runs = [run('student', STUDENT, .55), run('kd', distilled(), .584),
+            run('late', distilled(2.0), .5521)]
+    assert headline(results(read_study(runs), None)) == [
+        'kd: 0.584 my/F1, +0.034 over the student alone (1 seed).',
+        'Its lead of 0.0319 over late rests on one seed each.']
+    page = write_report(runs, tmp_path / 'r.html', val_images=0).read_text()
+    assert '+0.0021' in page and 'seed 0: +0.034' in page
+
+
+def test_a_metric_called_like_a_class_is_one_unless_coco_stands_beside_it():
+    own = {'my/mean_precision': ([1], [.5]), 'my/mean_recall': ([1], [.4])}
+    assert titles(own) == ['my/mean_precision', 'my/mean_recall']
+    both = {**own, 'coco/bbox_mAP': ([1], [.1]), 'coco/ring_precision': ([1], [.5])}
+    assert titles(both) == ['mAP', 'my/mean_precision', 'my/mean_recall']

@@ -169,6 +169,15 @@ def test_names_are_text(tmp_path):
     assert '<b>bold' not in page and '&lt;b&gt;bold' in page and '<img src=x' not in page
 
 
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    run = write_run(tmp_path / 'kd', 'kd', distilled())
+    monkeypatch.setattr('ctkd_det.visualization.report.collect', lambda *_: 1 / 0)
+    (tmp_path / 'file').touch()
+    for out in (tmp_path / 'file' / 'r.html', tmp_path / f'{"x" * 300}.html'):
+        result = CliRunner().invoke(report, [str(run), '--out', str(out)])
+        assert result.exit_code == 1 and result.output.startswith('Error: [Errno ')
+
+
 def test_the_command_and_python_have_the_same_options_and_defaults():
     """``tools/analysis_tools/report.py`` is the command itself."""
     signature = inspect.signature(write_report)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ctkd_det.visualization.report.results import headline, results
+from ctkd_det.visualization.report.runs import read_run
 from ctkd_det.visualization.report.settings import config_differences, environment
 from ctkd_det.visualization.report.study import read_study
 from ctkd_det.visualization.report.study_predictions import TeacherMetrics
@@ -73,6 +74,30 @@ def test_headline_says_it_and_warns(tmp_path):
     kd = next(row for row in rows if row['name'] == 'kd')
     kd['gain'] = replace(kd['gain'], mean=-1.26)
     assert '−1.3 over the student alone' in headline(rows)[0]  # no hyphen
+
+
+def test_an_end_that_measured_nothing_is_no_unfinished_training(tmp_path):
+    """Nor is one that EarlyStoppingHook ended."""
+    stopped = write_run(tmp_path / 'stopped', 'stopped', distilled(3.0), (.1, .2), max_epochs=9)
+    with next(stopped.glob('*/*.log')).open('a') as log:
+        log.write('mmengine - INFO - the monitored metric did not improve in the last 5 records. ')
+    rows = results(read_study([
+        write_run(tmp_path / 'kd', 'kd', distilled(), (.1, .4)),
+        write_run(tmp_path / 'nan', 'nan', distilled(2.0), (.1, math.nan)),
+        write_run(tmp_path / 'none', 'none', distilled(4.0), ()), stopped]), None)
+    assert headline(rows)[1:-1] == [
+        'Without a value: nan: mAP is NaN at epoch 2; none: no validation metric logged yet.']
+    assert {row['name']: row['note'] for row in rows}['stopped'] == (
+        'stopped early at epoch 2 of 9')
+
+
+@pytest.mark.parametrize('max_iters, finished', [(30, True), (39, True), (40, False)])
+def test_the_end_of_iterations_is_known_to_the_last_logged_one(tmp_path, max_iters, finished):
+    """Each tenth is logged."""
+    run = read_run(write_run(tmp_path / 'kd', 'kd', distilled(), (), records=[
+        {'coco/bbox_mAP': .3, 'step': 0}]))
+    run.config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
+    assert run.last_validation == 30 and run.finished == finished
 
 
 def test_the_teacher_is_the_run_whose_checkpoint_is_named(tmp_path):

@@ -44,6 +44,15 @@ def test_how_a_temperature_went(tmp_path, temperature, values, said):
     assert words['text'] == said + bounds and words['name'] == 'ctkd'
 
 
+def test_a_temperature_that_became_nan(tmp_path):
+    nan = float('nan')
+    words, = temperature_words(study_of(tmp_path / 'a', LEARNED, dict(mean=[1.0, 1.1, nan, nan])))
+    assert words['text'].startswith('τ went from 1.00 to NaN at iteration 3. ')
+    groups = {f'class_{i}': [1.0, nan if i == 2 else 1.1] for i in range(5)}
+    words, = temperature_words(study_of(tmp_path / 'b', LEARNED, dict(groups, mean=[1.0, nan])))
+    assert words['text'] == 'τ of 1 among 5 groups ended in NaN.'
+
+
 def test_seeds_and_groups(tmp_path):
     two = temperature_words(study_of(tmp_path / 'a', 4.0, dict(mean=[4.0] * 9), seeds=2))
     assert two[0]['text'] == 'τ was 4.00 throughout (2 seeds ended between 4.00 and 4.10).'
@@ -110,8 +119,17 @@ def test_levels_of_a_feature_loss_share_a_plot(tmp_path):
         'pkd: level0', 'pkd: level1']
 
 
+def test_a_loss_that_is_nan_leaves_a_gap(tmp_path):
+    records = [{'loss_kd': value, 'step': 10 * i, 'lr': .1} for i, value in enumerate(
+        (3.0, float('nan'), float('inf'), 2.0), 4)]
+    figures = loss_figures(read_study([write_run(tmp_path / 'kd', 'kd', distilled(),
+                                                 records=records)]))
+    line, = figures['loss_kd']['data']
+    assert line['x'] == [40, 50, 60, 70] and line['y'] == [3.0, None, None, 2.0]
+
+
 def test_a_single_value_is_seen(tmp_path):
-    records = [{'loss_kd': .5, 'step': 10}]
+    records = [{'loss_kd': .5, 'step': 10}, {'loss_kd': float('nan'), 'step': 20}]
     figures = loss_figures(read_study([write_run(tmp_path / 'kd', 'kd', distilled(),
                                                  records=records)]))
     assert figures['loss_kd']['data'][0]['mode'] == 'lines+markers'

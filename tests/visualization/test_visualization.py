@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ctkd_det.visualization.temperature import _names, plot_temperatures
+from ctkd_det.visualization.folder_names import folder_names
+from ctkd_det.visualization.temperature import plot_temperatures
 
 
 def write(work_dir, part, records):
@@ -29,8 +30,8 @@ def test_picture_shows_every_run(tmp_path):
 
 
 def test_runs_of_the_same_name_stay_apart(tmp_path):
-    assert _names([tmp_path / 'a' / 'ctkd', tmp_path / 'b' / 'ctkd']) == ['a/ctkd', 'b/ctkd']
-    assert _names([tmp_path / 'ctkd']) == ['ctkd']
+    assert folder_names([tmp_path / 'a' / 'ctkd', tmp_path / 'b' / 'ctkd']) == ['a/ctkd', 'b/ctkd']
+    assert folder_names([tmp_path / 'ctkd']) == ['ctkd']
 
 
 def test_a_run_without_temperature_is_refused(tmp_path):

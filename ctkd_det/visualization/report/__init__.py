@@ -62,12 +62,15 @@ def write_report(work_dirs: Sequence[PathLike],
     Raises:
         FileNotFoundError: if a path does not exist, or none holds a run.
         ValueError: if baseline and teacher are the same, or one of ``names``
-            fits no method.
+            fits no method, or names it like another.
+        OSError: if the page cannot be written; it is tried before any
+            detector runs.
     """
     study = read_study(work_dirs, baseline, teacher, names)
-    options = Options(images, val_images, score_thr, device or default_device())
-    page = render(collect(study, options), title)
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
+    out.open('a').close()  # detectors may run for hours: fail before them, not after
+    options = Options(images, val_images, score_thr, device or default_device())
+    page = render(collect(study, options), title)
     out.write_text(page, encoding='utf-8')
     return out

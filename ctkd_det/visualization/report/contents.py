@@ -55,7 +55,7 @@ def collect(study: Study, options: Options) -> Dict[str, Any]:
     titles, versions = environment(study)
     return dict(
         headline=headline(rows), rows=rows, metrics=study.metrics, notes=notes,
-        legend=[dict(key=figures.method_key(study, m), method=m) for m in study.methods],
+        legend=[dict(key=m.key, method=m) for m in study.methods],
         num_runs=sum(len(m.runs) for m in study.methods), baseline=study.baseline,
         costs=cost_rows, cost_notes=cost_notes, csv=table_csv(rows, cost_rows),
         curves=figures.metric_figures(study), temperature=figures.temperature_figure(study),
@@ -106,7 +106,7 @@ def _gallery(study: Study, predictions: StudyPredictions, options: Options) -> d
         teacher = add('teacher', TEACHER_COLOUR, predictions.of_teacher)
     students = [m for m in (study.baseline, *study.candidates[:_SIDE_BY_SIDE]) if m]
     shown = [add(m.name, m.colour, lambda m=m: predictions.of_run(representative(m)))
-             for m in _each_once(students)]
+             for m in dict.fromkeys(students)]
     names = [name for name in shown if name]
     if not names:
         raise Missing(' '.join(distinct(notes)))
@@ -121,10 +121,6 @@ def _gallery(study: Study, predictions: StudyPredictions, options: Options) -> d
     return dict(rows=rows, one=one, other=other, colours=colours, extent=first.extent,
                 score_thr=options.score_thr, notes=distinct(notes + left_out),
                 left_out=max(0, len(study.candidates) - _SIDE_BY_SIDE))
-
-
-def _each_once(methods: List[Method]) -> List[Method]:
-    return list({id(method): method for method in methods}.values())
 
 
 def _knowledge(study: Study, predictions: StudyPredictions) -> dict:
@@ -164,10 +160,10 @@ def _card(seen: Predictions, objects: knowledge.AnnotatedRoIs, index: int) -> di
 def _answers(study: Study, predictions: StudyPredictions, method: Method,
              objects: knowledge.AnnotatedRoIs, taught: np.ndarray, chosen: List[int],
              seen: Predictions) -> dict:
-    """One method's plots: teacher, student and baseline at 1 and the method's temperature."""
+    """One method's plots: teacher, student and student alone, at 1 and the method's temperature."""
     answers = [('teacher', TEACHER_COLOUR, None, taught)]
     notes: List[str] = []
-    for other in _each_once([m for m in (method, study.baseline) if m]):
+    for other in dict.fromkeys(m for m in (method, method.alone) if m):
         try:
             learned = knowledge.logits(detector_of(representative(other)), objects,
                                        predictions.device, seen.classes)
@@ -176,7 +172,7 @@ def _answers(study: Study, predictions: StudyPredictions, method: Method,
                 raise
             notes.append(str(missing))
             continue
-        answers.append((other.name, other.colour, figures.method_key(study, other), learned))
+        answers.append((other.name, other.colour, other.key, learned))
     number = len(seen.classes)
     widest = max(z.shape[1] for *_, z in answers)
     tau = knowledge.learned_tau(representative(method), objects.labels)

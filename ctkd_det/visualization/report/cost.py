@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Tuple
 from ...operations import flops, resize_shape
 from .detectors import Detector, detector_of, teacher_detector
 from .kept import digest, kept_json
-from .methods import TEACHER_COLOUR, Method
+from .methods import TEACHER, TEACHER_COLOUR, Method
 from .runs import Missing, first_line
 from .study import Study
 from .study_predictions import distinct, representative
@@ -52,12 +52,13 @@ def costs(study: Study, num_images: int) -> Tuple[List[dict], List[str]]:
             notes.append(str(missing))
             return None
 
-    rows = [dict(name=m.name, colour=m.colour, minutes=_minutes(m),
+    rows = [dict(key=m.key, name=m.name, colour=m.colour, minutes=_minutes(m),
                  size=size(lambda m=m: detector_of(representative(m)))) for m in study.methods]
     if study.distilled and not study.teacher:
         teacher = size(lambda: teacher_detector(study))
         if teacher:
-            rows.append(dict(name='teacher', colour=TEACHER_COLOUR, minutes=None, size=teacher))
+            rows.append(dict(key=TEACHER, name='teacher', colour=TEACHER_COLOUR, minutes=None,
+                             size=teacher))
     return rows, distinct(notes)
 
 

@@ -19,7 +19,7 @@ from torch import nn
 from ...compat.reading import CheckpointError
 from ...configs import detector_config, imported_modules, nested_datasets, read_config
 from ...literal_config import read_literal_config
-from ...models.distilled_config import SELF_TAUGHT, plain_model
+from ...models.distilled_config import plain_model
 from ...models.teachers.checkpoint import TeacherError, classes_of_checkpoint
 from ...models.teachers.normalisation import (
     preprocessor_for_plain_images,
@@ -144,18 +144,17 @@ def teacher_detector(study: Study) -> Detector:
     Raises:
         Missing: if no run names one, or its config or checkpoint is absent.
     """
-    learner = next((m.runs[0] for m in study.distilled), None)
-    if study.teacher and not learner:
+    if not study.teachers:
+        raise Missing('The teacher is the student itself.' if study.distilled else
+                      'No run given has a teacher.')
+    if study.teacher and not study.distilled:
         return detector_of(study.teacher.runs[0])
-    if learner is None:
-        raise Missing('No run given has a teacher.')
+    learner = (study.learner or study.distilled[0]).runs[0]
     if study.teacher:
         own = detector_of(study.teacher.runs[0])
         own.source = study.teacher.runs[0].config.to_dict()
         return _looking_at_data_of(learner, own)
-    if str(learner.config.model.teacher_config) in SELF_TAUGHT:
-        raise Missing('The teacher is the student itself.')
-    checkpoint = Path(study.teacher_checkpoint or learner.config.model.teacher_ckpt)
+    checkpoint = Path(study.teachers[0])
     if not checkpoint.exists():
         raise Missing(f"The teacher's checkpoint {checkpoint} is not here; --teacher says where "
                       'it is.')

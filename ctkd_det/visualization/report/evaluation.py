@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Dict, Optional
 
-import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from .metrics import COCO as COCO_METRICS
-from .metrics import PER_CLASS, validation_names
+from .metrics import class_names
 from .predictions import Predictions
 from .runs import Missing, TrainedRun
+
+# CocoMetric's: pycocotools takes the mAP at 100 detections an image, and all else at the last
+_MAX_DETS = (100, 300, 1000)
 
 
 @dataclass
@@ -56,14 +58,18 @@ def evaluate(predictions: Predictions) -> Evaluation:
         scoring = COCOeval(coco, coco.loadRes(results), 'bbox')
         scoring.params.imgIds = predictions.image_ids
         scoring.params.catIds = predictions.cat_ids
+        scoring.params.maxDets = list(_MAX_DETS)
         scoring.evaluate()
         scoring.accumulate()
         scoring.summarize()
     # (IoU, recall, class, area, detections); -1 where a class has no object
     precision = scoring.eval['precision'][:, :, :, 0, -1]
+    # evaluate() sorts the ids, which need not ascend in the annotation file
+    at = {cat_id: index for index, cat_id in enumerate(scoring.params.catIds)}
+    of_class = {name: precision[:, :, at[cat_id]]
+                for name, cat_id in zip(predictions.classes, predictions.cat_ids, strict=True)}
     per_class = {name: _percent(values[values > -1].mean() if (values > -1).any() else -1)
-                 for name, values in zip(predictions.classes, np.moveaxis(precision, 2, 0),
-                                         strict=True)}
+                 for name, values in of_class.items()}
     stats = zip(COCO_METRICS, scoring.stats[:len(COCO_METRICS)], strict=True)
     return Evaluation({name: _percent(value) for name, value in stats}, per_class)
 
@@ -71,12 +77,11 @@ def evaluate(predictions: Predictions) -> Evaluation:
 def logged_per_class(run: TrainedRun) -> Optional[Dict[str, Optional[float]]]:
     """AP by class of the last validation, if it ran with ``CocoMetric(classwise=True)``."""
     last = run.last_validation
-    logged = {name: run.scalars[name][1][-1] for name in validation_names(run.scalars)
-              if name.endswith(PER_CLASS) and run.scalars[name][0][-1] == last}
-    if len({name.rpartition('/')[0] for name in logged}) != 1:  # of several validation sets
+    logged = {key: name for key, name in class_names(run.scalars).items()
+              if run.scalars[key][0][-1] == last}
+    if len({key.rpartition('/')[0] for key in logged}) != 1:  # of several validation sets
         return None
-    return {name.rpartition('/')[2].removesuffix(PER_CLASS): _percent(value)
-            for name, value in logged.items()}
+    return {name: _percent(run.scalars[key][1][-1]) for key, name in logged.items()}
 
 
 def _percent(value: float) -> Optional[float]:

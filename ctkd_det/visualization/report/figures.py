@@ -5,6 +5,7 @@ hides it; colours of text and grid are left to the page, which knows whether
 it is dark.
 """
 import json
+import math
 from html import escape
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
@@ -29,8 +30,9 @@ def metric_figures(study: Study) -> Figures:
     figures = {}
     for metric in study.metrics:
         digits = '.1f' if metric.percent else '.4g'
-        traces = [_line(method, key, run, run.curve(metric), 'lines+markers', digits)
-                  for key, method, run in _runs(study) if run.curve(metric)[0]]
+        traces = [_line(method, run, run.curve(metric), 'lines+markers', digits)
+                  for method, run in _runs(study)
+                  if any(value is not None for value in run.curve(metric)[1])]
         if traces:
             title = f'{metric.title} in %' if metric.percent else metric.title
             figures[metric.title] = _figure(traces, x=_unit(study), y=title)
@@ -42,21 +44,21 @@ def metric_figures(study: Study) -> Figures:
 def temperature_figure(study: Study) -> Optional[dict]:
     """Temperatures, lambda and learning rate above one another, against iterations."""
     traces: List[go.Scatter] = []
-    for key, method, run in _runs(study):
+    for method, run in _runs(study):
         taus = telling_taus(run.scalars)
         for name, tau in taus.items():
-            line = _line(method, key, run, run.scalars[name], 'lines', '.3f',
+            line = _line(method, run, run.scalars[name], 'lines', '.3f',
                          _spoken(tau, len({other.loss for other in taus.values()}) > 1,
                                  divided_by(run, tau.loss)))
             line.line.dash = _GROUP_DASHES.get(tau.part, method.dash)
             line.line.width = 1 if tau.part.startswith('class_') else 2
             traces.append(line)
-        traces += _bound_lines(method, key, run, {tau.loss for tau in taus.values()})
+        traces += _bound_lines(method, run, {tau.loss for tau in taus.values()})
         for name in run.scalars:
             if name.endswith(f'.{LAMBDA}'):
-                traces.append(_line(method, key, run, run.scalars[name], 'lines', '.3f', axis='y2'))
+                traces.append(_line(method, run, run.scalars[name], 'lines', '.3f', axis='y2'))
         if 'lr' in run.scalars and taus:
-            traces.append(_line(method, key, run, run.scalars['lr'], 'lines', '.3g', axis='y3'))
+            traces.append(_line(method, run, run.scalars['lr'], 'lines', '.3g', axis='y3'))
     if not traces:
         return None
     figure = go.Figure(traces)
@@ -69,7 +71,7 @@ def temperature_figure(study: Study) -> Optional[dict]:
     return _plain(figure, height=560)
 
 
-def _bound_lines(method: Method, key: str, run: TrainedRun, losses: Set[str]) -> List[go.Scatter]:
+def _bound_lines(method: Method, run: TrainedRun, losses: Set[str]) -> List[go.Scatter]:
     """Thin lines at the bounds of a method's temperatures, once for all its seeds."""
     if run is not method.runs[0]:
         return []
@@ -77,7 +79,7 @@ def _bound_lines(method: Method, key: str, run: TrainedRun, losses: Set[str]) ->
     for bounds in {bounds_of(run, loss) for loss in losses} - {None}:
         end = max(run.scalars[name][0][-1] for name in telling_taus(run.scalars))
         for word, bound in zip(('lower', 'upper'), bounds, strict=True):
-            line = _line(method, key, run, ([0, end], [bound] * 2), 'lines', 'g')
+            line = _line(method, run, ([0, end], [bound] * 2), 'lines', 'g')
             line.line.update(width=1, dash='longdash')
             line.opacity = 0.55
             line.name = f'{escape(method.name)}: {word} bound'
@@ -91,14 +93,14 @@ def loss_figures(study: Study) -> Figures:
 
     At the end, the levels of losses between features.
     """
-    names = {name for _, _, run in _runs(study) for name in run.scalars
+    names = {name for _, run in _runs(study) for name in run.scalars
              if name.split('.')[-1].startswith('loss') and '/' not in name}
-    distillation = {name for _, _, run in _runs(study) if run.distilled
+    distillation = {name for _, run in _runs(study) if run.distilled
                     for name in run.config.model.get('distill_losses', {})}
     figures = {}
     for name in sorted(names, key=lambda n: (n != 'loss', n not in distillation, n)):
-        traces = [_line(method, key, run, run.scalars[name], 'lines', '.4g')
-                  for key, method, run in _runs(study) if name in run.scalars]
+        traces = [_line(method, run, run.scalars[name], 'lines', '.4g')
+                  for method, run in _runs(study) if name in run.scalars]
         figures[name] = _figure(traces, x='iteration', y='', height=260)
     return {**figures, **_level_figures(study)}
 
@@ -106,36 +108,36 @@ def loss_figures(study: Study) -> Figures:
 def _level_figures(study: Study) -> Figures:
     """The values of a feature loss's levels, before its weight, in one plot."""
     traces: Dict[str, List[go.Scatter]] = {}
-    for key, method, run in _runs(study):
+    for method, run in _runs(study):
         for name, level in ((name, parse_level(name)) for name in run.scalars):
             if level:
-                line = _line(method, key, run, run.scalars[name], 'lines', '.4g', level[1])
+                line = _line(method, run, run.scalars[name], 'lines', '.4g', level[1])
                 line.line.width = 1
                 traces.setdefault(f'{level[0]}, each level', []).append(line)
     return {title: _figure(lines, x='iteration', y='', height=260)
             for title, lines in traces.items()}
 
 
-def per_class_figure(rows: Dict[str, Dict[str, Tuple[float, float, float]]],
+def per_class_figure(rows: Dict[Method, Dict[str, Tuple[float, float, float]]],
                      study: Study) -> dict:
     """Differences in AP from the baseline, a row for each class.
 
     Args:
-        rows (dict): Method's name -> class -> (mean, lowest, highest)
-            difference over the seeds, in points.
+        rows (dict): Method -> class -> (mean, lowest, highest) difference
+            over the seeds, in points.
         study (Study): For colours.
     """
     order = sorted(next(iter(rows.values())), key=lambda c: next(iter(rows.values()))[c][0])
     traces = []
-    for key, method in _keys(study):
-        values = rows.get(method.name)
+    for method in study.methods:
+        values = rows.get(method)
         if not values:
             continue
         classes = [c for c in order if c in values]
         mean, low, high = (list(v) for v in zip(*(values[c] for c in classes), strict=True))
         traces.append(go.Scatter(
             x=[round(v, 2) for v in mean], y=[escape(c) for c in classes], mode='markers',
-            name=escape(method.name), meta=key,
+            name=escape(method.name), meta=method.key,
             marker=dict(color=method.colour, size=9,
                         symbol='circle' if method.dash == 'solid' else 'diamond'),
             error_x=dict(type='data', symmetric=False, visible=len(method.runs) > 1,
@@ -179,21 +181,12 @@ def knowledge_figure(classes: Sequence[str], taus: Sequence[float],
     return _plain(figure, height=230)
 
 
-def method_key(study: Study, method: Method) -> str:
-    """By which the page knows a method's traces."""
-    return f'm{study.methods.index(method)}'
-
-
-def _keys(study: Study) -> List[Tuple[str, Method]]:
-    return [(method_key(study, method), method) for method in study.methods]
-
-
-def _runs(study: Study) -> List[Tuple[str, Method, TrainedRun]]:
-    return [(key, method, run) for key, method in _keys(study) for run in method.runs]
+def _runs(study: Study) -> List[Tuple[Method, TrainedRun]]:
+    return [(method, run) for method in study.methods for run in method.runs]
 
 
 def _unit(study: Study) -> str:
-    return ' or '.join(sorted({run.length[1] for _, _, run in _runs(study)}))
+    return ' or '.join(sorted({run.length[1] for _, run in _runs(study)}))
 
 
 def _spoken(tau: LoggedTau, several: bool, divided: str) -> str:
@@ -202,14 +195,16 @@ def _spoken(tau: LoggedTau, several: bool, divided: str) -> str:
     return ', '.join(word for word in (tau.loss if several else '', divided, part) if word)
 
 
-def _line(method: Method, key: str, run: TrainedRun, series: Series, mode: str, digits: str,
+def _line(method: Method, run: TrainedRun, series: Series, mode: str, digits: str,
           suffix: str = '', axis: str = 'y') -> go.Scatter:
     steps, values = _thin(series)
-    if len(steps) == 1:  # a line through one point cannot be seen
+    # a loss that became nan or infinite leaves a gap; JSON has no word for it
+    shown = [float(f'{v:.5g}') if v is not None and math.isfinite(v) else None for v in values]
+    if len(steps) - shown.count(None) == 1:  # a line through one point cannot be seen
         mode = 'lines+markers'
     name = escape(f'{run.name}: {suffix}' if suffix else run.name)
     return go.Scatter(
-        x=steps, y=[float(f'{v:.5g}') for v in values], mode=mode, name=name, meta=key,
+        x=steps, y=shown, mode=mode, name=name, meta=method.key,
         yaxis=axis, line=dict(color=method.colour, dash=method.dash, width=2),
         marker=dict(size=6),
         hovertemplate=f'{name}<br>%{{x}}: %{{y:{digits}}}<extra></extra>')
@@ -220,9 +215,7 @@ def _thin(series: Series) -> Series:
     steps, values = series
     every = -(-len(steps) // _POINTS)
     kept = sorted({*range(0, len(steps), max(1, every)), len(steps) - 1}) if steps else []
-    # a loss that became nan or infinite leaves a gap; JSON has no word for it
-    finite = [i for i in kept if abs(values[i]) < float('inf')]
-    return [steps[i] for i in finite], [values[i] for i in finite]
+    return [steps[i] for i in kept], [values[i] for i in kept]
 
 
 def _figure(traces: list, x: str, y: str, height: int = 420) -> dict:

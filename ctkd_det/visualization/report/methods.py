@@ -2,10 +2,12 @@
 import os
 import re
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Union
 
+from ..folder_names import folder_names
 from .metrics import Metric
 from .runs import TrainedRun, settings
 
@@ -16,10 +18,11 @@ _LONG = 24
 # Okabe and Ito's colours, without those that vanish on white or on black
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#B8860B', '#882255', '#44AA99')
 DASHES = ('solid', 'dash', 'dot', 'dashdot')
+TEACHER = 'teacher'  # key of one that is not among the runs
 BASELINE_COLOUR, TEACHER_COLOUR = '#808890', '#9A7B4F'
 
 
-@dataclass
+@dataclass(eq=False)  # each is itself alone, and can be a key
 class Method:
     """Runs that differ in nothing but their seed.
 
@@ -30,6 +33,9 @@ class Method:
         role: 'baseline', 'teacher', 'distilled' or 'plain'.
         colour: Of its lines and bars, everywhere.
         dash: Of its lines, which tells more methods apart than there are colours.
+        key: By which the page knows its traces.
+        taught_by: Its teacher; None without one, or if it teaches itself.
+        alone: The student alone with which it is compared, itself if it is that.
     """
     name: str
     stem: str
@@ -37,6 +43,14 @@ class Method:
     role: str = 'plain'
     colour: str = COLOURS[0]
     dash: str = DASHES[0]
+    key: str = ''
+    taught_by: Optional['Teacher'] = None
+    alone: Optional['Method'] = None
+
+    @property
+    def distilled(self) -> bool:
+        """bool: Whether it has a teacher."""
+        return self.runs[0].distilled
 
     def values(self, metric: Metric) -> List[float]:
         """The last validations' values of a metric, of the runs that have one."""
@@ -53,6 +67,10 @@ class Method:
         return stdev(values) if len(values) > 1 else None
 
 
+# a training among the runs, or the checkpoint of another
+Teacher = Union[Method, str]
+
+
 def group_runs(runs: List[TrainedRun], names: Sequence[str] = ()) -> List[Method]:
     """Runs whose configs differ in nothing but the seed become one method, with a name.
 
@@ -62,7 +80,8 @@ def group_runs(runs: List[TrainedRun], names: Sequence[str] = ()) -> List[Method
             method otherwise.
 
     Raises:
-        ValueError: if one of ``names`` fits no method or several.
+        ValueError: if one of ``names`` fits no method or several, or names it
+            like another.
     """
     methods: Dict[str, Method] = {}
     for run in runs:
@@ -75,10 +94,30 @@ def group_runs(runs: List[TrainedRun], names: Sequence[str] = ()) -> List[Method
     for given in names:
         _rename(found, given)
     for method in found:
-        for run in method.runs:
-            label = f'seed {run.seed}' if run.seed is not None else run.work_dir.resolve().name
+        seeds = [run.seed for run in method.runs]
+        for run, seed, folder in zip(method.runs, seeds, _folders(method), strict=True):
+            label = f'seed {seed}' if seed is not None else folder
+            if seed is not None and seeds.count(seed) > 1:
+                label += f' ({folder})'
             run.name = f'{method.name}, {label}' if len(method.runs) > 1 else method.name
     return found
+
+
+def repeated_seeds(methods: List[Method]) -> List[str]:
+    """A sentence for each seed that several runs of a method have."""
+    notes = []
+    for method in methods:
+        by_seed: Dict[Optional[int], List[str]] = {}
+        for run, folder in zip(method.runs, _folders(method), strict=True):
+            by_seed.setdefault(run.seed, []).append(folder)
+        notes += [f'The runs {" and ".join(same)} of {method.name} have the same seed, {seed}. '
+                  'They count as several, but their difference is not one between seeds.'
+                  for seed, same in by_seed.items() if seed is not None and len(same) > 1]
+    return notes
+
+
+def _folders(*methods: Method) -> List[str]:
+    return folder_names([run.work_dir.resolve() for method in methods for run in method.runs])
 
 
 def _without_seed(value: Any, seed: Optional[int]) -> Any:
@@ -87,12 +126,15 @@ def _without_seed(value: Any, seed: Optional[int]) -> Any:
 
 
 def _name(methods: List[Method]) -> None:
-    """Config files' names made short; where two methods share one, also their folders'."""
-    stems = [method.stem for method in methods]
+    """Config files' names made short; where several methods share one, also their folders'."""
     for method, short in zip(methods, _short_names(methods), strict=True):
         method.name = short
-        if stems.count(method.stem) > 1:
-            method.name = f'{short} ({_folder(method.runs)})'
+    for stem in {method.stem for method in methods}:
+        sharing = [method for method in methods if method.stem == stem]
+        folders = iter(_folders(*sharing))
+        for method in sharing:
+            own = list(islice(folders, len(method.runs)))
+            method.name += f' ({_common(own)})' if len(sharing) > 1 else ''
     names = [method.name for method in methods]
     for i, method in enumerate(methods):
         if names.count(method.name) > 1:
@@ -130,6 +172,8 @@ def _rename(methods: List[Method], given: str) -> None:
             f'--name {given} must be WORK_DIR=NAME, with a work directory of one of '
             f'{", ".join(m.name for m in methods)}')
     method, name = fitting[0]
+    if any(other.name == name for other in methods if other is not method):
+        raise ValueError(f'--name {given}: another method is called {name}')
     method.name = name
 
 
@@ -139,9 +183,8 @@ def _is_meant(method: Method, key: str) -> bool:
         for run in method.runs)
 
 
-def _folder(runs: List[TrainedRun]) -> str:
-    """What the folders' names have in common, without a trailing "seed"."""
-    folders = [run.work_dir.resolve().name for run in runs]
+def _common(folders: List[str]) -> str:
+    """What the folders of a method have in common, without a trailing "seed"."""
     if len(folders) == 1:
         return folders[0]
-    return re.sub(r'[-_.]*(seed|s)?[-_.]*$', '', os.path.commonprefix(folders)) or folders[0]
+    return re.sub(r'[-_./]*(seed|s)?[-_./]*$', '', os.path.commonprefix(folders)) or folders[0]

@@ -12,7 +12,7 @@ COCO = dict(mAP='bbox_mAP', AP50='bbox_mAP_50', AP75='bbox_mAP_75',
 _MASKS = {f'mask {title}': name.replace('bbox', 'segm') for title, name in COCO.items()}
 _TITLES = {name: title for title, name in {**COCO, **_MASKS}.items()}
 # AP of a single class, as CocoMetric(classwise=True) logs it
-PER_CLASS = '_precision'
+_PER_CLASS = '_precision'
 _SHARE = re.compile(r'(^|_)(m?AP|AR|recall)', re.I)
 
 Scalars = Dict[str, Series]
@@ -50,10 +50,33 @@ class Metric:
             return None
         return 100 * value if self.percent else value
 
+    def words(self, shown: Optional[float], sign: str = '') -> str:
+        """A shown value: one decimal of %, else four digits; a dash where there is none.
+
+        Args:
+            shown (float, optional): The value.
+            sign (str): '+' for a difference.
+        """
+        if shown is None:
+            return '–'
+        return f'{shown:{sign}{".1f" if self.percent else ".4g"}}'.replace('-', '−')
+
 
 def validation_names(scalars: Scalars) -> List[str]:
     """Names of what was logged by validations: they alone have an evaluator's prefix."""
     return [name for name in scalars if '/' in name]
+
+
+def class_names(scalars: Scalars) -> Dict[str, str]:
+    """Names under which AP of single classes was logged -> the classes.
+
+    A metric of one's own may end like them, so there must be one of COCO with
+    their prefix.
+    """
+    coco = {prefix for prefixes in _prefixes(scalars).values() for prefix in prefixes}
+    split = {key: key.rpartition('/') for key in validation_names(scalars)}
+    return {key: name.removesuffix(_PER_CLASS) for key, (prefix, _, name) in split.items()
+            if name.endswith(_PER_CLASS) and prefix in coco}
 
 
 def find_metrics(runs: Iterable[Scalars]) -> List[Metric]:
@@ -67,8 +90,9 @@ def find_metrics(runs: Iterable[Scalars]) -> List[Metric]:
     runs = list(runs)
     logged: Dict[str, List[float]] = {}
     for scalars in runs:
+        of_classes = class_names(scalars)
         for name in validation_names(scalars):
-            if not name.endswith(PER_CLASS):
+            if name not in of_classes:
                 logged.setdefault(name, []).extend(scalars[name][1])
     several = any(len(prefixes) > 1 for scalars in runs for prefixes in _prefixes(scalars).values())
     metrics: Dict[Metric, None] = {}

@@ -6,8 +6,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from .results import signed
-
 _HERE = Path(__file__).resolve().parent
 
 
@@ -21,7 +19,7 @@ def render(contents: Dict[str, Any], title: str) -> str:
     # everything is escaped but our own script and style and plotly's
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, trim_blocks=True,
                               lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters.update(shown=_shown, count=_count, minutes=_minutes, signed=signed,
+    environment.filters.update(shown=_shown, signed=_signed, count=_count, minutes=_minutes,
                               signed_quality=_signed_quality)
     own = {name: Markup((_HERE / file).read_text(encoding='utf-8'))
            for name, file in (('style', 'style.css'), ('script', 'report.js'))}
@@ -30,10 +28,11 @@ def render(contents: Dict[str, Any], title: str) -> str:
 
 
 def _shown(value, metric) -> str:
-    """A metric; a dash where there is none."""
-    if value is None:
-        return '–'
-    return f'{value:.1f}' if metric.percent else f'{value:.4g}'
+    return metric.words(value)
+
+
+def _signed(value, metric) -> str:
+    return metric.words(value, '+')
 
 
 def _minutes(value) -> str:

@@ -1,9 +1,11 @@
 """AP of each class, and its difference from the baseline's."""
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean
 from typing import Dict, List, Optional, Tuple
 
 from .evaluation import logged_per_class
+from .methods import Method
 from .runs import Missing, TrainedRun
 from .study import Study
 from .study_predictions import StudyPredictions, distinct
@@ -14,15 +16,15 @@ Differences = Dict[str, Tuple[float, float, float]]
 
 @dataclass(frozen=True)
 class ClassDifferences:
-    """How the methods differ from the baseline in each class.
+    """How the methods differ from the student alone in each class.
 
     Attributes:
-        differences: Method's name -> class -> mean, lowest and highest
-            difference over the seeds, in points.
+        differences: Method -> class -> mean, lowest and highest difference
+            over the seeds, in points.
         source: A sentence on where the values come from.
         notes: Reasons why runs are left out.
     """
-    differences: Dict[str, Differences]
+    differences: Dict[Method, Differences]
     source: str
     notes: List[str]
 
@@ -38,21 +40,21 @@ def per_class_differences(study: Study, predictions: StudyPredictions) -> ClassD
     """
     if study.baseline is None:
         raise Missing('There is no baseline to compare with.')
-    methods = [study.baseline, *study.candidates]
-    if len(methods) < 2 or study.candidates == [study.baseline]:
+    compared = [m for m in study.candidates if m.alone and m.alone is not m]
+    if not compared:
         raise Missing('There is no run to compare with the baseline.')
+    methods = dict.fromkeys(method for m in compared for method in (m.alone, m))
     runs = [run for method in methods for run in method.runs]
     logged = [logged_per_class(run) for run in runs]
     if all(logged):
         source = 'AP by class as logged in the last validation.'
-        values, notes = {run.name: found for run, found in zip(runs, logged, strict=True)}, []
+        values, notes = {run.work_dir: found for run, found in zip(runs, logged, strict=True)}, []
     else:
         values, notes = _evaluated(runs, predictions)
         source = f'AP by class on {predictions.extent}, predicted for this report.'
-    base = [values[run.name] for run in study.baseline.runs if run.name in values]
-    found = {m.name: _differences([values[run.name] for run in m.runs if run.name in values], base)
-             for m in study.candidates}
-    found = {name: differences for name, differences in found.items() if differences}
+    of = {m: [values[run.work_dir] for run in m.runs if run.work_dir in values] for m in methods}
+    found = {m: _differences(of[m], of[m.alone]) for m in compared}
+    found = {m: differences for m, differences in found.items() if differences}
     if not found:
         raise Missing('No class has an AP for the baseline and another run; '
                       + ' '.join(notes))
@@ -60,13 +62,13 @@ def per_class_differences(study: Study, predictions: StudyPredictions) -> ClassD
 
 
 def _evaluated(runs: List[TrainedRun],
-               predictions: StudyPredictions) -> Tuple[Dict[str, PerClass], List[str]]:
-    """AP by class of each run, and why some runs have none."""
-    values: Dict[str, PerClass] = {}
+               predictions: StudyPredictions) -> Tuple[Dict[Path, PerClass], List[str]]:
+    """AP by class of each run, by its folder, and why some runs have none."""
+    values: Dict[Path, PerClass] = {}
     notes: List[str] = []
     for run in runs:
         try:
-            values[run.name] = predictions.evaluation(run).per_class
+            values[run.work_dir] = predictions.evaluation(run).per_class
         except Missing as missing:
             notes.append(str(missing))
     return values, distinct(notes)

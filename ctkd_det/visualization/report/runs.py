@@ -13,6 +13,10 @@ from ...models.distilled_config import is_distilled
 from ...work_dir import Series, WorkDir, WorkDirError
 from .metrics import Metric, validation_names
 
+# what mmengine's EarlyStoppingHook writes when it ends a training
+_STOPPED = re.compile('the monitored metric did not improve in the last|'
+                      'Stopping threshold reached: |Monitored metric .* is infinite')
+
 
 class Missing(Exception):
     """A piece of the report has to be left out; the message says why, as a sentence."""
@@ -46,9 +50,8 @@ class TrainedRun:
     def seed(self) -> Optional[int]:
         """int or None: The config's seed, or the one that mmengine drew and logged."""
         seed = self.config.get('randomness', {}).get('seed')
-        if seed is None and self.log:
-            text = self.log.read_text(encoding='utf-8', errors='replace')
-            found = re.search(r'^ +seed: (\d+)', text, re.M)
+        if seed is None:
+            found = re.search(r'^ +seed: (\d+)', self._log_text, re.M)
             seed = int(found.group(1)) if found else None
         return seed
 
@@ -60,12 +63,30 @@ class TrainedRun:
             return loop['max_epochs'], 'epoch'
         return loop.get('max_iters'), 'iteration'
 
-    def curve(self, metric: Metric) -> Series:
-        """A metric as it is shown, against epochs (or iterations), where it was measured."""
+    @property
+    def finished(self) -> bool:
+        """bool: Whether the last validation is that of the planned end, as far as the log says.
+
+        Of an iteration-based training it says after which logged iteration it was.
+        """
+        length, unit = self.length
+        steps, _ = self.scalars.get('lr', ([], []))
+        interval = steps[-1] - steps[-2] if unit == 'iteration' and len(steps) > 1 else 1
+        return length is None or (self.last_validation or 0) + interval > length
+
+    @property
+    def stopped_early(self) -> bool:
+        """bool: Whether mmengine's EarlyStoppingHook says in the log that it ended the training."""
+        return bool(_STOPPED.search(self._log_text))
+
+    @property
+    def _log_text(self) -> str:
+        return self.log.read_text(encoding='utf-8', errors='replace') if self.log else ''
+
+    def curve(self, metric: Metric) -> Tuple[List[float], List[Optional[float]]]:
+        """A metric as it is shown, against epochs (or iterations); None where not measured."""
         steps, values = self.scalars.get(metric.key(self.scalars), ([], []))
-        kept = [(step, metric.shown(value)) for step, value in zip(steps, values, strict=True)
-                if metric.shown(value) is not None]
-        return [step for step, _ in kept], [value for _, value in kept]
+        return steps, [metric.shown(value) for value in values]
 
     @property
     def last_validation(self) -> Optional[float]:

@@ -35,13 +35,12 @@ def config_differences(study: Study) -> List[dict]:
 
 def environment(study: Study) -> Tuple[List[str], List[dict]]:
     """Versions at training, from the logs, and now: column titles and rows."""
-    logged: Dict[str, List[str]] = {}
+    logged: Dict[str, Tuple[Dict[str, str], List[str]]] = {}
     for method in study.methods:
         for run in method.runs:
-            logged.setdefault(repr(_from_log(run)), []).append(run.name)
-    trained = [(_from_log(next(r for m in study.methods for r in m.runs if r.name == names[0])),
-                names) for names in logged.values()]
-    trained = [(found, names) for found, names in trained if found]
+            found = _from_log(run)
+            logged.setdefault(repr(found), (found, []))[1].append(run.name)
+    trained = [(found, names) for found, names in logged.values() if found]
     titles = [f'in training, from the log{"" if len(trained) == 1 else "s of " + _some(names)}'
               for _, names in trained] + ['now, of this report']
     columns = [found for found, _ in trained] + [_now()]

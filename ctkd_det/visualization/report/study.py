@@ -1,17 +1,13 @@
-"""Who is who: seeds of one method, the baseline, the teacher."""
+"""What the report is about: methods, metrics, who is who."""
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Union
 
-from ...models.detectors import DISTILLED
-from ...models.distilled_config import distillation_arguments
 from ...work_dir import find_runs
-from .methods import BASELINE_COLOUR, COLOURS, DASHES, TEACHER_COLOUR, Method, group_runs
+from .methods import Method, Teacher, group_runs, repeated_seeds
 from .metrics import Metric, find_metrics
-from .runs import Missing, TrainedRun, flatten, read_run
-
-# arguments of a detector that say how it is distilled, not what it is
-DISTILLATION = {'type'}.union(*map(distillation_arguments, DISTILLED))
+from .roles import dress, find_baselines, find_teachers
+from .runs import Missing, TrainedRun, read_run
 
 
 @dataclass
@@ -19,19 +15,34 @@ class Study:
     """All that the report is about.
 
     Attributes:
-        methods: The baseline, then by the first metric, then the teacher.
+        methods: The baselines, then by the first metric, then the teachers.
         metrics: What the validations have logged.
-        baseline: The student alone, if it is among them.
-        teacher: The teacher's training, if it is among them.
+        teachers: All that taught; images and probabilities are of the first.
         notes: Sentences on what was left out or could not be told.
-        teacher_checkpoint: Checkpoint to use instead of the configs' own.
     """
     methods: List[Method]
     metrics: List[Metric]
-    baseline: Optional[Method] = None
-    teacher: Optional[Method] = None
+    teachers: List[Teacher] = field(default_factory=list)
     notes: List[str] = field(default_factory=list)
-    teacher_checkpoint: Optional[Path] = None
+
+    @property
+    def teacher(self) -> Optional[Method]:
+        """Method or None: The first teacher's training, if it is among the methods."""
+        return next((t for t in self.teachers[:1] if isinstance(t, Method)), None)
+
+    @property
+    def learner(self) -> Optional[Method]:
+        """Method or None: The best one that the first teacher taught."""
+        return next((m for m in self.distilled if m.taught_by in self.teachers[:1]), None)
+
+    @property
+    def baseline(self) -> Optional[Method]:
+        """Method or None: The student alone, if it is there; of several the best method's."""
+        return next((m.alone for m in self.candidates if m.alone), None)
+
+    def teacher_of(self, method: Method) -> Optional[Teacher]:
+        """A method's own teacher; for one without, the only teacher that there is."""
+        return method.taught_by or (self.teachers[0] if len(self.teachers) == 1 else None)
 
     @property
     def distilled(self) -> List[Method]:
@@ -70,7 +81,7 @@ def read_study(work_dirs: Sequence[Path], baseline: Optional[Path] = None,
     Raises:
         FileNotFoundError: if a path does not exist, or none holds a run.
         ValueError: if baseline and teacher are the same, or one of ``names``
-            fits no method.
+            fits no method, or names it like another.
     """
     teacher_run = Path(teacher) if teacher and Path(teacher).is_dir() else None
     if teacher and not Path(teacher).exists():
@@ -90,13 +101,28 @@ def read_study(work_dirs: Sequence[Path], baseline: Optional[Path] = None,
                                 + ' '.join(notes))
     study = Study(group_runs(list(runs.values()), names),
                   find_metrics(run.scalars for run in runs.values()), notes=notes)
-    study.teacher_checkpoint = Path(teacher) if teacher and not teacher_run else None
-    study.teacher = _method_at(study, teacher_run) or _find_teacher(study)
-    study.baseline = _method_at(study, baseline) or _find_baseline(study)
-    if study.baseline and study.baseline is study.teacher:
-        raise ValueError(f'{study.baseline.name} cannot be both the baseline and the teacher')
-    _cast(study)
+    study.notes += repeated_seeds(study.methods)
+    _cast(study, _method_at(study, baseline),
+          _method_at(study, teacher) if teacher_run else teacher and str(teacher))
     return study
+
+
+def _cast(study: Study, baseline: Optional[Method], teacher: Optional[Teacher]) -> None:
+    """Give roles, order and colours, to those first that the user has named."""
+    study.teachers, notes = find_teachers(sorted(study.methods, key=study.rank), teacher)
+    if baseline and baseline is study.teacher:
+        raise ValueError(f'{baseline.name} cannot be both the baseline and the teacher')
+    for method in study.methods:
+        if method in study.teachers and method is not baseline:
+            method.role = 'teacher'
+    study.notes += notes + find_baselines(study.methods, baseline)
+    for method in study.methods:
+        if method.role != 'teacher':
+            method.role = ('baseline' if method.alone is method else
+                           'distilled' if method.distilled else 'plain')
+    order = dict(baseline=0, teacher=2)
+    study.methods.sort(key=lambda m: (order.get(m.role, 1), study.rank(m)))
+    dress(study.methods)
 
 
 def _method_at(study: Study, work_dir: Optional[Union[str, Path]]) -> Optional[Method]:
@@ -106,65 +132,3 @@ def _method_at(study: Study, work_dir: Optional[Union[str, Path]]) -> Optional[M
         if Path(work_dir).resolve() in [run.work_dir.resolve() for run in method.runs]:
             return method
     return None
-
-
-def architecture(model: dict) -> Dict[str, object]:
-    """What a detector is, whoever teaches it."""
-    # weights to start from and what is only used in training are no part of it
-    return {key: value for key, value in flatten(
-        {k: v for k, v in model.items() if k not in DISTILLATION}).items()
-        if 'init_cfg' not in key and not key.startswith('train_cfg')}
-
-
-def _find_teacher(study: Study) -> Optional[Method]:
-    """A plain run whose last checkpoint is one that the distilled runs name."""
-    named = {Path(run.config.model.teacher_ckpt).resolve().parent
-             for method in study.methods for run in method.runs
-             if run.distilled and run.config.model.get('teacher_ckpt')}
-    for method in study.methods:
-        if any(run.work_dir.resolve() in named for run in method.runs if not run.distilled):
-            return method
-    return None
-
-
-def _find_baseline(study: Study) -> Optional[Method]:
-    """The plain method with the distilled students' architecture."""
-    plain = [m for m in study.methods if not m.runs[0].distilled and m is not study.teacher]
-    distilled = [m for m in study.methods if m.runs[0].distilled]
-    if not plain or not distilled:
-        if len(study.methods) > 1:
-            study.notes.append(
-                'There are no gains over a student alone, because no run given is a plain '
-                "detector: name one with --baseline." if not plain else
-                'There are no gains over a student alone, because no run given is distilled: '
-                'name the one to compare with by --baseline.')
-        return None
-    students = [architecture(m.runs[0].config.model.to_dict()) for m in distilled]
-    fitting = [m for m in plain if architecture(m.runs[0].config.model.to_dict()) in students]
-    if not fitting:
-        study.notes.append('There are no gains over a student alone, because no plain run has '
-                           "the distilled students' architecture: name one with --baseline.")
-        return None
-    if len(fitting) > 1:
-        study.notes.append(
-            f'{" and ".join(m.name for m in fitting)} are plain detectors of the same '
-            f'architecture; {fitting[0].name} was taken for the baseline. Another can be named '
-            'with --baseline.')
-    return fitting[0]
-
-
-def _cast(study: Study) -> None:
-    """Give roles, order and colours."""
-    others = 0
-    for method in study.methods:
-        if method is study.teacher:
-            method.role, method.colour = 'teacher', TEACHER_COLOUR
-        elif method is study.baseline:
-            method.role, method.colour = 'baseline', BASELINE_COLOUR
-        else:
-            method.role = 'distilled' if method.runs[0].distilled else 'plain'
-            method.colour = COLOURS[others % len(COLOURS)]
-            method.dash = DASHES[others // len(COLOURS) % len(DASHES)]
-            others += 1
-    rank = dict(baseline=0, teacher=2)
-    study.methods.sort(key=lambda m: (rank.get(m.role, 1), study.rank(m)))

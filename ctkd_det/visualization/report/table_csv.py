@@ -9,7 +9,7 @@ def table_csv(rows: List[dict], costs: List[dict]) -> str:
 
     Args:
         rows (list[dict]): What :func:`results` returns.
-        costs (list[dict]): What :func:`costs` returns, with the same names.
+        costs (list[dict]): What :func:`costs` returns, with the same keys.
     """
     metrics = [cell['metric'] for cell in rows[0]['cells']]
     header = ['method', 'config', 'role', 'seeds', 'gain', 'gain standard deviation',
@@ -21,9 +21,9 @@ def table_csv(rows: List[dict], costs: List[dict]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(header)
-    by_name = {cost['name']: cost for cost in costs}
+    by_key = {cost['key']: cost for cost in costs}
     for row in rows:
-        gain, cost = row['gain'], by_name.get(row['name'], dict(minutes=None, size=None))
+        gain, cost = row['gain'], by_key.get(row['key'], dict(minutes=None, size=None))
         line = [row['name'], row['stem'], row['role'], row['seeds'], gain and gain.mean,
                 gain and gain.spread, row['behind']]
         for cell in row['cells']:

@@ -1,5 +1,6 @@
 """How each learned temperature went, in words, and between which bounds."""
 import inspect
+from math import isfinite
 from typing import Dict, List, Optional, Tuple
 
 from mmdet.registry import MODELS
@@ -96,8 +97,12 @@ def _of_method(method: Method) -> List[str]:
 
 def _path(series: Series, bounds: Optional[Bounds]) -> str:
     """``went from 1.00 to 1.62 and was still rising``."""
-    _, values = series
+    steps, values = series
     first, last = values[0], values[-1]
+    lost = [step for step, value in zip(steps, values, strict=True) if not isfinite(value)]
+    if lost:
+        begin = f'went from {first:.2f} to' if lost[0] > steps[0] else 'was'
+        return f'{begin} NaN at iteration {lost[0]:g}'
     width = bounds[1] - bounds[0] if bounds else last
     if bounds is None and max(values) - min(values) <= _NEAR * abs(last):
         return f'was {last:.2f} throughout'
@@ -115,6 +120,9 @@ def _path(series: Series, bounds: Optional[Bounds]) -> str:
 def _seeds(method: Method, tau: LoggedTau) -> str:
     """Between which values the seeds ended, if there are several."""
     ends = [run.scalars[tau.name][1][-1] for run in method.runs if tau.name in run.scalars]
+    lost = sum(not isfinite(end) for end in ends)
+    if lost and len(ends) > 1:
+        return f' ({lost} of {len(ends)} seeds ended in NaN)'
     if len(ends) < 2 or max(ends) - min(ends) < 0.005:
         return ''
     return f' ({len(ends)} seeds ended between {min(ends):.2f} and {max(ends):.2f})'
@@ -123,6 +131,9 @@ def _seeds(method: Method, tau: LoggedTau) -> str:
 def _many(name: str, taus: List[LoggedTau], run: TrainedRun, bounds: Optional[Bounds]) -> str:
     """The extremes of many groups."""
     last = {tau.part.replace('_', ' '): run.scalars[tau.name][1][-1] for tau in taus}
+    lost = sum(not isfinite(value) for value in last.values())
+    if lost:
+        return f'{name} of {lost} among {len(last)} groups ended in NaN.'
     low, high = min(last, key=last.get), max(last, key=last.get)
     within = f', within bounds of {bounds[0]:g} and {bounds[1]:g}' if bounds else ''
     return (f'{name} of {len(last)} groups ended between {last[low]:.2f} ({low}) and '
