@@ -3,6 +3,7 @@ import inspect
 from typing import List, NamedTuple, Type
 
 import torch
+from mmdet.models.dense_heads import AutoAssignHead
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmdet.models.roi_heads.multi_instance_roi_head import MultiInstanceRoIHead
 from mmdet.models.roi_heads.trident_roi_head import TridentRoIHead
@@ -124,6 +125,17 @@ def different_priors(a: nn.Module, b: nn.Module) -> str:
         return (f'anchors {a.base_anchors[0].tolist()} in place of '
                 f'{b.base_anchors[0].tolist()}')
     return ''
+
+
+def has_quality_branch(head: nn.Module) -> bool:
+    """Whether a dense head multiplies its class scores by another output of its own at test.
+
+    That output is a centerness or an IoU: of FCOS, ATSS, PAA and DDOD. The
+    logits of AutoAssign are of the product already.
+    """
+    return not isinstance(head, AutoAssignHead) and any(
+        isinstance(getattr(head, name, None), nn.Module)
+        for name in ('conv_centerness', 'atss_centerness', 'atss_iou'))
 
 
 def feature_width(head: nn.Module) -> int:

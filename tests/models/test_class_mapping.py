@@ -6,6 +6,7 @@ from mmengine.config import Config
 import families
 import helpers
 from ctkd_det.models.teachers import TeacherError
+from ctkd_det.models.teachers.checkpoint import classes_of_checkpoint
 from ctkd_det.models.teachers.classes import (
     ClassMapping,
     check_number_of_classes,
@@ -19,14 +20,22 @@ def mapping(how='by_name', names=KNOWN, num_teacher=4, num_student=2, sigmoids=F
     return ClassMapping(how, 't.pth', names, num_teacher, num_student, sigmoids)
 
 
-def test_gathers_in_the_students_order_and_renormalises():
+def test_gathers_in_the_students_order_and_the_rest_is_background():
     mapped = mapping()
     mapped.settle(('fish', 'dog'))
     logits = torch.tensor([[1., 2, 3, 4, 5], [0, -1, 0, -1, 2]])
-    assert mapped(logits).tolist() == [[4, 2, 5], [-1, -1, 2]]  # fish, dog, background
-    # a softmax over them is the teacher's, given that it is one of them
-    p = logits.softmax(1)[:, [3, 1, 4]]
-    torch.testing.assert_close(mapped(logits).softmax(1), p / p.sum(1, keepdim=True))
+    assert mapped(logits)[:, :2].tolist() == [[4, 2], [-1, -1]]  # fish, dog
+    p = logits.softmax(1)
+    expected = torch.stack([p[:, 3], p[:, 1], p[:, 0] + p[:, 2] + p[:, 4]], 1)
+    torch.testing.assert_close(mapped(logits).softmax(1), expected)
+
+
+def test_an_object_of_a_class_that_the_student_lacks_is_no_confident_positive():
+    """A truck, by a teacher that is certain: to a student of cars it is background."""
+    mapped = mapping(names=('car', 'truck', 'bus'), num_teacher=3, num_student=1)
+    mapped.settle(('car', ))
+    car, background = mapped(torch.tensor([[4., 10, 3, 1]])).softmax(1)[0].tolist()
+    assert car == pytest.approx(0.0025, abs=5e-5) and background == pytest.approx(0.9975, abs=5e-5)
 
 
 def test_sigmoid_heads_have_no_background():
@@ -77,6 +86,13 @@ def test_names_from_the_teachers_config(loader):
     assert coco[0] == 'person' and len(coco) == 80
 
 
+@pytest.mark.parametrize('meta', [
+    dict(dataset_meta=dict(classes=KNOWN)), dict(dataset_meta=dict(CLASSES=KNOWN)),
+    dict(CLASSES=KNOWN), dict(dataset_meta=None, CLASSES=KNOWN)])
+def test_names_in_checkpoints_of_every_age(meta):
+    assert classes_of_checkpoint(dict(meta=meta)) == KNOWN
+
+
 @pytest.fixture
 def coco_teacher(tmp_path):
     """80 classes, stated by nobody but the type of the data set in its config."""
@@ -108,7 +124,8 @@ def test_an_80_class_teacher_for_3_classes(coco_teacher):
     assert len(asked) == len(answers) == 3 and losses['s2.loss_kd'] > 0
     for raw, given in zip(asked, answers, strict=True):
         # COCO: person 0, dog 16, zebra 22
-        assert torch.equal(given, torch.stack([raw[:, i] for i in (16, 0, 22, 80)], 1))
+        assert torch.equal(given[:, :3], raw[:, [16, 0, 22]])
+        torch.testing.assert_close(given.softmax(1)[:, :3], raw.softmax(1)[:, [16, 0, 22]])
 
 
 def test_the_runner_tells_the_names(coco_teacher, shapes, tmp_path):

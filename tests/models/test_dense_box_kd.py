@@ -8,6 +8,7 @@ from mmengine.logging import MessageHub
 import families
 import helpers
 from ctkd_det.models.boxes import dense_box_side
+from ctkd_det.models.boxes.dense import _scores
 from ctkd_det.models.taps import DenseLogits
 from ctkd_det.models.teachers import TeacherError
 
@@ -124,6 +125,16 @@ def test_boxes_everywhere_by_an_independent_formula(tmp_path):
     from dense_targets import targets
     _, _, objects = targets(model, data)
     assert found == pytest.approx(4 * total / objects, rel=1e-4) and found > 0
+
+
+def test_scores_of_a_softmax_are_probabilities_of_its_classes():
+    """A number that is added to all logits changes nothing, and the background is no class."""
+    cfg = families.tiny('retinanet')
+    cfg.model.bbox_head.loss_cls = dict(type='CrossEntropyLoss', use_sigmoid=False)
+    head = helpers.build(cfg).bbox_head
+    logits = torch.randn(5, head.num_classes + 1, generator=torch.Generator().manual_seed(0))
+    for shift in (0, 5, -15):
+        torch.testing.assert_close(_scores(head, logits + shift), logits.softmax(1)[:, :-1])
 
 
 def test_distances_are_means_in_float32_under_autocast():

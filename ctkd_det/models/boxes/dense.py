@@ -15,7 +15,7 @@ from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor, nn
 
 from ..dense import flat
-from ..heads import dense_reader
+from ..heads import dense_reader, has_sigmoids
 from ..precision import at_least_float32
 from ..taps import DenseLogits
 from .roi import is_foreground
@@ -60,13 +60,19 @@ def dense_box_side(head: nn.Module, teacher_head: nn.Module, record: DenseLogits
     else:
         chosen = record.label_weights > 0
         logits = flat(dense_reader(head).logits(record.outputs), head.cls_out_channels)
-        own, theirs = (at_least_float32(x.detach()).sigmoid() for x in (logits, teacher_logits))
+        own, theirs = (_scores(head, x.detach()) for x in (logits, teacher_logits))
         weight = ((own - theirs).abs().amax(1) * record.label_weights)[chosen]
         sides['avg_factor'] = record.avg_factor
     student = (teacher_head, record.crossed_outputs) if record.crossed_outputs else (
         head, record.outputs)
     return dict(sides, weight=weight, student=location_boxes(*student, chosen),
                 teacher=location_boxes(teacher_head, record.teacher_outputs, chosen))
+
+
+def _scores(head: nn.Module, logits: Tensor) -> Tensor:
+    """Probabilities of the C classes, (N, C); both heads end alike."""
+    logits = at_least_float32(logits)
+    return logits.sigmoid() if has_sigmoids(head) else logits.softmax(1)[:, :head.num_classes]
 
 
 def _family(head: nn.Module) -> type:

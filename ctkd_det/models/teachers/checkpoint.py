@@ -79,7 +79,8 @@ def _others(filename: str) -> str:
 
 
 def classes_of_checkpoint(checkpoint: dict) -> Optional[Tuple[str, ...]]:
-    """Class names as mmdet 3.x (``dataset_meta``) and 2.x (``CLASSES``) store them."""
+    """Class names as mmdet 3.x and its candidates (``dataset_meta``) and 2.x store them."""
     meta = checkpoint.get('meta', {})
-    classes = meta.get('dataset_meta', {}).get('classes') or meta.get('CLASSES')
+    dataset = meta.get('dataset_meta') or {}
+    classes = dataset.get('classes') or dataset.get('CLASSES') or meta.get('CLASSES')
     return tuple(classes) if classes else None

@@ -1,8 +1,10 @@
 """Compares the classes of teacher and student, or maps them by name."""
+import logging
 from typing import Optional, Sequence, Tuple
 
 import torch
 from mmdet.registry import DATASETS
+from mmengine.logging import print_log
 from torch import Tensor
 
 from ...configs import nested_datasets, registered_class
@@ -16,9 +18,10 @@ class ClassMapping:
 
     By default both must have the same classes in the same order. With
     ``how='by_name'`` the teacher may know more classes, in any order: the
-    student's are gathered by name, and a softmax head's background with them,
-    so a softmax over what was gathered is the teacher's belief given that it
-    is one of these.
+    student's are gathered by name. What is none of them is background to the
+    student. So of a softmax head the last logit is the logarithm of the sum
+    of the exponentials of the background's and the other classes' logits, and
+    a softmax over the result gives each class the teacher's own probability.
 
     Args:
         how (str, optional): None or 'by_name', see also
@@ -39,6 +42,7 @@ class ClassMapping:
         self.how, self.teacher, self.names, self.sigmoids = how, teacher, names, sigmoids
         self.num_teacher, self.num_student = num_teacher, num_student
         self.columns: Optional[Tensor] = None
+        self.rest = torch.zeros(0, dtype=torch.long)
         if how == 'by_name' and (names is None or len(names) != num_teacher):
             raise TeacherError(
                 f"class_mapping='by_name': the names of the {num_teacher} classes of {teacher} "
@@ -62,6 +66,9 @@ class ClassMapping:
                 'the data set, with the key in lower case, and without it from the type of the '
                 f'data set: {tuple(student)}')
         if not self.names:
+            print_log(f'{self.teacher} states no class names, so only their number was compared '
+                      "with the student's. Are they the same, in the same order?",
+                      logger='current', level=logging.WARNING)
             return
         if self.how is None:
             if self.names != tuple(student):
@@ -73,10 +80,12 @@ class ClassMapping:
                 f"class_mapping='by_name': {self.teacher} does not know {missing}.\n"
                 f'teacher: {self.names}\nstudent: {tuple(student)}')
         columns = [self.names.index(name) for name in student]
-        self.columns = torch.tensor(columns + ([] if self.sigmoids else [self.num_teacher]))
+        self.columns = torch.tensor(columns)
+        if not self.sigmoids:  # the background is the last one
+            self.rest = torch.tensor([i for i in range(self.num_teacher + 1) if i not in columns])
 
     def __call__(self, logits: Tensor) -> Tensor:
-        """The student's columns of the teacher's (N, C_t [+1]) logits.
+        """The student's (N, C_s [+1]) logits of the teacher's (N, C_t [+1]).
 
         Raises:
             TeacherError: by name, if the student's names are not known.
@@ -88,7 +97,11 @@ class ClassMapping:
                 "class_mapping='by_name': the student's class names are not known. In a Runner's "
                 'training they are the metainfo of the data set; elsewhere call '
                 'detector.teacher.check_classes(names)')
-        return logits[:, self.columns.to(logits.device)]
+        known = logits[:, self.columns.to(logits.device)]
+        if self.sigmoids:
+            return known
+        rest = logits[:, self.rest.to(logits.device)].logsumexp(1, keepdim=True)
+        return torch.cat([known, rest], 1)
 
 
 def check_number_of_classes(how: Optional[str], teacher: str, num_teacher: int, num_student: int,

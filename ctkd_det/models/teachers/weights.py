@@ -78,19 +78,24 @@ def _averages(weights: Weights, wanted: Collection[str],
     These hooks swap both sets before they evaluate, so the names say which are
     the averages only if the checkpoint was saved before that. mmdet's hooks
     keep buffers too, but do not average counters: the set that has counted no
-    steps is the averages'. mmcv's keep parameters only, and do not say.
+    steps is the averages'. Where no counter counts (frozen batch norms), mmdet's
+    own configs have swapped before they save. mmcv's keep parameters only, and
+    do not say.
     """
     twins = {name: f'{_EMA}{name.replace(".", "_")}' for name in wanted}
     twins = {name: twin for name, twin in twins.items() if twin in weights}
     if not twins:
         return weights, notes
-    counters = [name for name in twins if name.endswith(_COUNTER)]
-    swapped = any((weights[name] < weights[twins[name]]).any() for name in counters
-                  if name in weights)
+    steps = [(weights[name], weights[twin]) for name, twin in twins.items()
+             if name.endswith(_COUNTER) and name in weights]
+    known = any((plain != other).any() for plain, other in steps)
+    swapped = any((plain < other).any() for plain, other in steps) if known else bool(steps)
     if not swapped:
         weights = {**weights, **{name: weights[twin] for name, twin in twins.items()}}
     where = 'the other ones, swapped before they were saved' if swapped else f'those under {_EMA}'
-    notes.append(f'weights that are there twice, by an EMA hook of MMDetection 2.x: the averages '
-                 f'are taken, {where}')
+    notes.append('weights that are there twice, by an EMA hook of MMDetection 2.x: '
+                 + (f'the averages are taken, {where}' if known else
+                    f'nothing tells which are the averages; taken are {where}. If these are not '
+                    'the averages, give a file with one of the two'))
     return {name: value for name, value in weights.items()
             if not name.startswith(_EMA) or name in wanted}, notes
