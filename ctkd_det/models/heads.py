@@ -6,7 +6,7 @@ import torch
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmdet.models.roi_heads.multi_instance_roi_head import MultiInstanceRoIHead
 from mmdet.models.roi_heads.trident_roi_head import TridentRoIHead
-from torch import nn
+from torch import Tensor, nn
 
 from .dense import READERS, DenseReader
 from .detr_heads import detr_head, is_detr
@@ -140,10 +140,19 @@ def feature_width(head: nn.Module) -> int:
 
 
 def has_sigmoids(head: nn.Module) -> bool:
-    """Whether a classifier ends in sigmoids, without a logit for the background."""
+    """Whether a classifier ends in sigmoids."""
     return bool(getattr(head.loss_cls, 'use_sigmoid', False))
 
 
 def num_logits(head: nn.Module) -> int:
-    """Logits for each RoI or anchor: C, and one for the background of a softmax."""
+    """Logits that are compared for each RoI: C, and one for the background of a softmax."""
     return head.num_classes + (not has_sigmoids(head))
+
+
+def class_logits(head: nn.Module, cls_score: Tensor) -> Tensor:
+    """(N, :func:`num_logits`), what is compared of a box head's (N, C+1) logits.
+
+    mmdet's box heads have a logit for the background in front of sigmoids, too. It is left
+    out, so that these logits are of classes only, as those of single-stage heads are.
+    """
+    return cls_score[:, :num_logits(head)]
