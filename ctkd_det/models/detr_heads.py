@@ -11,11 +11,12 @@ from mmdet.models.layers import (
 )
 from torch import nn
 
-# decoders whose answer depends on the image's memory and on these arguments alone
+# decoders whose answer depends on the image's memory and on queries alone
 DECODERS = {ConditionalDetrTransformerDecoder: 'Conditional DETR',
             DABDetrTransformerDecoder: 'DAB-DETR',
             DeformableDetrTransformerDecoder: 'Deformable DETR',
             DinoTransformerDecoder: 'DINO'}
+# what of their arguments is the queries
 QUERY_ARGUMENTS = ('query', 'query_pos', 'reference_points')
 # of decoders whose queries are a content and a box: which argument is the box, and whether it is
 # given in front of its sigmoid

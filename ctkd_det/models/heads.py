@@ -7,7 +7,7 @@ from mmdet.models.dense_heads import AutoAssignHead
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmdet.models.roi_heads.multi_instance_roi_head import MultiInstanceRoIHead
 from mmdet.models.roi_heads.trident_roi_head import TridentRoIHead
-from torch import nn
+from torch import Tensor, nn
 
 from .dense import READERS, DenseReader
 from .detr_heads import detr_head, is_detr
@@ -114,7 +114,8 @@ def different_priors(a: nn.Module, b: nn.Module) -> str:
     """How the anchors or points of two dense heads differ; '' if they do not.
 
     Points and anchors, one at each location, count as alike: both stand for
-    their location.
+    their location, though not for the same pixel where :func:`location_offset`
+    differs.
     """
     a, b = a.prior_generator, b.prior_generator
     for name in ('strides', 'num_base_priors'):
@@ -138,6 +139,17 @@ def has_quality_branch(head: nn.Module) -> bool:
         for name in ('conv_centerness', 'atss_centerness', 'atss_iou'))
 
 
+def location_offset(head: nn.Module) -> float:
+    """How far a dense head's first location is from the image's edge, in strides.
+
+    Of mmdet's heads 0.5 for FCOS, 0 for the others.
+    """
+    priors = head.prior_generator
+    first = priors.grid_priors([(1, 1)] * priors.num_levels, device='cpu')[0]
+    # a point's x, or that of the middle of an anchor's two corners
+    return round((first.reshape(-1, 2)[:, 0].mean() / priors.strides[0][0]).item(), 3)
+
+
 def feature_width(head: nn.Module) -> int:
     """D, the width of what the classifying layer of a box head receives.
 
@@ -152,10 +164,19 @@ def feature_width(head: nn.Module) -> int:
 
 
 def has_sigmoids(head: nn.Module) -> bool:
-    """Whether a classifier ends in sigmoids, without a logit for the background."""
+    """Whether a classifier ends in sigmoids."""
     return bool(getattr(head.loss_cls, 'use_sigmoid', False))
 
 
 def num_logits(head: nn.Module) -> int:
-    """Logits for each RoI or anchor: C, and one for the background of a softmax."""
+    """Logits that are compared for each RoI: C, and one for the background of a softmax."""
     return head.num_classes + (not has_sigmoids(head))
+
+
+def class_logits(head: nn.Module, cls_score: Tensor) -> Tensor:
+    """(N, :func:`num_logits`), what is compared of a box head's (N, C+1) logits.
+
+    mmdet's box heads have a logit for the background in front of sigmoids, too. It is left
+    out, so that these logits are of classes only, as those of single-stage heads are.
+    """
+    return cls_score[:, :num_logits(head)]

@@ -3,21 +3,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
+from mmdet.models.layers import ConditionalDetrTransformerDecoder
 from torch import Tensor, nn
 
 from .dense import labels_and_weights
 from .detr_heads import QUERY_ARGUMENTS, detr_head
 from .taps import Logits
 
+_PLACES = 'places'
+
 
 @dataclass
 class QueryLogits(Logits):
     """Of the last layer of a DETR's decoder; N is B * Q, image by image.
 
-    ``queries`` are those of its :data:`QUERY_ARGUMENTS` that the decoder has,
-    (B, Q, D) or, of reference points, (B, Q, 2) or (B, Q, 4), without a graph;
-    ``decoder_inputs`` are all of its arguments, among them the image's memory,
-    with a graph.
+    ``queries`` are those of :func:`queries_in`, without a graph: (B, Q, D) or,
+    of reference points and places, (B, Q, 2) or (B, Q, 4); ``decoder_inputs``
+    are all arguments of the decoder, among them the image's memory, with a
+    graph.
     """
     queries: Dict[str, Tensor] = field(default_factory=dict)
     decoder_inputs: Dict[str, Any] = field(default_factory=dict)
@@ -61,7 +64,8 @@ class QueryTap:
             number = len(record.labels) // len(last)
             record.cls_score = rows(last[:, -number:])
             record.queries = {name: x[:, -number:].detach()
-                              for name, x in queries_in(record.decoder_inputs).items()}
+                              for name, x in queries_in(
+                                  self.decoder, record.decoder_inputs).items()}
 
     def _on_queries(self, module: nn.Module, args: tuple, kwargs: Dict[str, Any]) -> None:
         self.record.decoder_inputs = kwargs
@@ -73,9 +77,16 @@ class QueryTap:
         self.calls.append((args, kwargs))
 
 
-def queries_in(decoder_inputs: Mapping[str, Any]) -> Dict[str, Tensor]:
-    """Those of a decoder's arguments that are queries."""
-    return {name: decoder_inputs[name] for name in QUERY_ARGUMENTS if name in decoder_inputs}
+def queries_in(decoder: nn.Module, decoder_inputs: Mapping[str, Any]) -> Dict[str, Tensor]:
+    """Those of a decoder's arguments that are queries, and where Conditional DETR's look.
+
+    It has learned to read that in its own ``query_pos``. Another decoder would read another
+    place there, so it must be told: ``places`` are (B, Q, 2), in front of a sigmoid.
+    """
+    found = {name: decoder_inputs[name] for name in QUERY_ARGUMENTS if name in decoder_inputs}
+    if isinstance(decoder, ConditionalDetrTransformerDecoder):
+        found[_PLACES] = decoder.ref_point_head(found['query_pos'])
+    return found
 
 
 def rows(x: Tensor) -> Tensor:
@@ -98,11 +109,12 @@ def decoder_asked(detector: nn.Module, queries: Mapping[str, Tensor]) -> Iterato
 
     def ask(module: nn.Module, args: tuple, kwargs: Dict[str, Any]) -> Tuple[tuple, dict]:
         seen.update(kwargs)
-        return args, {**kwargs, **_cast(queries, kwargs['query'])}
+        return args, {**kwargs, **_arguments(queries, kwargs['query'])}
 
     handle = detector.decoder.register_forward_pre_hook(ask, with_kwargs=True)
     try:
-        yield seen
+        with _places_told(detector.decoder, queries):
+            yield seen
     finally:
         handle.remove()
 
@@ -120,10 +132,11 @@ def answer(detector: nn.Module, decoder_inputs: Mapping[str, Any],
         tuple[Tensor]: Logits (B, Q, C), and boxes (B, Q, 4), centre and size in
         shares of the image.
     """
-    inputs = {**decoder_inputs, **_cast(queries, decoder_inputs['query'])}
+    inputs = {**decoder_inputs, **_arguments(queries, decoder_inputs['query'])}
     if 'self_attn_mask' in inputs:  # it keeps DINO's denoising queries apart, which are left out
         inputs['self_attn_mask'] = None
-    states, references = detector.decoder(**inputs)
+    with _places_told(detector.decoder, queries):
+        states, references = detector.decoder(**inputs)
     if 'reference_points' in inputs and len(references) == len(states):
         references = [inputs['reference_points'], *references]
     return last_layer(detector, states, references)
@@ -135,5 +148,19 @@ def last_layer(detector: nn.Module, states: Any, references: Any) -> Tuple[Tenso
     return scores[-1], boxes[-1]
 
 
-def _cast(queries: Mapping[str, Tensor], like: Tensor) -> Dict[str, Tensor]:
-    return {name: x.to(like.dtype) for name, x in queries.items()}
+@contextmanager
+def _places_told(decoder: nn.Module, queries: Mapping[str, Tensor]) -> Iterator[None]:
+    """While this lasts, a decoder does not read by itself where these queries look."""
+    if _PLACES not in queries:
+        yield
+        return
+    handle = decoder.ref_point_head.register_forward_hook(
+        lambda module, args, output: queries[_PLACES].to(output.dtype))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _arguments(queries: Mapping[str, Tensor], like: Tensor) -> Dict[str, Tensor]:
+    return {name: x.to(like.dtype) for name, x in queries.items() if name != _PLACES}

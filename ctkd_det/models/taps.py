@@ -10,16 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from .dense import DenseReader, flat
-from .heads import RoIStage, dense_reader, roi_stages
+from .heads import RoIStage, class_logits, dense_reader, roi_stages
 
 
 @dataclass
 class Logits:
     """What a classification loss received for N RoIs or anchors.
 
-    ``cls_score`` is (N, C+1), or (N, C) of a sigmoid head; ``labels`` and
-    ``label_weights`` are (N,), after any reweighting (PISA). With no RoI at
-    all mmdet does not compute a classification loss, and they stay None.
+    ``cls_score`` is (N, C+1), or (N, C) of a sigmoid head, see
+    :func:`class_logits`; ``labels`` and ``label_weights`` are (N,), after any
+    reweighting (PISA). With no RoI at all mmdet does not compute a
+    classification loss, and they stay None.
     """
     cls_score: Optional[Tensor] = None
     labels: Optional[Tensor] = None
@@ -178,6 +179,7 @@ class _StageListener:
         self.pooled: Optional[Tensor] = None
         self.received: Optional[Tensor] = None
         self.hidden = False
+        self.head = stage.bbox_head
         self.handles = [
             stage.extractor.register_forward_pre_hook(self._on_rois),
             stage.bbox_head.loss_cls.register_forward_hook(self._on_loss, with_kwargs=True),
@@ -205,7 +207,8 @@ class _StageListener:
         record = self.record
         record.rois = self.pooled
         record.features, record.features_hidden = self.received, self.hidden
-        record.cls_score, record.labels, record.label_weights = args[:3]
+        record.cls_score = class_logits(self.head, args[0])
+        record.labels, record.label_weights = args[1:3]
         record.avg_factor = kwargs['avg_factor']
 
 

@@ -1,12 +1,14 @@
 """Single-stage detectors, as student and as teacher."""
 import copy
+import logging
+import re
 
 import pytest
 import torch
 from dense_targets import flat, logits, targets
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 
 import families
@@ -205,6 +207,19 @@ def test_anchors_of_another_size_are_different():
     assert different_priors(a, b).startswith('anchors ')
     b.prior_generator.strides[0] = (4, 4)
     assert different_priors(a, b).startswith('strides ')
+
+
+def test_locations_that_lie_elsewhere_are_in_the_log(teacher_of, caplog):
+    """FCOS has points in the middle of a cell, ATSS and GFL anchors around its corner."""
+    logger = MMLogger.get_instance('locations')
+    logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO):
+        for student, teacher in (('gfl', 'fcos'), ('fcos', 'atss'), ('gfl', 'atss'),
+                                 ('retinanet', 'retinanet')):
+            build(student, teacher_of(teacher))
+    said = [re.findall(r'(\d\S*) strides .* (\d\S*):', r.getMessage())[0]
+            for r in caplog.records if 'lies that far apart' in r.getMessage()]
+    assert said == [('0.5', '0.0'), ('0.0', '0.5')]
 
 
 def test_levels_of_another_size_are_named(teacher_of):

@@ -132,6 +132,37 @@ def test_the_student_answers_the_teachers_queries(family, teacher_of):
     assert not any('query_embedding' in name for name in got)
 
 
+def test_conditional_detrs_look_where_the_asking_one_does(teacher_of):
+    """Where a query looks can only be read by the ref_point_head that was trained with it."""
+    model = build('conditional', teacher_of('conditional'),
+                  distilled_queries=['student', 'teacher'])
+    pair = [model, model.teacher_model]
+    for seed, detector in enumerate(pair):
+        generator = torch.Generator().manual_seed(seed)
+        for layer in detector.decoder.ref_point_head.layers:
+            layer.weight.data = torch.randn(layer.weight.shape, generator=generator) * (
+                2 / layer.in_features)**0.5
+    data, compared = helpers.batch(model), []
+    model.distill_losses['loss_kd'].register_forward_pre_hook(
+        lambda module, args: compared.extend(args))
+    losses_of(model, data)
+    samples = data['data_samples']
+    images = data['inputs'], model.teacher.convert(data['inputs'], samples)
+    inputs = [decoder_inputs(*both, samples) for both in zip(pair, images, strict=True)]
+    others = [{**inputs[i], **{name: inputs[1 - i][name] for name in ('query', 'query_pos')}}
+              for i in (0, 1)]
+    own, astray = ([last_logits(*both) for both in zip(pair, asked, strict=True)]
+                   for asked in (inputs, others))
+    heads = [detector.decoder.ref_point_head for detector in pair]
+    for detector, head in zip(pair, heads[::-1], strict=True):
+        detector.decoder.ref_point_head = head
+    told = [last_logits(*both) for both in zip(pair, others, strict=True)]
+    expected = torch.cat([own[0], told[0]]), torch.cat([told[1], own[1]])
+    for found, wanted in zip(compared, expected, strict=True):
+        torch.testing.assert_close(found, wanted.reshape(-1, 8), rtol=1e-4, atol=1e-5)
+    assert all((a - b).abs().max() > 1e-2 for a, b in zip(told, astray, strict=True))
+
+
 def test_losses_of_several_sets_of_queries_are_added(teacher_of):
     sets = ('student', 'teacher', 'random')
 

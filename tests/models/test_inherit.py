@@ -1,11 +1,14 @@
 """A student that starts with its teacher's neck and heads."""
 import logging
+from contextlib import nullcontext
 
 import pytest
 import torch
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 
-from helpers import build, distill, make_teacher, run, student_config, use_data
+from ctkd_det.models.detectors.training_progress import check_start
+from ctkd_det.models.teachers import TeacherError
+from helpers import CLASSES, build, distill, make_teacher, run, student_config, use_data
 
 
 @pytest.fixture(scope='module')
@@ -106,6 +109,36 @@ def test_a_checkpoint_has_the_last_word(resume, teacher, shapes, tmp_path):
     runner = run(cfg, tmp_path / 'second')
     assert same(runner.model.state_dict(), saved['state_dict'], 'neck')
     assert not same(runner.model.state_dict(), runner.model.teacher_model.state_dict(), 'neck')
+
+
+def test_an_inherited_head_has_the_students_classes_whatever_is_compared(tmp_path):
+    """Nothing else compares the names where only features are compared."""
+    turned = make_teacher(tmp_path, classes=CLASSES[::-1])
+    for inherit, refused in (['neck'], False), (['neck', 'roi_head.bbox_head'], True):
+        cfg = distill(student_config(), turned, dict(loss_pkd=dict(type='PKDLoss')))
+        cfg.model.inherit = inherit
+        teacher = build(cfg).teacher
+        teacher.check_classes(CLASSES[::-1])
+        with pytest.raises(TeacherError, match=r"inherit: \['roi_head.bbox_head'\].*0: '") if (
+                refused) else nullcontext():
+            teacher.check_classes(CLASSES)
+
+
+@pytest.mark.parametrize('inherit, bgr, warned', [
+    ('backbone', True, True), ('backbone', False, False), ('neck', True, False)])
+def test_a_backbone_of_other_images_is_inherited_with_a_warning(inherit, bgr, warned, tmp_path,
+                                                                caplog):
+    other = dict(data_preprocessor=dict(bgr_to_rgb=False, std=[1., 1., 1.])) if bgr else {}
+    model = build(student(make_teacher(tmp_path, **other), inherit))
+    training = MessageHub('inherit')
+    training.update_info_dict(dict(max_iters=10, max_epochs=1))
+    logger = MMLogger.get_instance('inherit')
+    logger.addHandler(caplog.handler)
+    check_start(model, training)
+    said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(said) == warned
+    assert not warned or "teacher's: BGR" in said[0] and "student's: RGB" in said[0] and (
+        'std [1.0, 1.0, 1.0]' in said[0])
 
 
 def test_a_head_is_not_inherited_where_its_classes_may_be_in_another_order(teacher):

@@ -10,6 +10,8 @@ from mmengine.model import ExponentialMovingAverage
 
 from helpers import GLOBAL, batch, build, distill, make_teacher, student_config
 
+SIGMOIDS = dict(bbox_head=dict(loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True)))
+
 
 def distilled(teacher, **losses):
     return build(distill(student_config(), teacher, losses or None)).train()
@@ -281,14 +283,26 @@ def test_temperatures_without_an_adversary(objects, teacher):
         'dtkd', 'wttm', 'multi', 'shared'))
 
 
-def test_sigmoid_heads(tmp_path):
-    sigmoid = dict(bbox_head=dict(loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True)))
-    cfg = distill(student_config(), make_teacher(tmp_path, roi_head=sigmoid),
-                  dict(loss_kd=dict(type='BinaryKDLoss', temperature=2.0, foreground_weight=0.5)))
-    cfg.model.roi_head.merge(sigmoid)
+@pytest.mark.parametrize('share', [0.1, 0.9])
+def test_sigmoid_heads(share, tmp_path):
+    """mmdet's box heads have a logit for the background in front of sigmoids, too."""
+    cfg = distill(student_config(), make_teacher(tmp_path, roi_head=SIGMOIDS), dict(
+        loss_kd=dict(type='BinaryKDLoss', temperature=2.0, foreground_weight=share)))
+    cfg.model.roi_head.merge(SIGMOIDS)
     model = build(cfg).train()
-    data = batch(model)
-    assert model(**data, mode='loss')['loss_kd'] > 0
+    received, answered = [], []
+    model.roi_head.bbox_head.loss_cls.register_forward_hook(
+        lambda m, args, loss: received.append(args))
+    model.teacher_model.roi_head.bbox_head.register_forward_hook(
+        lambda m, args, output: answered.append(output[0]))
+    loss = model(**batch(model), mode='loss')['loss_kd']
+    (s, labels, _), t = received[0], answered[0]
+    assert s.shape == t.shape == (len(labels), 9)
+    q, p = ((z[:, :8].double() / 2).sigmoid() for z in (s, t))
+    each = 4 * (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).sum(1)
+    assert 0 < (labels < 8).sum() < len(labels)
+    expected = share * each[labels < 8].mean() + (1 - share) * each[labels == 8].mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_loss_must_not_take_a_name_of_the_students(teacher):

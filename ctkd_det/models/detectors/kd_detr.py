@@ -73,7 +73,7 @@ class DistilledDETR(DistilledDetector):
         for whose in self.distilled_queries:
             if whose == 'student':
                 continue
-            queries = queries_in(inputs)
+            queries = queries_in(self.teacher_model.decoder, inputs)
             if whose == 'random':
                 queries = self._elsewhere(queries)
             answered = first  # to its own queries, if it was not asked the student's

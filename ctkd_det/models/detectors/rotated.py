@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torchvision.ops import box_iou
 
-from ..heads import classifiers
+from ..heads import class_logits, classifiers
 from ..precision import at_least_float32
 from ..rotation import rotate_images, rotate_rois
 from ..taps import ClassifierTap, RoILogits
@@ -40,7 +40,7 @@ def rotated_answers(student: nn.Module, images: Tensor, rois: Sequence[Tensor],
             boxes = rotate_rois(boxes, turns, tuple(images.shape[2:]))
             with ClassifierTap([head] if hasattr(head, 'fc_cls') else []) as received:
                 answer = roi_head._bbox_forward(*stage, maps, boxes)
-            records.append(RoILogits(cls_score=answer['cls_score'], rois=boxes,
+            records.append(RoILogits(cls_score=class_logits(head, answer['cls_score']), rois=boxes,
                                      features=received[0] if received else None))
     return records
 

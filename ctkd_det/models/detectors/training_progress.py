@@ -1,9 +1,10 @@
 """What a Runner's training tells the losses and the teacher."""
+import logging
 from typing import Mapping, Optional
 
 from mmengine.config import Config
 from mmengine.dist import get_world_size
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, print_log
 from torch import nn
 
 from ...literal_config import parse_literals
@@ -55,6 +56,19 @@ def check_start(student: nn.Module, training: MessageHub) -> None:
     text = training.get_info('cfg', '')
     if 'Normalize' in text:  # few do that in the pipeline; reading takes a while
         teacher.check_data(Config(parse_literals(text)), student)
+    _check_inherited_backbone(student)
+
+
+def _check_inherited_backbone(student: nn.Module) -> None:
+    """The teacher's images are converted for it; an inherited backbone gets the student's own."""
+    if any(name.split('.')[0] == 'backbone' for name in student.inherit):
+        convert = student.teacher.convert
+        if not convert.identical:
+            print_log(
+                'inherit: the backbone was trained on images that are normalised otherwise. The '
+                f"teacher's: {convert.teacher}. The student's: {convert.student}. Give the student "
+                "the teacher's, or do not inherit the backbone",
+                logger='current', level=logging.WARNING)
 
 
 def _check_second_look(student: nn.Module) -> None:

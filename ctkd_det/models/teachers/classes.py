@@ -72,7 +72,9 @@ class ClassMapping:
             return
         if self.how is None:
             if self.names != tuple(student):
-                raise TeacherError(_different(self.teacher, self.names, student))
+                raise TeacherError(
+                    f'{different_classes(self.teacher, self.names, student)}\n'
+                    "If it has the same ones in another order: class_mapping='by_name'")
             return
         missing = [name for name in student if name not in self.names]
         if missing:
@@ -141,10 +143,10 @@ def classes_of_config(config: dict, num_classes: int) -> Names:
     return None
 
 
-def _different(name: str, teacher: Tuple[str, ...], student: Sequence[str]) -> str:
+def different_classes(name: str, teacher: Sequence[str], student: Sequence[str]) -> str:
+    """A sentence on class names of the teacher, called ``name``, that are not the student's."""
     differing = [f'{i}: {a!r} / {b!r}'
                  for i, (a, b) in enumerate(zip(teacher, student, strict=False)) if a != b]
     return (f'{name} was trained with other classes than the student, or in another '
             f'order. Different (index: teacher / student): {", ".join(differing)}\n'
-            f'teacher: {tuple(teacher)}\nstudent: {tuple(student)}\n'
-            "If it has the same ones in another order: class_mapping='by_name'")
+            f'teacher: {tuple(teacher)}\nstudent: {tuple(student)}')

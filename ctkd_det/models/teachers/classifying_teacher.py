@@ -34,10 +34,13 @@ class ClassifyingTeacher(FrozenTeacher):
         """Compare, or map, the class names, where both sides state theirs.
 
         Raises:
-            TeacherError: see :meth:`ClassMapping.settle`.
+            TeacherError: see :meth:`ClassMapping.settle` and
+                :meth:`FrozenTeacher.check_classes`.
         """
         if isinstance(self.map_classes, ClassMapping):
             self.map_classes.settle(student_classes)
+        else:
+            super().check_classes(student_classes)
 
     def own_classes(self, labels: Tensor) -> Tensor:
         """The student's classes as this teacher numbers them."""

@@ -2,10 +2,11 @@
 from typing import Any, Optional, Sequence, Tuple
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..dense import flat
-from ..heads import dense_reader
+from ..heads import dense_reader, location_offset
 from .checkpoint import TeacherError
 from .classifying_teacher import ClassifyingTeacher
 from .cross import CrossHead
@@ -24,6 +25,11 @@ class DenseTeacher(ClassifyingTeacher):
     def __init__(self, *args, student: nn.Module, cross_head: Optional[dict] = None,
                  **kwargs) -> None:
         super().__init__(*args, student=student, cross_head=cross_head, **kwargs)
+        own, students = (location_offset(x.bbox_head) for x in (self.model, student))
+        if own != students:
+            print_log(f'the locations of {self.name} begin {own} strides from the edge of the '
+                      f"image, the student's {students}: what is compared lies that far apart",
+                      logger='current')
         self.cross = None if cross_head is None else CrossHead(
             student.bbox_head, self.model.bbox_head, 'the student', self.name, **cross_head)
 

@@ -1,9 +1,11 @@
 """A student that starts with some of its teacher's weights."""
-from typing import Sequence
+from typing import List, Sequence
 
 import torch
 from mmengine.logging import print_log
 from torch import nn
+
+from ..heads import num_classes
 
 
 def inheritable_weights(student: nn.Module, teacher: nn.Module, prefixes: Sequence[str]) -> tuple:
@@ -31,6 +33,17 @@ def inheritable_weights(student: nn.Module, teacher: nn.Module, prefixes: Sequen
         copied += fitting
         others += [name for name in names if name not in fitting]
     return copied, others
+
+
+def inherited_heads(student: nn.Module, teacher: nn.Module, prefixes: Sequence[str]) -> List[str]:
+    """Those of ``prefixes`` that bring the teacher's order of classes.
+
+    Of another number of classes no classifier fits; of as many, their rows
+    could be swapped.
+    """
+    if num_classes(student) != num_classes(teacher):
+        return []
+    return [name for name in prefixes if name.split('.')[0] in ('roi_head', 'bbox_head')]
 
 
 @torch.no_grad()

@@ -30,6 +30,11 @@ class Normalisation:
         return Normalisation(self.reverse != other.reverse, mean + std * other.mean,
                              std * other.std)
 
+    def __str__(self) -> str:
+        mean, std = ([round(value, 3) for value in x.flatten().tolist()]
+                     for x in (self.mean, self.std))
+        return f'{"RGB" if self.reverse else "BGR"}, mean {mean}, std {std}'
+
     def equals(self, other: 'Normalisation') -> bool:
         """Whether both give the same image, to the last bit."""
         return self.reverse == other.reverse and torch.equal(

@@ -20,7 +20,7 @@ from ..heads import classifiers, different_priors, has_quality_branch, has_sigmo
 from .checkpoint import TeacherError
 from .classes import Names, check_number_of_classes
 from .cross import CrossHead
-from .inherit import inheritable_weights
+from .inherit import inheritable_weights, inherited_heads
 from .masks import check_masks
 
 # what compares nothing that heads compute, so that any teacher goes with any student
@@ -84,7 +84,7 @@ def check_pair(student: nn.Module,
         check_number_of_classes(class_mapping, teacher_name, teachers[0].num_classes,
                                 students[0].num_classes, teacher_classes)
         _check_queries(student, teacher, student_name, teacher_name)
-        _check_inherited_classes(inherit, class_mapping, students[0], teachers[0])
+        _check_inherited_classes(inherited_heads(student, teacher, inherit), class_mapping)
     if set(sources) & DISTRIBUTIONS:
         _check_distributions(students[0], teachers[0], student_name, teacher_name, sources)
     if {'boxes', 'all_boxes'} & set(sources):
@@ -245,11 +245,8 @@ def _check_crossing(cross_head: Optional[dict], kind: str, students: Sequence[nn
     CrossHead(students[0], teachers[0], student_name, teacher_name, **cross_head)
 
 
-def _check_inherited_classes(inherit: Sequence[str], class_mapping: Optional[str],
-                             student: nn.Module, teacher: nn.Module) -> None:
-    """Of another number of classes nothing fits; of as many, their rows could be swapped."""
-    heads = [name for name in inherit if name.split('.')[0] in ('roi_head', 'bbox_head')]
-    if heads and class_mapping is not None and student.num_classes == teacher.num_classes:
+def _check_inherited_classes(heads: Sequence[str], class_mapping: Optional[str]) -> None:
+    if heads and class_mapping is not None:
         raise ValueError(f"inherit: {heads} would bring the teacher's order of classes, which "
                          'class_mapping says may be another; inherit backbone, neck or rpn_head '
                          'only')

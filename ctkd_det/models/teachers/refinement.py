@@ -2,7 +2,7 @@
 import copy
 from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import ContextManager, Dict, List, Optional, Sequence
+from typing import Callable, ContextManager, Dict, List, Optional, Sequence
 
 import torch
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
@@ -10,7 +10,7 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..heads import classifiers, feature_width, roi_stages
+from ..heads import class_logits, classifiers, feature_width, roi_stages
 from ..taps import ClassifierTap, RoILogits
 from .bifpn import BiFPN
 
@@ -130,7 +130,7 @@ class RefiningTeacher:
             with ClassifierTap([head]) as received:
                 answer = self.module.roi_head._bbox_forward(*stage, refined, record.rois)
             self.received.append(received[0].detach())
-            self.logits.append(answer['cls_score'].detach())
+            self.logits.append(class_logits(head, answer['cls_score']).detach())
             own = head.loss(answer['cls_score'], answer['bbox_pred'], record.rois, record.labels,
                             record.label_weights, *_box_targets(record, head.num_classes))
             own.setdefault('loss_cls', answer['cls_score'].sum() * 0)  # without any RoI
@@ -144,7 +144,7 @@ class RefiningTeacher:
 
     def roi_logits(self, images: Tensor, batch_data_samples: Sequence, rois: Sequence[Tensor],
                    feats: Optional[Sequence[Tensor]] = None) -> List[Tensor]:
-        """(N, C+1) of each stage, without a graph."""
+        """(N, C+1) of each stage, or (N, C) in front of sigmoids, without a graph."""
         return self.logits
 
     def tap(self) -> ContextManager[List[Tensor]]:
@@ -160,9 +160,11 @@ class RefiningTeacher:
         """list[int]: D of each stage."""
         return [feature_width(head) for head in classifiers(self.module)]
 
-    def classifier(self, stage: int) -> nn.Module:
+    def classifier(self, stage: int) -> Callable[[Tensor], Tensor]:
         """A frozen copy of the layer that classifies: gradients go through it, none to it."""
-        return copy.deepcopy(classifiers(self.module)[stage].fc_cls).requires_grad_(False)
+        head = classifiers(self.module)[stage]
+        layer = copy.deepcopy(head.fc_cls).requires_grad_(False)
+        return lambda features: class_logits(head, layer(features))
 
     @torch.no_grad()
     def predict(self, images: Tensor, batch_data_samples: Sequence) -> Sequence:

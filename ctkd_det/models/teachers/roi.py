@@ -6,7 +6,7 @@ from mmdet.models.roi_heads import CascadeRoIHead
 from torch import Tensor, nn
 
 from ..boxes import regressed
-from ..heads import classifiers, feature_width, num_logits
+from ..heads import class_logits, classifiers, feature_width, num_logits
 from ..masks import of_class
 from ..rotation import rotate_rois
 from ..taps import ClassifierTap, RegressorTap, RoILogits
@@ -60,8 +60,8 @@ class RoITeacher(ClassifyingTeacher):
                 rotated, see :func:`rotate_rois`. Defaults to 0.
 
         Returns:
-            list[Tensor]: For each of them (N, C+1) logits without a graph,
-            in the student's order of classes.
+            list[Tensor]: For each of them (N, C+1) logits without a graph, or
+            (N, C) in front of sigmoids, in the student's order of classes.
         """
         if feats is None and sum(map(len, rois)):
             feats = self.features(images, batch_data_samples, turns)
@@ -145,11 +145,11 @@ class RoITeacher(ClassifyingTeacher):
 
     def classifier(self, stage: int) -> Callable[[Tensor], Tensor]:
         """The layer that teaches a stage of the student: logits of any (N, D) features."""
-        layer = classifiers(self.model)[self.stages[stage][0]].fc_cls
+        head = classifiers(self.model)[self.stages[stage][0]]
 
         def classify(features: Tensor) -> Tensor:
-            logits = layer(features.to(next(layer.parameters()).dtype))
-            return self.map_classes(logits).to(features.dtype)
+            logits = head.fc_cls(features.to(next(head.fc_cls.parameters()).dtype))
+            return self.map_classes(class_logits(head, logits)).to(features.dtype)
 
         return classify
 
@@ -161,7 +161,7 @@ class RoITeacher(ClassifyingTeacher):
 
     def _classify(self, feats: Sequence[Tensor], rois: Tensor, stages: Sequence[int]) -> Tensor:
         roi_head, rois = self.model.roi_head, rois.to(feats[0].dtype)
-        if not isinstance(roi_head, CascadeRoIHead):
-            return self.map_classes(roi_head._bbox_forward(feats, rois)['cls_score'])
-        logits = [roi_head._bbox_forward(stage, feats, rois)['cls_score'] for stage in stages]
+        cascade, heads = isinstance(roi_head, CascadeRoIHead), classifiers(self.model)
+        logits = [class_logits(heads[stage], roi_head._bbox_forward(
+            *([stage] if cascade else []), feats, rois)['cls_score']) for stage in stages]
         return self.map_classes(sum(logits) / len(logits))

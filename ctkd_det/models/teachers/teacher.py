@@ -14,8 +14,9 @@ from ..heads import num_classes
 from ..rotation import rotate_images
 from .cheaper import autocast, check_dtype, fold
 from .checkpoint import TeacherError, load_strictly
-from .classes import classes_of_config
+from .classes import classes_of_config, different_classes
 from .compilation import compiled
+from .inherit import inherited_heads
 from .inputs import InputConverter, InputScale
 from .normalisation import normalisation, pipeline_of
 from .pair import check_pair
@@ -90,6 +91,7 @@ class FrozenTeacher:
                             or classes_of_config(config, num_classes(self.model)))
         check_pair(student, self.model, teacher_name=self.name, teacher_classes=self.classes,
                    inherit=inherit, sources=sources, **pair_options)
+        self.inherited_heads = inherited_heads(student, self.model, inherit)
         self.model.requires_grad_(False).eval()
         self.follows = True
         self.answers_checked: Set[str] = set()
@@ -216,7 +218,17 @@ class FrozenTeacher:
         return self.scale.samples(copy.deepcopy(batch_data_samples))
 
     def check_classes(self, student_classes: Optional[Sequence[str]]) -> None:
-        """Nothing to check: features belong to no class."""
+        """Compare the class names if the student inherits a head: features belong to no class.
+
+        Raises:
+            TeacherError: if they differ, where both sides state theirs.
+        """
+        if self.inherited_heads and self.classes and student_classes and (
+                self.classes != tuple(student_classes)):
+            raise TeacherError(
+                f'inherit: {self.inherited_heads} would bring classes that are not the '
+                f"student's. {different_classes(self.name, self.classes, student_classes)}\n"
+                'Inherit backbone, neck or rpn_head only')
 
 
 def _read(config: Union[str, Path, dict]) -> dict:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...models.boxes import location_boxes
 from ...models.dense import flat
 from ...models.detr_heads import is_detr
-from ...models.heads import classifiers, dense_reader, has_sigmoids
+from ...models.heads import class_logits, classifiers, dense_reader, has_sigmoids
 from ...models.queries import last_layer
 from .matching import FOUND_IOU
 from .runs import Missing
@@ -61,7 +61,8 @@ def answer(model: nn.Module, item: dict, boxes: Tensor) -> Tensor:
         own = own * corner
     elif hasattr(model, 'roi_head'):
         rois = torch.cat([torch.zeros_like(boxes[:, :1]), boxes], dim=1)
-        return model.roi_head._bbox_forward(features, rois)['cls_score']
+        return class_logits(classifiers(model)[0],
+                            model.roi_head._bbox_forward(features, rois)['cls_score'])
     else:
         logits, own = _locations(model.bbox_head, features)
     # annotations end with the image, and so do detections

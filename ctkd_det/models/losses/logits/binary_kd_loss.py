@@ -13,9 +13,10 @@ class BinaryKDLoss(LogitLoss):
     .. math::
         L_i = \tau_i^2 \sum_c KL(\sigma(t_{ic} / \tau_i) \| \sigma(s_{ic} / \tau_i))
 
-    For heads with ``use_sigmoid=True``, whose logits are (N, C) without a
-    background; labels are C there. Source: eq. 1 of CTKD (AAAI 2023) for
-    Bernoulli distributions. Arguments: see :class:`LogitLoss`.
+    For heads with ``use_sigmoid=True``, whose logits come as (N, C), without
+    the background's where a head has one; labels are C there. Source: eq. 1 of
+    CTKD (AAAI 2023) for Bernoulli distributions. Arguments: see
+    :class:`LogitLoss`.
 
     Example:
         >>> loss = BinaryKDLoss(temperature=2.0, foreground_weight=0.5)  # two classes
