@@ -6,6 +6,8 @@ from typing import Any, List, Optional, Sequence
 
 import click
 
+from .places import load_package
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -51,8 +53,10 @@ def parsed(pairs: Sequence[str]) -> dict:
     """Values of ``--cfg-options`` as MMDetection's tools read them.
 
     Raises:
-        click.ClickException: if a value has unbalanced brackets.
+        click.ClickException: if a value has unbalanced brackets, or the
+            installed packages do not work together.
     """
+    load_package()  # so that mmengine keeps spaces
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})

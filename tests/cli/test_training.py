@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from cli.conftest import command, fork, invoke
 from ctkd_det_cli.mistakes import sentence
-from ctkd_det_cli.options import _one_pair_each
+from ctkd_det_cli.options import _one_pair_each, parsed
 from ctkd_det_cli.training.advice import batch_advice, warm_up_advice
 from ctkd_det_cli.training.progress import duration
 from ctkd_det_cli.training.result import path_of
@@ -187,6 +187,13 @@ def test_unknown_argument_of_a_registered_class():
 def test_pairs_of_cfg_options():
     assert _one_pair_each(['x.py', '--cfg-options', 'a=1', 'b=2', 'y', 'c=3']) == [
         'x.py', '--cfg-options', 'a=1', '--cfg-options', 'b=2', 'y', 'c=3']
+
+
+def test_values_of_cfg_options_keep_their_spaces():
+    assert parsed(['a.b=/home/me/my project/data', "c='x y'", 'd=set (a, b)/x', 'e= 0.5', 'f= True',
+                   'g=/a, b', 'h=[(1, 2), c]']) == {
+        'a.b': '/home/me/my project/data', 'c': 'x y', 'd': 'set (a, b)/x', 'e': 0.5, 'f': True,
+        'g': ['/a', 'b'], 'h': [(1, 2), 'c']}
 
 
 def test_advice():
