@@ -204,6 +204,13 @@ def test_advice():
     assert '0.0025' in batch_advice(cfg, 2) and batch_advice(cfg, 16) is None
     assert 'takes 500 iterations, but the training has 499' in warm_up_advice(cfg, 499)
     assert warm_up_advice(cfg, 500) is None
+    # with end=1 the rate would stay at its first value
+    assert warm_up_advice(cfg, 12).endswith('param_scheduler.0.end=2')
+    assert warm_up_advice(cfg, 2).endswith('too short for a warm-up')
+    cfg.param_scheduler[0].end = 1
+    assert 'stays at its first value' in warm_up_advice(cfg, 500)
+    cfg.param_scheduler[0].update(by_epoch=True, convert_to_iter_based=True)
+    assert warm_up_advice(cfg, 500, 12) is None  # of an epoch's iterations
     cfg.auto_scale_lr.enable = True
     assert batch_advice(cfg, 2) is None
     cfg.param_scheduler = dict(type='LinearLR', begin=0, end=5)
