@@ -29,8 +29,8 @@ def batch_advice(cfg: Any, images: int) -> Optional[str]:
 def warm_up_advice(cfg: Any, iterations: int, epochs: Optional[int] = None) -> Optional[str]:
     """Whether the learning rate stays below what the config says.
 
-    MMEngine's warm-up takes ``end - begin - 1`` steps: one of less than two
-    never leaves its first value.
+    MMEngine's warm-up reaches its goal ``end - 1`` steps after the first: with
+    ``end=1`` it never leaves its first value.
 
     Args:
         cfg (Config): Of the training.
@@ -38,17 +38,17 @@ def warm_up_advice(cfg: Any, iterations: int, epochs: Optional[int] = None) -> O
         epochs (int, optional): How many it has, if it counts them.
     """
     for position, scheduler in enumerate(schedulers(cfg)):
-        if scheduler['type'] not in WARM_UPS:
+        if scheduler['type'] not in WARM_UPS or scheduler.get('begin', 0):
             continue
         by_epoch = scheduler.get('by_epoch', True)
         length, unit = (epochs, 'epochs') if by_epoch else (iterations, 'iterations')
-        begin, end = scheduler.get('begin', 0), scheduler.get('end')
+        end = scheduler.get('end')
         shortest = 1 if scheduler.get('convert_to_iter_based') else 2
         key = f'param_scheduler.{position}.end'
-        if end is not None and end - begin < shortest:
+        if end is not None and end < shortest:
             return (f'The warm-up with end={end} never ends: the learning rate stays at its first '
-                    f'value. It takes two {unit} or more: --cfg-options {key}={begin + 2}')
-        if length and end and end > length and not begin:
+                    f'value. It takes two {unit} or more: --cfg-options {key}=2')
+        if length and end and end > length:
             return (f'The warm-up takes {end} {unit}, but the training has {length}: the learning '
                     'rate never becomes what the config says. ' + (
                         f'A shorter warm-up: --cfg-options {key}={max(shortest, length // 10)}'
