@@ -1,8 +1,9 @@
 """What the options of several commands have in common."""
 import argparse
+import contextlib
 import difflib
 from pathlib import Path
-from typing import Any, List, Optional, Sequence
+from typing import Any, Iterator, List, Optional, Sequence
 
 import click
 
@@ -47,6 +48,20 @@ def _one_pair_each(args: Sequence[str]) -> List[str]:
 cfg_options = click.option(
     '--cfg-options', multiple=True, type=KeyValue(), metavar='KEY=VALUE...',
     help='override settings of the config, as in train_dataloader.num_workers=4')
+
+
+@contextlib.contextmanager
+def writing(path: Path, option: str) -> Iterator[None]:
+    """Say which option to change if a file or folder cannot be written.
+
+    Raises:
+        click.ClickException: if it cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise click.ClickException(f'{path} cannot be written ({error.strerror}): give another '
+                                   f'{option}') from error
 
 
 def parsed(pairs: Sequence[str]) -> dict:

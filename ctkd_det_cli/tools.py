@@ -60,7 +60,7 @@ def plot(work_dirs: Sequence[Path], out: str) -> None:
     from ctkd_det.visualization.temperature import plot_temperatures
     try:
         click.echo(plot_temperatures(work_dirs, out))
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 

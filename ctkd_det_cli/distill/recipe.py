@@ -15,6 +15,7 @@ from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
 from ctkd_det_data import CocoFolder
 from ..guards import safe_hooks
+from ..options import writing
 from .changes import Changes, merged, over_nothing
 from .cycles import with_cycles
 from .methods import ALONE, cross_head, read_method, sources
@@ -199,9 +200,6 @@ def write(texts: Dict[Path, str]) -> None:
         click.ClickException: if one cannot be written.
     """
     for out, text in texts.items():
-        try:
+        with writing(out, '--out'):
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(text, encoding='utf-8')
-        except OSError as error:
-            raise click.ClickException(f'{out} cannot be written ({error.strerror}): give another '
-                                       '--out') from error

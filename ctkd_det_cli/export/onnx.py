@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional, Tuple
 import click
 
 from ..mistakes import sentence
+from ..options import writing
 from .onnx_arguments import OnnxOptions
 
 
@@ -47,7 +48,8 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
 
     Raises:
         click.ClickException: if the detector cannot be exported, or the file
-            does not detect the same, or loses too much by quantisation.
+            does not detect the same, loses too much by quantisation, or cannot
+            be written.
     """
     import onnxruntime
 
@@ -72,7 +74,8 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
     def session(file: Path):
         return onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
 
-    out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out, '--out'):
+        out.parent.mkdir(parents=True, exist_ok=True)
     draft, written = out.with_name(f'{out.stem}.unproved.onnx'), []
     try:
         draft.write_bytes(content)

@@ -178,6 +178,12 @@ def test_a_failing_training_names_what_is_wrong(folder, tmp_path):
     assert 'Traceback' in (tmp_path / 'work' / 'console.log').read_text()
 
 
+def test_a_folder_that_cannot_be_written(folder, tmp_path):
+    use_data(student_config(), folder / 'shapes').dump(tmp_path / 'x.py')
+    result = invoke('train', tmp_path / 'x.py', '--work-dir', tmp_path / 'x.py' / 'work')
+    assert result.exit_code == 1 and 'Not a directory): give another --work-dir' in result.output
+
+
 def test_unknown_argument_of_a_registered_class():
     error = TypeError("KDLoss.__init__() got an unexpected keyword argument 'temprature'")
     assert sentence(error) == "KDLoss has no argument 'temprature'; perhaps temperature"
