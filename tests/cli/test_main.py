@@ -1,4 +1,5 @@
 """Help, completion, and the commands that hand on to tools."""
+import io
 import re
 import subprocess
 import sys
@@ -64,6 +65,14 @@ def test_options_of_mmdets_tools_are_there(name):
 def test_status_of_a_failing_tool(own_argv, tmp_path):
     result = invoke('plot', tmp_path)
     assert result.exit_code == 1 and 'is no work directory of a run' in result.output
+
+
+def test_characters_that_an_output_does_not_have(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), 'cp932', write_through=True)
+    monkeypatch.setattr(sys, 'stdout', stream)
+    cli.main(['benchmark'], standalone_mode=False)
+    print('±·')
+    assert stream.buffer.getvalue().decode('cp932').splitlines()[-1] == '±?'
 
 
 def test_benchmarks(own_argv):
