@@ -60,6 +60,6 @@ def load_package() -> None:
     """
     try:
         import ctkd_det  # noqa: F401
-    except Exception as error:  # torchvision raises RuntimeError if torch does not fit, mmdet asserts
+    except Exception as error:  # a torchvision of another torch raises RuntimeError, mmdet asserts
         raise click.ClickException(f'ctkd_det cannot be imported ({error}); ctkd-det doctor says '
                                    'what to do') from error

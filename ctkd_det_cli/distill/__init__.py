@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Un
 import click
 
 from ..options import Command, merge
-from ..places import load_package
+from ..places import load_package, package_dir
 from ..training import Training, training_options
 from ..training.data import look_at_data, missing_data
 from .methods import ALONE, check_names, fragments, teaches_itself
@@ -125,6 +125,10 @@ def _recipe(student: str, out: Optional[Path],
     """Turn options into a recipe and the path of its config.
 
     These options are taken out of ``options``; the training's options stay.
+
+    Raises:
+        click.ClickException: if the options do not fit each other, or packages
+            are missing or do not work together.
     """
 
     def take(*names: str) -> Dict[str, Any]:
@@ -147,6 +151,8 @@ def _recipe(student: str, out: Optional[Path],
     if not alone and not by_itself and not given['teacher']:
         raise click.UsageError('the teacher is missing: give --teacher CONFIG, or --method '
                                f'{ALONE} to train the student without one')
+    for package in ('mmengine', 'mmdet'):  # which the next lines need
+        package_dir(package)
     # quick checks come before torch is imported
     from .data import find_data
     from .known_teachers import known_teacher
