@@ -97,6 +97,8 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], dry_run: boo
     if with_baseline and options['resume'] not in (None, 'auto'):
         raise click.UsageError('--with-baseline: --resume without FILE, so that each of the two '
                                'trainings finds its own checkpoint')
+    if out and out.suffix != '.py':
+        raise click.BadParameter(f'{out} does not end in .py', param_hint='--out')
     recipe, out = _recipe(student, out, options)
     _check_training(recipe, options['cfg_options'], dry_run)
     if with_baseline and recipe.method == ALONE:
@@ -220,8 +222,10 @@ def _show(training: Training) -> None:
     from rich.console import Console
     from rich.syntax import Syntax
     console, text = Console(), training.config.read_text(encoding='utf-8')
-    console.print(f'[bold]{training.config}[/bold]', soft_wrap=True, highlight=False)
+    # rich would take what stands in brackets for markup
+    console.print(str(training.config), style='bold', soft_wrap=True, highlight=False, markup=False)
     # into a file or pipe as it is; a terminal may wrap it
     console.print(Syntax(text, 'python', theme='ansi_dark', word_wrap=True)
                   if console.is_terminal else text, soft_wrap=True, highlight=False, markup=False)
-    console.print(f'$ {training.command()}', style='dim', soft_wrap=True, highlight=False)
+    console.print(f'$ {training.command()}', style='dim', soft_wrap=True, highlight=False,
+                  markup=False)

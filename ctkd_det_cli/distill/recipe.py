@@ -1,4 +1,5 @@
 """Writes the short config that one command line stands for."""
+import shlex
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -190,7 +191,7 @@ def refuse_edited(texts: Dict[Path, str], force: bool) -> None:
         if out.exists() and out.read_text(encoding='utf-8') != text and not force:
             raise click.ClickException(
                 f'{out} exists and says something else. To train what it says: ctkd-det train '
-                f'{out}; to replace it: --force; to write another: --out FILE')
+                f'{shlex.quote(str(out))}; to replace it: --force; to write another: --out FILE')
 
 
 def write(texts: Dict[Path, str]) -> None:

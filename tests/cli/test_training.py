@@ -195,6 +195,13 @@ def test_pairs_of_cfg_options():
         'x.py', '--cfg-options', 'a=1', '--cfg-options', 'b=2', 'y', 'c=3']
 
 
+def test_a_misspelt_class_with_a_dot():
+    text = '{} is not in the mmengine::hook registry. Please check'
+    assert 'no such class in ctkd_det; perhaps CheckDataHook' in sentence(
+        KeyError(text.format('ctkd_det.hooks.CheckDatHook')))
+    assert sentence(KeyError(text.format('no_such.Hook'))).endswith('pip install no_such')
+
+
 def test_values_of_cfg_options_keep_their_spaces():
     assert parsed(['a.b=/home/me/my project/data', "c='x y'", 'd=set (a, b)/x', 'e= 0.5', 'f= True',
                    'g=/a, b', 'h=[(1, 2), c]']) == {
