@@ -74,11 +74,11 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
     def session(file: Path):
         return onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
 
-    with writing(out, '--out'):
-        out.parent.mkdir(parents=True, exist_ok=True)
     draft, written = out.with_name(f'{out.stem}.unproved.onnx'), []
     try:
-        draft.write_bytes(content)
+        with writing(out, '--out'):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(content)
         runs = {'PyTorch': run_pytorch(model, images, detector.limits.most),
                 'ONNX Runtime': run_onnx(session(draft), detector, images)}
         sizes = {'PyTorch': _megabytes(model), 'ONNX Runtime': len(content) / 1e6}
@@ -98,7 +98,8 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
                 written.append(out.with_name(f'{out.stem}_int8.onnx'))
                 os.replace(draft, written[-1])
     finally:
-        draft.unlink(missing_ok=True)
+        if draft.is_file():  # unlink(missing_ok=True) raises if its folder is a file
+            draft.unlink()
     _show(runs, sizes, agreed, len(images))
     for file in written:
         click.echo(str(file))
