@@ -5,6 +5,7 @@ run that finished is never repeated and one that was interrupted goes on.
 """
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -152,7 +153,8 @@ def evaluate(config: Path, checkpoint: Path, out: Path, options: Sequence[str] =
 def _launch(command: list, options: Sequence[str], log: Path, threads: int) -> subprocess.Popen:
     command = [sys.executable, '-m', 'ctkd_det_cli', *map(str, command)]
     command += ['--cfg-options', *options] if options else []
-    console.print('$ ' + ' '.join(command), style='dim', soft_wrap=True, highlight=False)
+    console.print('$ ' + shlex.join(command), style='dim', soft_wrap=True, highlight=False,
+                  markup=False)
     with open(log, 'a', encoding='utf-8') as output:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT,
                                 env=dict(os.environ, OMP_NUM_THREADS=str(threads)))

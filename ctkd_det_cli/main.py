@@ -1,4 +1,5 @@
 """The list of commands."""
+import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 
@@ -32,6 +33,10 @@ def cli() -> None:
     ctkd-det distill STUDENT --teacher TEACHER --teacher-ckpt auto
     ctkd-det distill --help            what STUDENT and TEACHER may be
     """
+    # what an output's encoding cannot show must not end a training
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(errors='replace')
     # mmengine imports it, also where ctkd_det is not imported; requirements/ keep it importable
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
 

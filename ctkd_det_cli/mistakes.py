@@ -2,6 +2,7 @@
 import difflib
 import inspect
 import re
+from importlib.util import find_spec
 from typing import List, Optional
 
 _UNREGISTERED = re.compile(r'^\W*([\w.]+) is not in the ([\w ]+)::([\w ]+) registry')
@@ -18,9 +19,13 @@ def sentence(error: BaseException) -> str:
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
     unregistered, unexpected = _UNREGISTERED.search(text), _UNEXPECTED.search(text)
     if unregistered and '.' in unregistered.group(1):
-        name, package = unregistered.group(1), unregistered.group(1).partition('.')[0]
-        return (f'the config has type={name!r}, of the package {package}, which is not installed '
-                f'or has no such class: pip install {package}')
+        name, _, kind = unregistered.groups()
+        package, about = name.partition('.')[0], f'the config has type={name!r}'
+        if find_spec(package) is None:
+            return (f'{about}, of the package {package}, which is not installed: '
+                    f'pip install {package}')
+        return (f'{about}, but there is no such class in {package}'
+                + _nearest(name.rpartition('.')[2], _registered(kind)))
     if unregistered:
         name, _, kind = unregistered.groups()
         return (f'the config has type={name!r}, which is no {kind} that is registered'

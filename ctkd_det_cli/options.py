@@ -1,10 +1,13 @@
 """What the options of several commands have in common."""
 import argparse
+import contextlib
 import difflib
 from pathlib import Path
-from typing import Any, List, Optional, Sequence
+from typing import Any, Iterator, List, Optional, Sequence
 
 import click
+
+from .places import load_package
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -47,12 +50,28 @@ cfg_options = click.option(
     help='override settings of the config, as in train_dataloader.num_workers=4')
 
 
+@contextlib.contextmanager
+def writing(path: Path, option: str) -> Iterator[None]:
+    """Say which option to change if a file or folder cannot be written.
+
+    Raises:
+        click.ClickException: if it cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise click.ClickException(f'{path} cannot be written ({error.strerror}): give another '
+                                   f'{option}') from error
+
+
 def parsed(pairs: Sequence[str]) -> dict:
     """Values of ``--cfg-options`` as MMDetection's tools read them.
 
     Raises:
-        click.ClickException: if a value has unbalanced brackets.
+        click.ClickException: if a value has unbalanced brackets, or the
+            installed packages do not work together.
     """
+    load_package()  # so that mmengine keeps spaces
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})

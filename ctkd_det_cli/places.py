@@ -60,6 +60,6 @@ def load_package() -> None:
     """
     try:
         import ctkd_det  # noqa: F401
-    except (ImportError, AssertionError) as error:  # mmdet asserts its dependencies' versions
+    except Exception as error:  # a torchvision of another torch raises RuntimeError, mmdet asserts
         raise click.ClickException(f'ctkd_det cannot be imported ({error}); ctkd-det doctor says '
                                    'what to do') from error

@@ -17,10 +17,20 @@ PASS_ON = dict(ignore_unknown_options=True, help_option_names=[])
 
 
 def run_tool(script: Path, args: Sequence[str]) -> None:
-    """Run a script as if it had been called, in this process."""
+    """Run a script as if it had been called, in this process.
+
+    Raises:
+        click.ClickException: if the installed packages do not work together.
+    """
+    if not _asks_for_help(args):
+        load_package()
     sys.argv = [str(script), *args]
     sys.path.insert(0, str(script.parent))  # as for a script: its neighbours can be imported
     runpy.run_path(str(script), run_name='__main__')
+
+
+def _asks_for_help(args: Sequence[str]) -> bool:
+    return '-h' in args or '--help' in args
 
 
 def _command(name: str, script: str, text: str) -> click.Command:
@@ -30,7 +40,7 @@ def _command(name: str, script: str, text: str) -> click.Command:
     @click.argument('args', nargs=-1, type=click.UNPROCESSED)
     @click.pass_context
     def command(ctx: click.Context, args: Sequence[str]) -> None:
-        if '-h' in args or '--help' in args:
+        if _asks_for_help(args):
             about = ctx.get_help().partition('\n')[2]
             click.echo(f'{about}\n\nThe options are those of the tool:\n')
         run_tool(shipped('ctkd_det', 'tools') / script, args)
@@ -60,7 +70,7 @@ def plot(work_dirs: Sequence[Path], out: str) -> None:
     from ctkd_det.visualization.temperature import plot_temperatures
     try:
         click.echo(plot_temperatures(work_dirs, out))
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 

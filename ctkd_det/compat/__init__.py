@@ -1,12 +1,13 @@
 """Lets MMDetection 3.3 run with current torch and numpy and with ``mmcv-lite``.
 
 No computation changes. If the installed packages work together without this,
-nothing is done.
+nothing is done, except that options keep their spaces.
 """
 import warnings
 
 from .checkpoints import allow_mmengine_checkpoints
 from .ops import provide_mmcv_ops
+from .options import keep_spaces
 
 
 def apply() -> None:
@@ -15,6 +16,7 @@ def apply() -> None:
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     provide_mmcv_ops()
     allow_mmengine_checkpoints()
+    keep_spaces()
 
 
 __all__ = ['apply']

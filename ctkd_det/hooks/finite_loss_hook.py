@@ -1,4 +1,5 @@
 """Ends a training whose loss is NaN or infinite."""
+import shlex
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -88,7 +89,8 @@ class FiniteLossHook(Hook):
                       epoch=runner.epoch, max_iters=runner.max_iters,
                       max_epochs=runner.max_epochs, losses=losses,
                       random_states=as_saved(self._random), config=_config_beside(runner))
-            saved = f'The batch is in {file}; to see it fail: ctkd-det replay {file}'
+            saved = (f'The batch is in {file}; to see it fail: ctkd-det replay '
+                     f'{shlex.quote(str(file))}')
         except (OSError, RuntimeError) as error:  # torch's writer raises both
             saved = f'The batch could not be written to {file} ({error})'
         raise NotFiniteError(

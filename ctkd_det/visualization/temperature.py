@@ -27,6 +27,7 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
 
     Raises:
         FileNotFoundError: if a directory holds no curves.
+        OSError: if the picture cannot be written.
         ValueError: if no run has logged a temperature.
     """
     runs = dict(zip(folder_names(work_dirs), map(read_scalars, work_dirs), strict=True))
@@ -40,6 +41,7 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
         label = run if len({name for _, name in lines}) == 1 else f'{run}: {loss}'
         _draw(axes, runs[run], loss, label, f'C{colour}')
     _label(axes)
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=130)
     plt.close(figure)
     return Path(out)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Un
 import click
 
 from ..options import Command, merge
-from ..places import load_package
+from ..places import load_package, package_dir
 from ..training import Training, training_options
 from ..training.data import look_at_data, missing_data
 from .methods import ALONE, check_names, fragments, teaches_itself
@@ -69,13 +69,16 @@ class TeacherStage(click.ParamType):
 @click.option('--teacher-stage', type=TeacherStage(), metavar='N|mean',
               help="stage of the teacher's cascade, counted from 0, or the mean of all stages")
 @click.option('--out', type=click.Path(dir_okay=False, path_type=Path),
-              help='config file to write  [default: STUDENT_METHOD_TEACHER.py]')
-@click.option('--work-dir', type=click.Path(file_okay=False), help='folder of the training')
+              help='config file to write  [default: STUDENT_METHOD_TEACHER.py, with --seed N below '
+              'seed_N/]')
+@click.option('--work-dir', type=click.Path(file_okay=False, path_type=Path),
+              help='folder of the training  [default: work_dirs/NAME_OF_CONFIG, for a config in '
+              'seed_N/ work_dirs/seed_N/NAME_OF_CONFIG]')
 @click.option('--dry-run', is_flag=True, help='only write the config')
 @click.option('--force', is_flag=True, help='replace an edited config file')
 @training_options
-def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Optional[str],
-            dry_run: bool, force: bool, **options: Any) -> None:
+def distill(student: str, with_baseline: bool, out: Optional[Path], dry_run: bool, force: bool,
+            **options: Any) -> None:
     """Let STUDENT learn from a teacher.
 
     Writes a short config for these options, shows it and trains it. STUDENT
@@ -94,24 +97,25 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
     if with_baseline and options['resume'] not in (None, 'auto'):
         raise click.UsageError('--with-baseline: --resume without FILE, so that each of the two '
                                'trainings finds its own checkpoint')
+    if out and out.suffix != '.py':
+        raise click.BadParameter(f'{out} does not end in .py', param_hint='--out')
     recipe, out = _recipe(student, out, options)
     _check_training(recipe, options['cfg_options'], dry_run)
     if with_baseline and recipe.method == ALONE:
         raise click.UsageError('--with-baseline: with --method none the student is the baseline')
-    recipes = [(out, work_dir, recipe)]
+    recipes = {out: recipe}
     if with_baseline:
-        recipes.insert(0, (out.with_name(f'{out.stem}_alone.py'),
-                           f'{work_dir}_alone' if work_dir else None, recipe.baseline))
+        recipes = {out.with_name(f'{out.stem}_alone.py'): recipe.baseline, **recipes}
     from .data import save
     from .recipe import refuse_edited, write
-    texts = {path: one.text(out.parent) for path, _, one in recipes}
+    texts = {path: one.text(out.parent) for path, one in recipes.items()}
     if recipe.student.pure_python:
         texts[out.with_name(recipe.student.base)] = recipe.student.config.pretty_text
     refuse_edited(texts, force)
     if recipe.data:
         save(recipe.data, force)
     write(texts)
-    trainings = [Training(path, folder, **options) for path, folder, _ in recipes]
+    trainings = [Training(path, **options) for path in recipes]
     for training in trainings:
         _show(training)
     if not dry_run:
@@ -123,6 +127,10 @@ def _recipe(student: str, out: Optional[Path],
     """Turn options into a recipe and the path of its config.
 
     These options are taken out of ``options``; the training's options stay.
+
+    Raises:
+        click.ClickException: if the options do not fit each other, or packages
+            are missing or do not work together.
     """
 
     def take(*names: str) -> Dict[str, Any]:
@@ -130,6 +138,7 @@ def _recipe(student: str, out: Optional[Path],
 
     given = take('teacher', 'teacher_ckpt', 'method', 'data')
     changes = take('epochs', 'batch_size', 'lr', 'img_scale', 'seed')
+    work_dir = options.pop('work_dir')
     learning = {name: value for name, value in take(
         'class_mapping', 'inherit', 'teacher_stage').items() if value not in (None, ())}
     alone = given['method'] == ALONE
@@ -144,6 +153,8 @@ def _recipe(student: str, out: Optional[Path],
     if not alone and not by_itself and not given['teacher']:
         raise click.UsageError('the teacher is missing: give --teacher CONFIG, or --method '
                                f'{ALONE} to train the student without one')
+    for package in ('mmengine', 'mmdet'):  # which the next lines need
+        package_dir(package)
     # quick checks come before torch is imported
     from .data import find_data
     from .known_teachers import known_teacher
@@ -165,7 +176,12 @@ def _recipe(student: str, out: Optional[Path],
     if 'inherit' in learning:
         learning['inherit'] = list(learning['inherit'])
     recipe = Recipe(pupil, teacher, weights, given['method'], data, learning, Changes(**changes))
-    out = (out or Path(f'{recipe.name}.py')).absolute()
+    # the report joins seeds whose configs have one name, and paths that differ in this folder
+    of_seed = f'seed_{changes["seed"]}'
+    out = (out or Path(of_seed if changes['seed'] else '', f'{recipe.name}.py')).absolute()
+    if work_dir is None and out.parent.name == of_seed:
+        work_dir = Path('work_dirs', of_seed, out.stem)
+    recipe = replace(recipe, work_dir=work_dir)
     if out.resolve() in {source.path.resolve() for source in (pupil, teacher) if source}:
         raise click.UsageError(f'--out {out} would replace a config that the new one inherits from')
     if data:
@@ -206,8 +222,10 @@ def _show(training: Training) -> None:
     from rich.console import Console
     from rich.syntax import Syntax
     console, text = Console(), training.config.read_text(encoding='utf-8')
-    console.print(f'[bold]{training.config}[/bold]', soft_wrap=True, highlight=False)
+    # rich would take what stands in brackets for markup
+    console.print(str(training.config), style='bold', soft_wrap=True, highlight=False, markup=False)
     # into a file or pipe as it is; a terminal may wrap it
     console.print(Syntax(text, 'python', theme='ansi_dark', word_wrap=True)
                   if console.is_terminal else text, soft_wrap=True, highlight=False, markup=False)
-    console.print(f'$ {training.command()}', style='dim', soft_wrap=True, highlight=False)
+    console.print(f'$ {training.command()}', style='dim', soft_wrap=True, highlight=False,
+                  markup=False)

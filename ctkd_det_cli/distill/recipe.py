@@ -1,4 +1,5 @@
 """Writes the short config that one command line stands for."""
+import shlex
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
 from ctkd_det_data import CocoFolder
 from ..guards import safe_hooks
+from ..options import writing
 from .changes import Changes, merged, over_nothing
 from .cycles import with_cycles
 from .methods import ALONE, cross_head, read_method, sources
@@ -38,6 +40,8 @@ class Recipe:
         options: Further arguments of the detector: ``class_mapping``,
             ``inherit``, ``teacher_stage``.
         changes: Of the student's schedule, batch, image size and seed.
+        work_dir: Where the training writes; None for
+            ``work_dirs/<name of the config>``.
     """
     student: Source
     teacher: Optional[Source]
@@ -46,6 +50,7 @@ class Recipe:
     data: Optional[CocoFolder] = None
     options: Dict[str, Any] = field(default_factory=dict)
     changes: Changes = Changes()
+    work_dir: Optional[Path] = None
 
     @property
     def name(self) -> str:
@@ -102,7 +107,9 @@ class Recipe:
     @property
     def baseline(self) -> 'Recipe':
         """Recipe: The student alone, with the same data, schedule and seed."""
-        return replace(self, teacher=None, teacher_ckpt='', method=ALONE, options={})
+        work_dir = self.work_dir and Path(f'{self.work_dir}_alone')
+        return replace(self, teacher=None, teacher_ckpt='', method=ALONE, options={},
+                       work_dir=work_dir)
 
     def text(self, folder: Path) -> str:
         """The config file, to be read, kept and edited.
@@ -119,6 +126,8 @@ class Recipe:
         if 'custom_hooks' in blocks or hooks != list(base.get('custom_hooks') or []):
             blocks['custom_hooks'] = [*hooks, *blocks.get('custom_hooks', [])]
         blocks['default_hooks'] = safe_hooks(base)
+        if self.work_dir:
+            blocks['work_dir'] = str(self.work_dir)
         if self.head_changes:
             blocks = merged(blocks, dict(model=self.head_changes))
         blocks = merged(blocks, self.changes.blocks(base))
@@ -182,7 +191,7 @@ def refuse_edited(texts: Dict[Path, str], force: bool) -> None:
         if out.exists() and out.read_text(encoding='utf-8') != text and not force:
             raise click.ClickException(
                 f'{out} exists and says something else. To train what it says: ctkd-det train '
-                f'{out}; to replace it: --force; to write another: --out FILE')
+                f'{shlex.quote(str(out))}; to replace it: --force; to write another: --out FILE')
 
 
 def write(texts: Dict[Path, str]) -> None:
@@ -192,9 +201,6 @@ def write(texts: Dict[Path, str]) -> None:
         click.ClickException: if one cannot be written.
     """
     for out, text in texts.items():
-        try:
+        with writing(out, '--out'):
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(text, encoding='utf-8')
-        except OSError as error:
-            raise click.ClickException(f'{out} cannot be written ({error.strerror}): give another '
-                                       '--out') from error

@@ -1,4 +1,5 @@
 """Finds the teacher's weights, or says where there are some."""
+import shlex
 from pathlib import Path
 from typing import List, Optional
 
@@ -35,7 +36,8 @@ def advice(teacher: Source, *folders: Path) -> str:
         url = weights_url(teacher)
     except click.ClickException:
         return text + ('' if found else " MMDetection's model zoo has none for "
-                       f'{teacher.reference}: train it first, ctkd-det train {teacher.path}')
+                       f'{teacher.reference}: train it first, ctkd-det train '
+                       f'{shlex.quote(str(teacher.path))}')
     return text + f" --teacher-ckpt auto takes that of MMDetection's model zoo, {url}"
 
 

@@ -36,7 +36,7 @@ def write_ops_file() -> Path:
 
     Raises:
         click.ClickException: if mmcv has operators of its own, or somebody
-            else's ``_ext.py``.
+            else's ``_ext.py``, or the file cannot be written.
     """
     path = package_dir('mmcv') / '_ext.py'
     if ops_of_mmcv() == FULL:
@@ -44,5 +44,10 @@ def write_ops_file() -> Path:
                                    'is nothing to fix')
     if path.exists() and not path.read_text(encoding='utf-8').startswith(MARK):
         raise click.ClickException(f'{path} exists and is not ours: look what it is')
-    path.write_text(code(), encoding='utf-8')
+    try:
+        path.write_text(code(), encoding='utf-8')
+    except OSError as error:
+        raise click.ClickException(f'{path} cannot be written ({error.strerror}): run this as who '
+                                   'installed mmcv-lite, or install it where you may write'
+                                   ) from error
     return path

@@ -61,9 +61,13 @@ def check_gpu() -> Iterator[Row]:
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         yield Row('GPU', OK, f'{", ".join(names)}; CUDA {torch.version.cuda}')
+    elif sys.platform == 'darwin':
+        yield Row('GPU', OK, 'none: there is no CUDA on macOS')
     elif torch.version.cuda is None:
+        # PyPI has builds with CUDA for Linux only
         yield Row('GPU', WARN, 'this torch is built for the CPU only',
-                  'pip install --force-reinstall torch torchvision')
+                  'the command that https://pytorch.org/get-started/locally/ shows for CUDA'
+                  if sys.platform == 'win32' else 'pip install --force-reinstall torch torchvision')
     else:
         yield Row('GPU', WARN, f'none, or no driver for CUDA {torch.version.cuda}; trains on the '
                   'CPU', 'nvidia-smi  (shows whether the driver sees a GPU)')

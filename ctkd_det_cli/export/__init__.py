@@ -1,4 +1,5 @@
 """``ctkd-det export``: writes the student without its distillation."""
+import shlex
 from pathlib import Path
 from typing import Any, Optional, Tuple
 
@@ -41,8 +42,8 @@ def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema:
     ctkd-det export work_dirs/my_config --out student --format onnx --int8
     """
     if source.is_file() and checkpoint is None:
-        raise click.UsageError(f'which checkpoint? ctkd-det export {source} CHECKPOINT, or '
-                               'ctkd-det export WORK_DIR')
+        raise click.UsageError(f'which checkpoint? ctkd-det export {shlex.quote(str(source))} '
+                               'CHECKPOINT, or ctkd-det export WORK_DIR')
     options = check_onnx_options(format_, shape, onnx)
     load_package()
     from rich.console import Console
@@ -57,9 +58,10 @@ def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema:
     different = differences(found.config, found.checkpoint)
     if different:
         more = f' and {len(different) - 8} more' if len(different) > 8 else ''
+        again = shlex.join(['ctkd-det', 'export', str(found.checkpoint.parent), '--out', str(out)])
         click.echo(f'Warning: {found.checkpoint} was trained with other settings than '
                    f'{found.config} says: {", ".join(different[:8])}{more}. To export it as it '
-                   f'was trained: ctkd-det export {found.checkpoint.parent} --out {out}'
+                   f'was trained: {again}'
                    + ' --format onnx' * bool(options), err=True)
     if options and is_plain(cfg):  # such as the student alone, to which others are compared
         write_onnx(*plain_source(cfg, found.checkpoint, ema), out / f'{found.name}.onnx', options)

@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional, Tuple
 import click
 
 from ..mistakes import sentence
+from ..options import writing
 from .onnx_arguments import OnnxOptions
 
 
@@ -47,7 +48,8 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
 
     Raises:
         click.ClickException: if the detector cannot be exported, or the file
-            does not detect the same, or loses too much by quantisation.
+            does not detect the same, loses too much by quantisation, or cannot
+            be written.
     """
     import onnxruntime
 
@@ -72,10 +74,11 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
     def session(file: Path):
         return onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
 
-    out.parent.mkdir(parents=True, exist_ok=True)
     draft, written = out.with_name(f'{out.stem}.unproved.onnx'), []
     try:
-        draft.write_bytes(content)
+        with writing(out, '--out'):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(content)
         runs = {'PyTorch': run_pytorch(model, images, detector.limits.most),
                 'ONNX Runtime': run_onnx(session(draft), detector, images)}
         sizes = {'PyTorch': _megabytes(model), 'ONNX Runtime': len(content) / 1e6}
@@ -95,7 +98,8 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
                 written.append(out.with_name(f'{out.stem}_int8.onnx'))
                 os.replace(draft, written[-1])
     finally:
-        draft.unlink(missing_ok=True)
+        if draft.is_file():  # unlink(missing_ok=True) raises if its folder is a file
+            draft.unlink()
     _show(runs, sizes, agreed, len(images))
     for file in written:
         click.echo(str(file))

@@ -15,6 +15,7 @@ from ctkd_det.configs import detector_config
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.operations import flops, resize_shape
 from ctkd_det.version import __version__
+from ..options import writing
 from ..reading import read_config
 from .plain_config import plain_config
 from .weights import choose_weights, last_temperatures, load_student
@@ -50,7 +51,8 @@ def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool
 
     Raises:
         click.ClickException: if the checkpoint is refused or not of this
-            config, or a file would be written over one of those that were read.
+            config, or a file would be written over one of those that were read,
+            or ``out`` cannot be written.
     """
     name = name or config.stem
     files = out / f'{name}.py', out / f'{name}.pth'
@@ -68,8 +70,9 @@ def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool
     model = MODELS.build(detector_config(plain)).eval()
     left_out = load_student(model, weights)
     facts = _facts(plain, model, shape, left_out, averaged)
-    out.mkdir(parents=True, exist_ok=True)
-    plain.dump(files[0])
+    with writing(out, '--out'):
+        out.mkdir(parents=True, exist_ok=True)
+        plain.dump(files[0])
     torch.save(dict(state_dict={key: value.clone() for key, value in model.state_dict().items()},
                     meta=_meta(trained, plain, source, averaged)), files[1])
     before, after = (file.stat().st_size / 1e6 for file in (checkpoint, files[1]))

@@ -27,7 +27,10 @@ def batch_advice(cfg: Any, images: int) -> Optional[str]:
 
 
 def warm_up_advice(cfg: Any, iterations: int, epochs: Optional[int] = None) -> Optional[str]:
-    """Whether the learning rate is still growing when the training ends.
+    """Whether the learning rate stays below what the config says.
+
+    MMEngine's warm-up reaches its goal ``end - 1`` steps after the first: with
+    ``end=1`` it never leaves its first value.
 
     Args:
         cfg (Config): Of the training.
@@ -40,8 +43,14 @@ def warm_up_advice(cfg: Any, iterations: int, epochs: Optional[int] = None) -> O
         by_epoch = scheduler.get('by_epoch', True)
         length, unit = (epochs, 'epochs') if by_epoch else (iterations, 'iterations')
         end = scheduler.get('end')
+        shortest = 1 if scheduler.get('convert_to_iter_based') else 2
+        key = f'param_scheduler.{position}.end'
+        if end is not None and end < shortest:
+            return (f'The warm-up with end={end} never ends: the learning rate stays at its first '
+                    f'value. It takes two {unit} or more: --cfg-options {key}=2')
         if length and end and end > length:
             return (f'The warm-up takes {end} {unit}, but the training has {length}: the learning '
-                    f'rate never becomes what the config says. A shorter warm-up: --cfg-options '
-                    f'param_scheduler.{position}.end={max(1, length // 10)}')
+                    'rate never becomes what the config says. ' + (
+                        f'A shorter warm-up: --cfg-options {key}={max(shortest, length // 10)}'
+                        if length > shortest else 'The training is too short for a warm-up'))
     return None

@@ -129,7 +129,7 @@ class ProgressHook(Hook):
         # a resumed training may begin with a validation
         left = passed / steps * (runner.max_iters - done) if steps else 0
         parts = [f'{duration(left)} left'] if left else []
-        return ' · '.join(parts + [f'{name} {value}' for name, value in latest.items()])
+        return ', '.join(parts + [f'{name} {value}' for name, value in latest.items()])
 
 
 class OpeningHook(Hook):

@@ -148,11 +148,13 @@ def comparison(alone: Result, distilled: Result) -> str:
     if alone.metric is None or distilled.metric is None:
         return 'Neither training was validated, so there is nothing to compare.'
     difference = distilled.metric.last - alone.metric.last
+    name = shlex.quote(distilled.training.config.name)
     folders = shlex.join(['ctkd-det', 'report', str(alone.work_dir), str(distilled.work_dir),
                           '--baseline', str(alone.work_dir)])
     return (f'{distilled.metric.name} at the end: {alone.metric.last:.3f} without the teacher, '
             f'{distilled.metric.last:.3f} with it, {difference:+.3f}. This is one seed: repeat it '
-            f'with other values of --seed before you rely on it.\n  {folders}')
+            f'with --seed 1, 2 ... before you rely on it (where you gave --out {name}, with --out '
+            f'seed_1/{name} ...).\n  {folders}')
 
 
 def path_of(taus: List[float]) -> str:

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from ..guards import guard
 from ..mistakes import sentence
-from ..options import merge
+from ..options import merge, writing
 from ..reading import read_config
 from . import Training
 from .data import look_at_data, missing_data
@@ -33,15 +33,21 @@ def run(training: Training, last: bool = True) -> Result:
 
     Raises:
         click.ClickException: if the training fails; the traceback is in the
-            log, or on the screen if the training is verbose.
+            log, or on the screen if the training is verbose. Also if the work
+            directory cannot be written.
         click.exceptions.Exit: with status 130, after Ctrl-C.
     """
     cfg = configured(training)
     quiet = not training.verbose and training.launcher == 'none'
     log = Path(cfg.work_dir) / LOG
     screen, started, runner = Screen(), time.monotonic(), None
+    file = None
+    if quiet:
+        with writing(log, '--work-dir'):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            file = log.open('a', encoding='utf-8', buffering=1)
     try:
-        with _into(log) if quiet else contextlib.nullcontext(), screen:
+        with _into(file) if file else contextlib.nullcontext(), screen:
             if quiet:
                 screen.say(f'Preparing {training.config} ...')
             runner = _runner(cfg)
@@ -57,8 +63,8 @@ def run(training: Training, last: bool = True) -> Result:
     except Exception as error:
         if not quiet:
             raise
-        with log.open('a', encoding='utf-8') as file:
-            traceback.print_exc(file=file)
+        with log.open('a', encoding='utf-8') as end:
+            traceback.print_exc(file=end)
         raise click.ClickException(f'{sentence(error)}\n(the traceback is in {log})') from error
     result = Result.of(runner, training, (time.monotonic() - started) / 60)
     if is_main_process():
@@ -112,10 +118,9 @@ def _runner(cfg: Config) -> Runner:
 
 
 @contextlib.contextmanager
-def _into(log: Path) -> Iterator[None]:
-    """Write what libraries print, and their tracebacks, into a file."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open('a', encoding='utf-8', buffering=1) as file:
+def _into(file: TextIO) -> Iterator[None]:
+    """Write what libraries print, and their tracebacks, into a file, and close it."""
+    with file:
         file.write(f'$ {" ".join(sys.argv)}\n')
         with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
             try:

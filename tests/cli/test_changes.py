@@ -2,6 +2,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -77,6 +78,25 @@ def test_the_student_alone(folder, tmp_path, monkeypatch):
 
 def test_a_seed_is_always_written(tmp_path):
     assert written(tmp_path / 'x.py', *PAIR).randomness.seed == 0
+
+
+def test_another_seed_has_folders_of_its_own(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(folder / 'student.py', 'student.py')
+    line = ['distill', 'student.py', '--dry-run', '--method', 'none']
+    configs = {}
+    for seed in (0, 1):
+        assert invoke(*line, '--seed', seed).exit_code == 0
+        configs[seed] = Config.fromfile(Path(f'seed_{seed}' if seed else '', 'student_alone.py'))
+        assert configs[seed].randomness.pop('seed') == seed
+    assert configs[1].pop('work_dir') == 'work_dirs/seed_1/student_alone'
+    assert configs[0].to_dict() == configs[1].to_dict()
+
+
+def test_the_folder_of_each_training_is_written(folder, tmp_path):
+    names = {'x': 'runs/w', 'x_alone': 'runs/w_alone'}
+    written(tmp_path / 'x.py', *PAIR, '--with-baseline', '--work-dir', 'runs/w/')
+    assert {name: Config.fromfile(tmp_path / f'{name}.py').work_dir for name in names} == names
 
 
 def schedule(**scheduler):

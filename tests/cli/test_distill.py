@@ -9,11 +9,14 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
 from cli.conftest import coco, invoke, write
+from ctkd_det import runs
 from ctkd_det.visualization.scalars import read_scalars
+from ctkd_det_cli.distill import _show
 from ctkd_det_cli.distill.methods import fragments, read_method
 from ctkd_det_cli.distill.pair import SUPPORTED
 from ctkd_det_cli.distill.student import heads_for
 from ctkd_det_cli.distill.zoo import find_config, weights_url
+from ctkd_det_cli.training import Training
 from helpers import CLASSES, CONFIGS, ROOT, make_teacher
 
 
@@ -83,6 +86,23 @@ def test_what_was_distilled(distilled):
     saved = torch.load(distilled / 'work' / 'epoch_1.pth')
     assert saved['meta']['seed'] == 3 and saved['meta']['dataset_meta']['classes'] == CLASSES
     assert text in (distilled / 'printed.txt').read_text()
+
+
+def test_commands_are_shown_as_they_are(tmp_path, capsys, monkeypatch):
+    config = tmp_path / 'my [x].py'
+    config.write_text('a = 1')
+    _show(Training(config, cfg_options=['x=[/data/a.json,/b.json]', 'y=[ctkd_det,my_losses]']))
+    command = (f"$ ctkd-det train '{config}' --cfg-options 'x=[/data/a.json,/b.json]' "
+               "'y=[ctkd_det,my_losses]'")
+    assert capsys.readouterr().out.splitlines() == [str(config), 'a = 1', command]
+    monkeypatch.setattr(runs.subprocess, 'Popen', lambda *args, **kwargs: None)
+    runs._launch(['test', config], ['y=[ctkd_det]'], tmp_path / 'log.txt', 1)
+    assert f" test '{config}' --cfg-options 'y=[ctkd_det]'" in capsys.readouterr().out
+
+
+def test_an_out_that_could_not_be_trained():
+    result = distill('student.py', '--method', 'none', '--out', 'my_distill')
+    assert result.exit_code == 2 and 'my_distill does not end in .py' in result.output
 
 
 def test_an_edited_config_is_kept(folder, tmp_path):

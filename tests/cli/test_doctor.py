@@ -7,12 +7,13 @@ from pathlib import Path
 
 import mmcv
 import pytest
+import torch
 
 from cli.conftest import coco, command, invoke, write
 from ctkd_det_cli.doctor import packages
 from ctkd_det_cli.doctor.ops_file import MARK
 from ctkd_det_cli.doctor.packages import PACKAGES, Package, check_package
-from ctkd_det_cli.doctor.probes import SERVED, check_config, check_weights
+from ctkd_det_cli.doctor.probes import SERVED, check_config, check_gpu, check_weights
 from helpers import CONFIGS, FORK, ROOT
 
 
@@ -139,6 +140,17 @@ def test_checkpoints_by_url(served):
     assert check_weights('https://127.0.0.1:9/x.pth', 1).state == 'fail'
     refused = check_weights('http://127.0.0.1:9/x.pth', 1)
     assert refused.state == 'fail' and 'not https' in refused.found
+
+
+@pytest.mark.parametrize('platform, mend', [
+    ('linux', 'pip install'), ('win32', 'the command that https://pytorch.org'), ('darwin', '')])
+def test_a_torch_without_cuda(platform, mend, monkeypatch):
+    monkeypatch.setattr(torch.version, 'cuda', None)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(sys, 'platform', platform)
+    row, = check_gpu()
+    assert row.mend.startswith(mend) and bool(row.mend) == bool(mend)
+    assert row.state == ('warn' if mend else 'ok')
 
 
 @pytest.fixture

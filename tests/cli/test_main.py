@@ -1,4 +1,6 @@
 """Help, completion, and the commands that hand on to tools."""
+import io
+import os
 import re
 import subprocess
 import sys
@@ -6,6 +8,7 @@ import sys
 import pytest
 
 from cli.conftest import command, invoke
+from ctkd_det_cli import places
 from ctkd_det_cli.main import cli
 from ctkd_det_cli.places import shipped
 from helpers import FORK, ROOT
@@ -64,6 +67,29 @@ def test_options_of_mmdets_tools_are_there(name):
 def test_status_of_a_failing_tool(own_argv, tmp_path):
     result = invoke('plot', tmp_path)
     assert result.exit_code == 1 and 'is no work directory of a run' in result.output
+
+
+def test_characters_that_an_output_does_not_have(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), 'cp932', write_through=True)
+    monkeypatch.setattr(sys, 'stdout', stream)
+    cli.main(['benchmark'], standalone_mode=False)
+    print('±·')
+    assert stream.buffer.getvalue().decode('cp932').splitlines()[-1] == '±?'
+
+
+@pytest.mark.parametrize('line', [['demo', '--quick'], ['benchmark', 'instance_kl']])
+def test_packages_that_do_not_fit(line, own_argv, tmp_path):
+    (tmp_path / 'torchvision.py').write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')")
+    status, printed = command(*line, cwd=tmp_path, PYTHONPATH=f'{tmp_path}{os.pathsep}{ROOT}')
+    assert status == 1 and 'nms does not exist); ctkd-det doctor says' in printed, printed
+    assert 'Traceback' not in printed
+
+
+def test_missing_packages(monkeypatch):
+    monkeypatch.setattr(places, 'find_spec', lambda name: None)
+    result = invoke('distill', 'x.py', '--method', 'none')
+    assert result.exit_code == 1 and 'mmengine is not installed; ctkd-det doctor' in result.output
 
 
 def test_benchmarks(own_argv):

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from cli.conftest import command, fork, invoke
 from ctkd_det_cli.mistakes import sentence
-from ctkd_det_cli.options import _one_pair_each
+from ctkd_det_cli.options import _one_pair_each, parsed
 from ctkd_det_cli.training.advice import batch_advice, warm_up_advice
 from ctkd_det_cli.training.progress import duration
 from ctkd_det_cli.training.result import path_of
@@ -36,9 +36,9 @@ def test_one_screen_says_who_learns_what(screen, distilled):
 
 
 def test_progress_and_end(screen, distilled):
-    values = r'loss [\d.]+ · ctkd [\d.]+ · dkd [\d.]+ · tau 1\n'
-    assert re.search(f'epoch 1/1 iteration 1/2  .* left · {values}', screen)
-    assert re.search(rf'epoch 1/1 iteration 2/2  mAP 0\.\d{{3}} · {values}Finished', screen)
+    values = r'loss [\d.]+, ctkd [\d.]+, dkd [\d.]+, tau 1\n'
+    assert re.search(f'epoch 1/1 iteration 1/2  .* left, {values}', screen)
+    assert re.search(rf'epoch 1/1 iteration 2/2  mAP 0\.\d{{3}}, {values}Finished', screen)
     # dkd's is fixed
     assert 'temperature of ctkd: ' in screen and 'temperature of dkd' not in screen
     assert f'last checkpoint: {distilled / "work" / "epoch_1.pth"}' in screen
@@ -178,6 +178,12 @@ def test_a_failing_training_names_what_is_wrong(folder, tmp_path):
     assert 'Traceback' in (tmp_path / 'work' / 'console.log').read_text()
 
 
+def test_a_folder_that_cannot_be_written(folder, tmp_path):
+    use_data(student_config(), folder / 'shapes').dump(tmp_path / 'x.py')
+    result = invoke('train', tmp_path / 'x.py', '--work-dir', tmp_path / 'x.py' / 'work')
+    assert result.exit_code == 1 and 'Not a directory): give another --work-dir' in result.output
+
+
 def test_unknown_argument_of_a_registered_class():
     error = TypeError("KDLoss.__init__() got an unexpected keyword argument 'temprature'")
     assert sentence(error) == "KDLoss has no argument 'temprature'; perhaps temperature"
@@ -189,6 +195,20 @@ def test_pairs_of_cfg_options():
         'x.py', '--cfg-options', 'a=1', '--cfg-options', 'b=2', 'y', 'c=3']
 
 
+def test_a_misspelt_class_with_a_dot():
+    text = '{} is not in the mmengine::hook registry. Please check'
+    assert 'no such class in ctkd_det; perhaps CheckDataHook' in sentence(
+        KeyError(text.format('ctkd_det.hooks.CheckDatHook')))
+    assert sentence(KeyError(text.format('no_such.Hook'))).endswith('pip install no_such')
+
+
+def test_values_of_cfg_options_keep_their_spaces():
+    assert parsed(['a.b=/home/me/my project/data', "c='x y'", 'd=set (a, b)/x', 'e= 0.5', 'f= True',
+                   'g=/a, b', 'h=[(1, 2), c]']) == {
+        'a.b': '/home/me/my project/data', 'c': 'x y', 'd': 'set (a, b)/x', 'e': 0.5, 'f': True,
+        'g': ['/a', 'b'], 'h': [(1, 2), 'c']}
+
+
 def test_advice():
     cfg = Config(dict(auto_scale_lr=dict(base_batch_size=16, enable=False),
                       optim_wrapper=dict(optimizer=dict(lr=0.02)),
@@ -197,6 +217,13 @@ def test_advice():
     assert '0.0025' in batch_advice(cfg, 2) and batch_advice(cfg, 16) is None
     assert 'takes 500 iterations, but the training has 499' in warm_up_advice(cfg, 499)
     assert warm_up_advice(cfg, 500) is None
+    # with end=1 the rate would stay at its first value
+    assert warm_up_advice(cfg, 12).endswith('param_scheduler.0.end=2')
+    assert warm_up_advice(cfg, 2).endswith('too short for a warm-up')
+    cfg.param_scheduler[0].end = 1
+    assert 'stays at its first value' in warm_up_advice(cfg, 500)
+    cfg.param_scheduler[0].update(by_epoch=True, convert_to_iter_based=True)
+    assert warm_up_advice(cfg, 500, 12) is None  # of an epoch's iterations
     cfg.auto_scale_lr.enable = True
     assert batch_advice(cfg, 2) is None
     cfg.param_scheduler = dict(type='LinearLR', begin=0, end=5)

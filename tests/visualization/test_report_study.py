@@ -34,8 +34,9 @@ def test_initial_weights_in_the_seeds_own_folder_make_no_other_method(tmp_path):
     def start(folder):
         return dict(STUDENT, init_cfg=dict(type='Pretrained', checkpoint=f'{folder}/epoch_1.pth'))
     runs = [write_run(tmp_path / f'run{seed}', 'student', start(folder), (.1, .3), seed)
-            for seed, folder in ((1, 'trunk/seed_1'), (12, 'trunk/seed_12'), (2, 'trunk/other'))]
-    assert [[run.seed for run in m.runs] for m in read_study(runs).methods] == [[1, 12], [2]]
+            for seed, folder in ((0, 'trunk'), (1, 'trunk/seed_1'), (12, 'trunk/seed_12'),
+                                 (2, 'trunk/other'))]
+    assert [[run.seed for run in m.runs] for m in read_study(runs).methods] == [[0, 1, 12], [2]]
 
 
 def test_values_gains_and_spreads(tmp_path):

@@ -23,7 +23,7 @@ def train_record(step, tau):
 def test_picture_shows_every_run(tmp_path):
     for name in ('first', 'second'):
         write(tmp_path / name, '20260101_000000', [train_record(s, 1 + s / 10) for s in range(9)])
-    one = plot_temperatures([tmp_path / 'first'], tmp_path / 'one.png')
+    one = plot_temperatures([tmp_path / 'first'], tmp_path / 'new' / 'one.png')
     two = plot_temperatures([tmp_path / 'first', tmp_path / 'second'], tmp_path / 'two.png')
     colours = [len(set(Image.open(p).convert('RGB').getdata())) for p in (one, two)]
     assert colours[1] > colours[0] > 50

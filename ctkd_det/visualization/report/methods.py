@@ -121,8 +121,11 @@ def _folders(*methods: Method) -> List[str]:
 
 
 def _without_seed(value: Any, seed: Optional[int]) -> Any:
-    """A path into a seed's own folder, such as that of its initial weights, is the same for all."""
-    return re.sub(rf'seed_{seed}\b', 'seed', value) if isinstance(value, str) else value
+    """A path into a seed's own folder, such as that of its initial weights, is the same for all.
+
+    The first seed may have no such folder.
+    """
+    return re.sub(rf'seed_{seed}\b[/\\]?', '', value) if isinstance(value, str) else value
 
 
 def _name(methods: List[Method]) -> None:
