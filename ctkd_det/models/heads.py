@@ -179,4 +179,4 @@ def class_logits(head: nn.Module, cls_score: Tensor) -> Tensor:
     mmdet's box heads have a logit for the background in front of sigmoids, too. It is left
     out, so that these logits are of classes only, as those of single-stage heads are.
     """
-    return cls_score[:, :num_logits(head)]
+    return cls_score[:, :num_logits(head)] if has_sigmoids(head) else cls_score

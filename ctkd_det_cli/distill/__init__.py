@@ -71,19 +71,19 @@ class TeacherStage(click.ParamType):
 @click.option('--out', type=click.Path(dir_okay=False, path_type=Path),
               help='config file to write  [default: STUDENT_METHOD_TEACHER.py, with --seed N below '
               'seed_N/]')
-@click.option('--work-dir', type=click.Path(file_okay=False, path_type=Path),
+@click.option('--work-dir', type=click.Path(file_okay=False),
               help='folder of the training  [default: work_dirs/NAME_OF_CONFIG, for a config in '
               'seed_N/ work_dirs/seed_N/NAME_OF_CONFIG]')
 @click.option('--dry-run', is_flag=True, help='only write the config')
 @click.option('--force', is_flag=True, help='replace an edited config file')
 @training_options
-def distill(student: str, with_baseline: bool, out: Optional[Path], dry_run: bool, force: bool,
-            **options: Any) -> None:
+def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Optional[str],
+            dry_run: bool, force: bool, **options: Any) -> None:
     """Let STUDENT learn from a teacher.
 
     Writes a short config for these options, shows it and trains it. STUDENT
     and teacher are plain configs: a path, mmdet::folder/name, or the bare name
-    of a config of MMDetection or of this package. --resume, --amp,
+    of a config of MMDetection or of this package. --work-dir, --resume, --amp,
     --auto-scale-lr and --cfg-options apply to this training only. They are not
     written into the file.
 
@@ -103,19 +103,20 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], dry_run: boo
     _check_training(recipe, options['cfg_options'], dry_run)
     if with_baseline and recipe.method == ALONE:
         raise click.UsageError('--with-baseline: with --method none the student is the baseline')
-    recipes = {out: recipe}
+    recipes = [(out, work_dir, recipe)]
     if with_baseline:
-        recipes = {out.with_name(f'{out.stem}_alone.py'): recipe.baseline, **recipes}
+        recipes.insert(0, (out.with_name(f'{out.stem}_alone.py'),
+                           f'{work_dir}_alone' if work_dir else None, recipe.baseline))
     from .data import save
     from .recipe import refuse_edited, write
-    texts = {path: one.text(out.parent) for path, one in recipes.items()}
+    texts = {path: one.text(out.parent) for path, _, one in recipes}
     if recipe.student.pure_python:
         texts[out.with_name(recipe.student.base)] = recipe.student.config.pretty_text
     refuse_edited(texts, force)
     if recipe.data:
         save(recipe.data, force)
     write(texts)
-    trainings = [Training(path, **options) for path in recipes]
+    trainings = [Training(path, folder, **options) for path, folder, _ in recipes]
     for training in trainings:
         _show(training)
     if not dry_run:
@@ -138,7 +139,6 @@ def _recipe(student: str, out: Optional[Path],
 
     given = take('teacher', 'teacher_ckpt', 'method', 'data')
     changes = take('epochs', 'batch_size', 'lr', 'img_scale', 'seed')
-    work_dir = options.pop('work_dir')
     learning = {name: value for name, value in take(
         'class_mapping', 'inherit', 'teacher_stage').items() if value not in (None, ())}
     alone = given['method'] == ALONE
@@ -177,11 +177,8 @@ def _recipe(student: str, out: Optional[Path],
         learning['inherit'] = list(learning['inherit'])
     recipe = Recipe(pupil, teacher, weights, given['method'], data, learning, Changes(**changes))
     # the report joins seeds whose configs have one name, and paths that differ in this folder
-    of_seed = f'seed_{changes["seed"]}'
-    out = (out or Path(of_seed if changes['seed'] else '', f'{recipe.name}.py')).absolute()
-    if work_dir is None and out.parent.name == of_seed:
-        work_dir = Path('work_dirs', of_seed, out.stem)
-    recipe = replace(recipe, work_dir=work_dir)
+    of_seed = f'seed_{changes["seed"]}' if changes['seed'] else ''
+    out = (out or Path(of_seed, f'{recipe.name}.py')).absolute()
     if out.resolve() in {source.path.resolve() for source in (pupil, teacher) if source}:
         raise click.UsageError(f'--out {out} would replace a config that the new one inherits from')
     if data:

@@ -40,8 +40,6 @@ class Recipe:
         options: Further arguments of the detector: ``class_mapping``,
             ``inherit``, ``teacher_stage``.
         changes: Of the student's schedule, batch, image size and seed.
-        work_dir: Where the training writes; None for
-            ``work_dirs/<name of the config>``.
     """
     student: Source
     teacher: Optional[Source]
@@ -50,7 +48,6 @@ class Recipe:
     data: Optional[CocoFolder] = None
     options: Dict[str, Any] = field(default_factory=dict)
     changes: Changes = Changes()
-    work_dir: Optional[Path] = None
 
     @property
     def name(self) -> str:
@@ -107,9 +104,7 @@ class Recipe:
     @property
     def baseline(self) -> 'Recipe':
         """Recipe: The student alone, with the same data, schedule and seed."""
-        work_dir = self.work_dir and Path(f'{self.work_dir}_alone')
-        return replace(self, teacher=None, teacher_ckpt='', method=ALONE, options={},
-                       work_dir=work_dir)
+        return replace(self, teacher=None, teacher_ckpt='', method=ALONE, options={})
 
     def text(self, folder: Path) -> str:
         """The config file, to be read, kept and edited.
@@ -126,8 +121,6 @@ class Recipe:
         if 'custom_hooks' in blocks or hooks != list(base.get('custom_hooks') or []):
             blocks['custom_hooks'] = [*hooks, *blocks.get('custom_hooks', [])]
         blocks['default_hooks'] = safe_hooks(base)
-        if self.work_dir:
-            blocks['work_dir'] = str(self.work_dir)
         if self.head_changes:
             blocks = merged(blocks, dict(model=self.head_changes))
         blocks = merged(blocks, self.changes.blocks(base))

@@ -18,8 +18,8 @@ class Training:
 
     Attributes:
         config: The config file.
-        work_dir: Where to write; None for the config's, or
-            ``work_dirs/<name of the config>``.
+        work_dir: Where to write; None for the config's, or that of
+            :func:`default_work_dir`.
         resume: A checkpoint; 'auto' for the last one in the work directory.
         amp: Whether with mixed precision.
         auto_scale_lr: Whether to scale the learning rate with the batch.

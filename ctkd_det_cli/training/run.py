@@ -1,5 +1,6 @@
 """Trains a config; the log goes to a file, the screen shows the progress."""
 import contextlib
+import re
 import sys
 import time
 import traceback
@@ -82,7 +83,7 @@ def configured(training: Training) -> Config:
     merge(cfg, training.cfg_options)
     cfg.launcher = training.launcher
     cfg.work_dir = (training.work_dir or cfg.get('work_dir')
-                    or str(Path('work_dirs') / training.config.stem))
+                    or str(default_work_dir(training.config)))
     if cfg.get('visualizer'):
         # by the name that they share, a second training of this process would get the first one's
         cfg.visualizer.pop('name', None)
@@ -109,6 +110,15 @@ def configured(training: Training) -> Config:
         cfg.resume = True
         cfg.load_from = None if training.resume == 'auto' else training.resume
     return cfg
+
+
+def default_work_dir(config: Path) -> Path:
+    """``work_dirs/NAME``; of a config in a folder ``seed_N``, ``work_dirs/seed_N/NAME``.
+
+    The configs of several seeds have one name, so that the report joins them.
+    """
+    folder = config.absolute().parent.name
+    return Path('work_dirs', folder if re.fullmatch(r'seed_\d+', folder) else '', config.stem)
 
 
 def _runner(cfg: Config) -> Runner:

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from cli.conftest import invoke
 from ctkd_det_cli.distill.changes import Changes, resized, stretched
 from ctkd_det_cli.distill.temperature_speed import _steps
+from ctkd_det_cli.training.run import default_work_dir
 from helpers import CONFIGS
 
 PAIR = ['faster-rcnn_r50_fpn_1x_coco', '--teacher', 'faster-rcnn_r101_fpn_2x_coco',
@@ -89,14 +90,14 @@ def test_another_seed_has_folders_of_its_own(folder, tmp_path, monkeypatch):
         assert invoke(*line, '--seed', seed).exit_code == 0
         configs[seed] = Config.fromfile(Path(f'seed_{seed}' if seed else '', 'student_alone.py'))
         assert configs[seed].randomness.pop('seed') == seed
-    assert configs[1].pop('work_dir') == 'work_dirs/seed_1/student_alone'
     assert configs[0].to_dict() == configs[1].to_dict()
 
 
-def test_the_folder_of_each_training_is_written(folder, tmp_path):
-    names = {'x': 'runs/w', 'x_alone': 'runs/w_alone'}
-    written(tmp_path / 'x.py', *PAIR, '--with-baseline', '--work-dir', 'runs/w/')
-    assert {name: Config.fromfile(tmp_path / f'{name}.py').work_dir for name in names} == names
+@pytest.mark.parametrize('config, expected', [
+    ('a.py', 'work_dirs/a'), ('seed_1/a.py', 'work_dirs/seed_1/a'),
+    ('/x/seed_12/a.py', 'work_dirs/seed_12/a'), ('seed_x/a.py', 'work_dirs/a')])
+def test_where_a_config_is_trained(config, expected):
+    assert default_work_dir(Path(config)) == Path(expected)
 
 
 def schedule(**scheduler):

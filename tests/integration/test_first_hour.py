@@ -165,7 +165,7 @@ def test_every_training_says_what_it_was(hour):
     assert re.search(r'mAP at the end: \S+ without the teacher, \S+ with it', hour['line'])
     assert 'loss_ctkd (KDLoss, temperature GlobalTemperature)' in hour['three lines']
     assert 'loss_mine (SquaredLogitLoss, temperature 2.0)' in hour['own loss']
-    assert re.search(r'· mine [\d.]+', hour['own loss'])
+    assert re.search(r', mine [\d.]+', hour['own loss'])
     for name in ('teacher', 'line', 'three lines', 'own loss'):
         assert 'Finished after' in hour[name], name
         # the line shows two configs, too

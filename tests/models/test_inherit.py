@@ -132,7 +132,7 @@ def test_a_backbone_of_other_images_is_inherited_with_a_warning(inherit, bgr, wa
     model = build(student(make_teacher(tmp_path, **other), inherit))
     training = MessageHub('inherit')
     training.update_info_dict(dict(max_iters=10, max_epochs=1))
-    logger = MMLogger.get_instance('inherit')
+    logger = MMLogger.get_instance(str(tmp_path))  # a new one is the current one
     logger.addHandler(caplog.handler)
     check_start(model, training)
     said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
