@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 
 import families
 import helpers
-from ctkd_det.models.heads import dense_head, different_priors
+from ctkd_det.models.heads import dense_head, different_priors, has_quality_branch
 from ctkd_det.models.teachers import TeacherError
 
 TAU = 2.0
@@ -209,8 +209,11 @@ def test_anchors_of_another_size_are_different():
     assert different_priors(a, b).startswith('strides ')
 
 
-def test_locations_that_lie_elsewhere_are_in_the_log(teacher_of, caplog):
-    """FCOS has points in the middle of a cell, ATSS and GFL anchors around its corner."""
+def test_what_a_pair_does_not_have_in_common_is_in_the_log(teacher_of, caplog):
+    """FCOS has points in the middle of a cell, ATSS and GFL anchors around its corner.
+
+    FCOS and ATSS have a centerness beside their logits, GFL the quality in them.
+    """
     logger = MMLogger.get_instance('locations')
     logger.addHandler(caplog.handler)
     with caplog.at_level(logging.INFO):
@@ -220,6 +223,16 @@ def test_locations_that_lie_elsewhere_are_in_the_log(teacher_of, caplog):
     said = [re.findall(r'(\d\S*) strides .* (\d\S*):', r.getMessage())[0]
             for r in caplog.records if 'lies that far apart' in r.getMessage()]
     assert said == [('0.5', '0.0'), ('0.0', '0.5')]
+    said = [re.findall(r'[A-Z]+Head', r.getMessage()) for r in caplog.records
+            if 'how well a box fits' in r.getMessage()]
+    assert said == [['GFLHead', 'FCOSHead'], ['GFLHead', 'ATSSHead']]
+
+
+@pytest.mark.parametrize('family, apart', dict(
+    fcos=True, atss=True, paa=True, ddod=True, gfl=False, vfnet=False, tood=False, rtmdet=False,
+    yolox=False, autoassign=False, retinanet=False).items())
+def test_which_heads_have_a_quality_beside_their_logits(family, apart):
+    assert has_quality_branch(helpers.build(families.tiny(family)).bbox_head) == apart
 
 
 def test_levels_of_another_size_are_named(teacher_of):

@@ -1,6 +1,4 @@
 """Who may teach whom, decided on built detectors."""
-from unittest.mock import patch
-
 import pytest
 from mmdet.models.detectors import FasterRCNN, RetinaNet
 
@@ -11,7 +9,6 @@ from ctkd_det.models import (
     KnowledgeDistillationTwoStageDetector,
 )
 from ctkd_det.models.detectors import distilled_class
-from ctkd_det.models.heads import has_quality_branch
 from ctkd_det.models.teachers import FrozenTeacher, TeacherError, check_pair
 from ctkd_det.models.teachers.pair import teaching_stages
 
@@ -33,22 +30,6 @@ def classes(detector, number):
     ('faster', 'cascade'), ('cascade', 'faster'), ('retinanet', 'retinanet'), ('atss', 'gfl')])
 def test_pairs_that_fit(student, teacher, detectors):
     check_pair(detectors[student], detectors[teacher], inherit=['neck'])
-
-
-@pytest.mark.parametrize('student, teacher, said', [
-    ('atss', 'gfl', True), ('gfl', 'atss', True), ('atss', 'atss', False), ('gfl', 'gfl', False)])
-def test_a_quality_in_the_logits_and_one_beside_them(student, teacher, said, detectors):
-    with patch('ctkd_det.models.teachers.pair.print_log') as log:
-        check_pair(detectors[student], detectors[teacher])
-    assert ['GFLHead says in its class logits' in call.args[0]
-            for call in log.mock_calls] == [True] * said
-
-
-@pytest.mark.parametrize('family, apart', dict(
-    fcos=True, atss=True, paa=True, ddod=True, gfl=False, vfnet=False, tood=False, rtmdet=False,
-    yolox=False, autoassign=False, retinanet=False).items())
-def test_which_heads_have_a_quality_beside_their_logits(family, apart):
-    assert has_quality_branch(helpers.build(families.tiny(family)).bbox_head) == apart
 
 
 @pytest.mark.parametrize('student, teacher, options, error, message', [

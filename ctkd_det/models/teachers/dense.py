@@ -1,4 +1,5 @@
 """The teacher of a single-stage student."""
+import logging
 from typing import Any, Optional, Sequence, Tuple
 
 import torch
@@ -6,8 +7,9 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..dense import flat
-from ..heads import dense_reader, location_offset
+from ..heads import dense_reader, has_quality_branch, location_offset
 from .checkpoint import TeacherError
+from .classes import ClassMapping
 from .classifying_teacher import ClassifyingTeacher
 from .cross import CrossHead
 
@@ -25,13 +27,24 @@ class DenseTeacher(ClassifyingTeacher):
     def __init__(self, *args, student: nn.Module, cross_head: Optional[dict] = None,
                  **kwargs) -> None:
         super().__init__(*args, student=student, cross_head=cross_head, **kwargs)
-        own, students = (location_offset(x.bbox_head) for x in (self.model, student))
+        self._say_how_it_differs(student.bbox_head)
+        self.cross = None if cross_head is None else CrossHead(
+            student.bbox_head, self.model.bbox_head, 'the student', self.name, **cross_head)
+
+    def _say_how_it_differs(self, student: nn.Module) -> None:
+        """What is no reason to refuse a pair, but one to know."""
+        teacher = self.model.bbox_head
+        own, students = map(location_offset, (teacher, student))
         if own != students:
             print_log(f'the locations of {self.name} begin {own} strides from the edge of the '
                       f"image, the student's {students}: what is compared lies that far apart",
                       logger='current')
-        self.cross = None if cross_head is None else CrossHead(
-            student.bbox_head, self.model.bbox_head, 'the student', self.name, **cross_head)
+        apart = {has_quality_branch(head): type(head).__name__ for head in (teacher, student)}
+        if len(apart) == 2 and isinstance(self.map_classes, ClassMapping):
+            print_log(f'the class logits of {apart[False]} also say how well a box fits. '
+                      f'{apart[True]} says that in another output, its centerness or IoU. So the '
+                      'logits that are compared do not mean quite the same', logger='current',
+                      level=logging.WARNING)
 
     @torch.no_grad()
     def dense_outputs(self, images: Tensor, batch_data_samples: Sequence,

@@ -1,9 +1,7 @@
 """Decides who may teach whom, on two detectors that are built."""
-import logging
 from typing import Any, Callable, Collection, List, Optional, Sequence, Union
 
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
-from mmengine.logging import print_log
 from torch import nn
 
 from ..boxes import (
@@ -16,7 +14,7 @@ from ..boxes import (
 )
 from ..building import check_arguments
 from ..detr_heads import detr_kind, different_queries, is_detr
-from ..heads import classifiers, different_priors, has_quality_branch, has_sigmoids
+from ..heads import classifiers, different_priors, has_sigmoids
 from .checkpoint import TeacherError
 from .classes import Names, check_number_of_classes
 from .cross import CrossHead
@@ -190,13 +188,6 @@ def _check_classifiers(student: nn.Module, teacher: nn.Module, student_name: str
             f'different things. Take a teacher whose classifier ends in {ends[0]}, or '
             f'{NECK_LOSSES}')
     _check_priors(student, teacher, student_name, teacher_name, 'logits')
-    if has_quality_branch(student) != has_quality_branch(teacher):
-        apart, joint = (student, teacher) if has_quality_branch(student) else (teacher, student)
-        print_log(
-            f'{type(joint).__name__} says in its class logits how well a box fits; '
-            f'{type(apart).__name__} says it apart, in its centerness or IoU. So the logits of '
-            f'{student_name} and {teacher_name} do not mean quite the same. A teacher of the '
-            "student's kind has no such difference", logger='current', level=logging.WARNING)
 
 
 def _check_priors(student: nn.Module, teacher: nn.Module, student_name: str, teacher_name: str,
