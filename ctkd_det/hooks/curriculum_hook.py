@@ -126,9 +126,9 @@ class CurriculumHook(Hook):
         length = runner.max_iters / (len(runner.train_dataloader) if self.by_epoch else 1)
         if self.begin >= length:
             raise ValueError(
-                f'CurriculumHook: begin={self.begin} is not before the end of this training, which '
-                f'has {length:g} {"epochs" if self.by_epoch else "iterations"}, so lambda would '
-                f'stay {self.lambda_min:g}')
+                f'CurriculumHook: this training has {length:g} '
+                f'{"epochs" if self.by_epoch else "iterations"}, so begin={self.begin} is never '
+                f'reached. Lambda would stay {self.lambda_min:g}')
 
     def _warn_of_change(self, runner: Runner) -> None:
         changes = [f'{key} from {self._resumed[key]!r} to {value!r}'

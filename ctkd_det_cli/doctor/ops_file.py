@@ -47,7 +47,7 @@ def write_ops_file() -> Path:
     try:
         path.write_text(code(), encoding='utf-8')
     except OSError as error:
-        raise click.ClickException(f'{path} cannot be written ({error.strerror}): run this as who '
-                                   'installed mmcv-lite, or install it where you may write'
-                                   ) from error
+        raise click.ClickException(f'{path} cannot be written ({error.strerror}): run this as the '
+                                   'user who installed mmcv-lite, or install it where you may '
+                                   'write') from error
     return path

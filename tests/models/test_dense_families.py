@@ -220,8 +220,8 @@ def test_what_a_pair_does_not_have_in_common_is_in_the_log(teacher_of, caplog):
         for student, teacher in (('gfl', 'fcos'), ('fcos', 'atss'), ('gfl', 'atss'),
                                  ('retinanet', 'retinanet')):
             build(student, teacher_of(teacher))
-    said = [re.findall(r'(\d\S*) strides .* (\d\S*):', r.getMessage())[0]
-            for r in caplog.records if 'lies that far apart' in r.getMessage()]
+    said = [re.findall(r'is (\S+) strides .* (\S+)\. So', r.getMessage())[0]
+            for r in caplog.records if 'are 0.5 strides apart' in r.getMessage()]
     assert said == [('0.5', '0.0'), ('0.0', '0.5')]
     said = [re.findall(r'[A-Z]+Head', r.getMessage()) for r in caplog.records
             if 'how well a box fits' in r.getMessage()]

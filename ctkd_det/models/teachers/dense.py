@@ -36,9 +36,9 @@ class DenseTeacher(ClassifyingTeacher):
         teacher = self.model.bbox_head
         own, students = map(location_offset, (teacher, student))
         if own != students:
-            print_log(f'the locations of {self.name} begin {own} strides from the edge of the '
-                      f"image, the student's {students}: what is compared lies that far apart",
-                      logger='current')
+            print_log(f'the first location of {self.name} is {own} strides from the edge of the '
+                      f"image, the student's {students}. So the places that are compared are "
+                      f'{abs(own - students)} strides apart', logger='current')
         apart = {has_quality_branch(head): type(head).__name__ for head in (teacher, student)}
         if len(apart) == 2 and isinstance(self.map_classes, ClassMapping):
             print_log(f'the class logits of {apart[False]} also say how well a box fits. '
