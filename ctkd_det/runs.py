@@ -16,8 +16,9 @@ from typing import Dict, List, Optional, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from .curves import Series, read_scalars
 from .log_names import telling_taus
-from .work_dir import Series, WorkDir, read_scalars
+from .work_dir import WorkDir
 
 console = Console()
 

@@ -1,17 +1,15 @@
 """What a training has left in its work directory: curves, config, checkpoints, log."""
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Dict, List, Optional, Union
 
 from mmengine.config import Config
 
+from .curves import FILES as CURVES
+from .curves import Series, read_scalars
 from .literal_config import read_literal_config
 
-Series = Tuple[List[float], List[float]]
-_CURVES = '*/vis_data/scalars.json'
 _EVENTS = '*/vis_data/*tfevents*'  # TensorBoard's
-_TIMES = ('time', 'data_time')
 
 
 class WorkDirError(ValueError):
@@ -34,7 +32,7 @@ class WorkDir:
     def is_run(self) -> bool:
         """bool: Whether a training has logged or saved something; a test has not."""
         return self.last_saved is not None or any(
-            file for kind in (_CURVES, _EVENTS) for file in self.path.glob(kind))
+            file for kind in (CURVES, _EVENTS) for file in self.path.glob(kind))
 
     @property
     def config_file(self) -> Path:
@@ -113,7 +111,7 @@ class WorkDir:
         return scalars
 
     def _why_no_curves(self) -> str:
-        if any(self.path.glob(_CURVES)):
+        if any(self.path.glob(CURVES)):
             return 'its training has not logged anything yet'
         backends = self._backends()
         if backends and 'LocalVisBackend' not in backends:
@@ -160,85 +158,6 @@ def find_runs(path: Union[str, Path]) -> List[WorkDir]:
         return [WorkDir(path)]
     below = [WorkDir(folder) for folder in sorted(path.iterdir()) if folder.is_dir()]
     return [folder for folder in below if folder.is_run] or [WorkDir(path)]
-
-
-def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
-    """Curves of a run, all its resumed parts joined.
-
-    A later part counts from its first logged iteration on, and what an earlier
-    one logged from there on does not: it was repeated, replaced by a training
-    that began anew, or counted in another batch size. If the epoch falls while
-    the iteration does not, all counts from that epoch on that the later part
-    logged. ``time`` and ``data_time`` are those of the training; validation
-    logs its own under the same names.
-
-    Args:
-        work_dir (str | Path): The run's work directory, as mmengine fills it.
-
-    Returns:
-        dict[str, tuple[list, list]]: For each name the steps (iterations; for
-        metrics such as ``coco/...`` the epochs, or in iteration-based runs the
-        iterations, the last logged ones where the log has the epoch alone) and
-        the values.
-
-    Raises:
-        FileNotFoundError: if the directory holds no ``scalars.json``.
-    """
-    files = sorted(Path(work_dir).glob(_CURVES))
-    if not files:
-        raise FileNotFoundError(f'{work_dir} is no work directory of a run: it contains no '
-                                f'{_CURVES}')
-    trained: Dict[str, Dict[float, float]] = {}
-    validated: Dict[str, Dict[float, float]] = {}
-    last, epoch, by_epoch = 0.0, 0, False
-    for file in files:
-        for line in file.read_text(encoding='utf-8', errors='replace').splitlines():
-            record = _parse(line)
-            training = 'lr' in record or 'iter' in record
-            if training:
-                if record['step'] < last or record.get('epoch', epoch) < epoch:
-                    _drop(trained, _begin(record, last, trained))
-                    _drop(validated, record['epoch'] if by_epoch and 'epoch' in record
-                          else record['step'])
-                last, epoch = record['step'], record.get('epoch', 0)
-                step = last
-            elif record:
-                # LoggerHook's step is the epoch, which stays 0 in an iteration-based training
-                step = record['step'] or last
-                by_epoch = step == epoch
-            for name, value in record.items():
-                if name == 'step' or not isinstance(value, (int, float)):
-                    continue
-                if training:
-                    trained.setdefault(name, {})[step] = value
-                elif name not in _TIMES:
-                    validated.setdefault(name, {})[step] = value
-    return {name: (sorted(points), [points[step] for step in sorted(points)])
-            for name, points in {**validated, **trained}.items() if points}
-
-
-def _begin(record: dict, last: float, trained: Dict[str, Dict[float, float]]) -> float:
-    """The step from which on a later part's first record replaces what was logged before."""
-    if record['step'] < last:
-        return record['step']
-    # it began an epoch again in longer epochs: only the epochs can be compared
-    return min(step for step, epoch in trained['epoch'].items() if epoch >= record['epoch'])
-
-
-def _drop(series: Dict[str, Dict[float, float]], begin: float) -> None:
-    """Remove the points from a step on."""
-    for points in series.values():
-        for step in [step for step in points if step >= begin]:
-            del points[step]
-
-
-def _parse(line: str) -> dict:
-    """A record, or nothing if a killed run left half a line."""
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError:
-        return {}
-    return record if isinstance(record, dict) and 'step' in record else {}
 
 
 def _age(path: Path) -> int:

@@ -5,7 +5,8 @@ import os
 import pytest
 from mmengine.config import Config
 
-from ctkd_det.work_dir import WorkDir, WorkDirError, find_runs, read_scalars
+from ctkd_det.curves import read_scalars
+from ctkd_det.work_dir import WorkDir, WorkDirError, find_runs
 
 
 def start(folder, part, records=(), end='', **config):

@@ -8,8 +8,8 @@ matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of backend)
 
+from ..curves import Series, read_scalars  # noqa: E402
 from ..log_names import LAMBDA, THETA_GRAD, LoggedTau, log_name, parse_taus  # noqa: E402
-from ..work_dir import Series, read_scalars  # noqa: E402
 from .folder_names import folder_names  # noqa: E402
 
 

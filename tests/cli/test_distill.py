@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 
 from cli.conftest import coco, invoke, write
 from ctkd_det import runs
-from ctkd_det.visualization.scalars import read_scalars
+from ctkd_det.curves import read_scalars
 from ctkd_det_cli.distill import _show
 from ctkd_det_cli.distill.methods import fragments, read_method
 from ctkd_det_cli.distill.pair import SUPPORTED

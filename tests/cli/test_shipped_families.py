@@ -14,7 +14,7 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
 from cli.conftest import invoke
-from ctkd_det.visualization.scalars import read_scalars
+from ctkd_det.curves import read_scalars
 from ctkd_det_cli.distill.zoo import find_config
 from families import DETR
 

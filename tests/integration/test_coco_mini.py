@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import forked
-from ctkd_det.visualization.scalars import read_scalars
+from ctkd_det.curves import read_scalars
 from helpers import CONFIGS, FEATURES, ROOT, run
 
 # the recipe's networks, thin and at 160 pixels: the file formats are what is tested

@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 
 import forked
-from ctkd_det.visualization.scalars import read_scalars
+from ctkd_det.curves import read_scalars
 from helpers import CLASSES, GLOBAL, ROOT, distill, make_shapes, student_config
 
 OUR_TRAIN, OUR_TEST = ROOT / 'tools' / 'train.py', ROOT / 'tools' / 'test.py'

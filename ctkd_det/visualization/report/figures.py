@@ -11,8 +11,8 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 import plotly.graph_objects as go
 
+from ...curves import Series
 from ...log_names import LAMBDA, LoggedTau, parse_level, telling_taus
-from ...work_dir import Series
 from .methods import Method
 from .runs import TrainedRun
 from .study import Study

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Dict, Iterable, List, Optional
 
-from ...work_dir import Series
+from ...curves import Series
 
 # names in the report -> names in mmdet's CocoMetric
 COCO = dict(mAP='bbox_mAP', AP50='bbox_mAP_50', AP75='bbox_mAP_75',

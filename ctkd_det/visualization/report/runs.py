@@ -9,8 +9,9 @@ from typing import Dict, List, Optional, Tuple
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ...curves import Series
 from ...models.distilled_config import is_distilled
-from ...work_dir import Series, WorkDir, WorkDirError
+from ...work_dir import WorkDir, WorkDirError
 from .metrics import Metric, validation_names
 
 # what mmengine's EarlyStoppingHook writes when it ends a training
@@ -30,7 +31,7 @@ class TrainedRun:
         work_dir: The directory.
         config: The config that mmengine has dumped there.
         stem: Name of the config file, without its suffix.
-        scalars: Its curves, see :func:`ctkd_det.work_dir.read_scalars`.
+        scalars: Its curves, see :func:`ctkd_det.curves.read_scalars`.
         log: Its latest log file, if there is one.
         name: What it is called in the report.
     """

@@ -6,8 +6,8 @@ from typing import Dict, List, Optional, Tuple
 from mmdet.registry import MODELS
 
 from ...configs import known_class
+from ...curves import Series
 from ...log_names import LoggedTau, short_name, telling_taus
-from ...work_dir import Series
 from .methods import Method
 from .runs import TrainedRun
 from .study import Study
