@@ -25,6 +25,7 @@ sys.path.insert(0, str(BENCHMARKS))
 
 import benches  # noqa: E402
 import formulations  # noqa: E402, F401
+import noisy_labels  # noqa: E402
 import recipe_search  # noqa: E402
 import recipe_table  # noqa: E402
 import temperature_gradient  # noqa: E402
@@ -225,6 +226,25 @@ def test_the_bench_from_scratch_has_no_trunk_and_keeps_the_curve(small, monkeypa
     line = json.loads((small / 'docs/evidence/shapes_scratch.jsonl').read_text())
     (first, _), (second, mAP) = line['mAP_by_epoch']
     assert (first, second) == (1, 2) and mAP == pytest.approx(line['mAP'], abs=1e-5)
+
+
+def test_wrong_labels_are_those_of_the_students_the_trunk_and_the_teacher(
+        small, tmp_path, monkeypatch):
+    for part in Path(PAIRS['shapes_noisy'].data_root).iterdir():
+        (tmp_path / part.name).symlink_to(part)
+    clean = json.loads((tmp_path / 'train.json').read_text())
+    call(monkeypatch, noisy_labels, tmp_path / 'train.json', tmp_path / 'train_noisy.json')
+    monkeypatch.setitem(PAIRS, 'shapes_noisy',
+                        PAIRS['shapes_noisy']._replace(data_root=f'{tmp_path}/'))
+    runs = search(monkeypatch, small, '--bench', 'shapes_noisy', '--seeds', '0',
+                  '--methods', 'ctkd')
+    configs = [Config.fromfile(runs / name) for name in (
+        'shapes_noisy/teacher/teacher.py', 'shapes_noisy/trunk/seed_0/trunk.py',
+        'shapes_noisy/ctkd/seed_0/ctkd.py')]
+    assert [cfg.train_dataloader.dataset.ann_file for cfg in configs] == ['train_noisy.json'] * 3
+    assert configs[2].val_dataloader.dataset.ann_file == 'val.json'
+    assert configs[2].model.teacher_ckpt == str(runs / 'shapes_noisy/teacher/epoch_1.pth')
+    assert clean == json.loads((tmp_path / 'train.json').read_text())
 
 
 @pytest.mark.parametrize('bench', ['deeppcb', pytest.param('neu_det', marks=LONG),

@@ -16,6 +16,7 @@ BENCHMARKS = ROOT / 'tools' / 'benchmarks'
 EVIDENCE = ROOT / 'docs' / 'evidence'
 sys.path.insert(0, str(BENCHMARKS))
 
+import noisy_labels  # noqa: E402
 import recipe_search  # noqa: E402
 import recipe_table  # noqa: E402
 from benches import PAIRS, student_config, teacher_config, trunk_config  # noqa: E402
@@ -85,6 +86,28 @@ def test_the_single_stage_bench_has_losses_for_it(tmp_path):
     init_default_scope('mmdet')
     student = MODELS.build(Config.fromfile(alone.config).model)
     assert type(student).__name__ == 'GFL' and not hasattr(student, 'roi_head')
+
+
+def test_wrong_labels():
+    """A share of the objects, any other class, the same draws for each share."""
+    def labels(share, seed=0):
+        data = dict(categories=[dict(id=i) for i in (3, 7, 50, 51)],
+                    annotations=[dict(id=i, bbox=[0, 0, 1, 1], category_id=7)
+                                 for i in range(10000)])
+        flipped = noisy_labels.flip(data, share, seed)
+        ids = np.array([annotation.pop('category_id') for annotation in data['annotations']])
+        assert flipped == (ids != 7).sum()
+        assert data['annotations'][9] == dict(id=9, bbox=[0, 0, 1, 1])
+        return ids
+
+    ids = labels(0.2)
+    # 2,000 expected, a standard deviation of 40; a third of them each, deviation 26
+    assert abs((ids != 7).sum() - 2000) < 160
+    assert all(abs((ids == other).sum() - 2000 / 3) < 104 for other in (3, 50, 51))
+    assert (labels(0) == 7).all() and (labels(1) != 7).all()
+    more = labels(0.4)
+    assert (more[ids != 7] == ids[ids != 7]).all()
+    assert (labels(0.2, seed=1) != ids).any()
 
 
 def test_the_table_pairs_seeds(tmp_path):

@@ -135,6 +135,10 @@ PAIRS: Dict[str, Pair] = {
     'shapes_b': Pair(
         'data/shapes_bench_b/', ('triangle', 'square', 'pentagon', 'hexagon', 'circle'),
         student=_width(10, 20, 48), teacher=_width(24, 32, 128, depth=34)),
+    # a fifth of the training labels is wrong: the students', the trunk's and the teacher's
+    'shapes_noisy': Pair(
+        'data/shapes_bench/', teacher={},
+        settings=dict(train_dataloader=dict(dataset=dict(ann_file='train_noisy.json')))),
     # single-stage, with box distributions
     'shapes_gfl': Pair('data/shapes_bench/', student=_gfl(8, 16, 2), teacher=_gfl(32, 64, 2),
                        settings=dict(optim_wrapper=dict(optimizer=dict(lr=0.02))),
@@ -184,6 +188,8 @@ BENCHES: Dict[str, Bench] = {
     'shapes_warm': Bench(epochs=8, val_interval=2, start='shared backbone', warm_up=200),
     # as long as its teacher was trained
     'shapes_scratch': Bench(epochs=16, val_interval=2, start='scratch', warm_up=200),
+    'shapes_noisy': Bench(
+        epochs=8, val_interval=4, pair='shapes_noisy', start='shared backbone', warm_up=200),
     'shapes_b': Bench(epochs=3, val_interval=3, pair='shapes_b'),
     'shapes_b_warm': Bench(
         epochs=8, val_interval=2, pair='shapes_b', start='shared backbone', warm_up=200),

@@ -9,6 +9,7 @@ images in the same order, so methods can be compared in pairs. The other benches
 - shapes_warm: from the backbone of one trunk, as detectors on COCO take theirs from
   ImageNet, all else new;
 - shapes_scratch: no trunks, from scratch;
+- shapes_noisy: as shapes_warm, with wrong labels, also its own teacher's;
 - shapes_b and shapes_b_warm: a teacher, data and students of their own, on which no
   setting was chosen;
 - shapes_gfl: single-stage, with box distributions; as shapes_warm, with a teacher of its own;
@@ -26,6 +27,11 @@ from other weights.
     python tools/benchmarks/recipe_search.py --seeds 0 1 2
     python tools/benchmarks/recipe_search.py --bench shapes_warm --seeds 0 1
     python tools/benchmarks/recipe_search.py --bench shapes_scratch --seeds 0 1
+
+    python tools/benchmarks/noisy_labels.py data/shapes_bench/train.json \
+        data/shapes_bench/train_noisy.json --share 0.2
+    python tools/benchmarks/recipe_search.py --bench shapes_noisy --seeds 0 1 2 \
+        --methods student kd_tau1 kd_tau2 kd_tau4 ctkd
 
     python tools/benchmarks/recipe_search.py --bench shapes_gfl --seeds 0 1 2 \
         --methods student kd_tau1 ctkd ld_tau10 ld_tau1 ld_tau3 ctkd_ld
