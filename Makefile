@@ -1,7 +1,7 @@
 # make demo   set up .venv, distil on the embedded example, print table and pictures
 #             (make demo ARGS=--full for three students and six times the steps;
 #             make demo ARGS=--quick to see that it runs;
-#             make demo ARGS="--methods kd,ctkd,pkd,ctkd+pkd" for other methods)
+#             make demo ARGS="--methods kd,ctkd,boxkd,ctkd+boxkd" for other methods)
 # make test   set up .venv, run the test suite
 # make docs   set up .venv, build the documentation: open build/docs/index.html
 # make lint   check style

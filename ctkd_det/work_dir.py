@@ -148,6 +148,8 @@ class WorkDir:
 def find_runs(path: Union[str, Path]) -> List[WorkDir]:
     """The directory itself if a training was started in it, else those of its folders.
 
+    Those in a folder ``seed_N`` of it count, too: there ``--seed N`` puts them.
+
     Raises:
         FileNotFoundError: if it does not exist.
     """
@@ -156,7 +158,8 @@ def find_runs(path: Union[str, Path]) -> List[WorkDir]:
         raise FileNotFoundError(f'{path} is no directory')
     if WorkDir(path).is_run:
         return [WorkDir(path)]
-    below = [WorkDir(folder) for folder in sorted(path.iterdir()) if folder.is_dir()]
+    below = [WorkDir(folder) for pattern in ('*', 'seed_*/*')
+             for folder in sorted(path.glob(pattern)) if folder.is_dir()]
     return [folder for folder in below if folder.is_run] or [WorkDir(path)]
 
 

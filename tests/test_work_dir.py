@@ -152,8 +152,13 @@ def test_tensorboard_is_seen_without_a_config(tmp_path):
 def test_runs_are_found_one_level_down(tmp_path):
     for name in ('a', 'b'):
         start(tmp_path / name, '20260101_000000', [dict(loss=1.0, step=1)])
-    (tmp_path / 'empty').mkdir()
+    for name in ('empty', 'other/c'):
+        (tmp_path / name).mkdir(parents=True)
+    start(tmp_path / 'other' / 'c', '20260101_000000', [dict(loss=1.0, step=1)])
     assert [run.path.name for run in find_runs(tmp_path)] == ['a', 'b']
+    start(tmp_path / 'seed_1' / 'a', '20260101_000000', [dict(loss=1.0, step=1)])
+    assert [run.path.relative_to(tmp_path).as_posix() for run in find_runs(tmp_path)] == [
+        'a', 'b', 'seed_1/a']
     assert [run.path.name for run in find_runs(tmp_path / 'a')] == ['a']
     assert [run.path.name for run in find_runs(tmp_path / 'empty')] == ['empty']
     with pytest.raises(FileNotFoundError, match='nowhere is no directory'):

@@ -74,7 +74,7 @@ def parse_args() -> argparse.Namespace:
                         help='training images, 2,000, with --full 4,000, with --quick 500; a '
                              'quarter as many for validation')
     parser.add_argument('--methods', type=methods, metavar='NAME,NAME+NAME',
-                        help='as in ctkd-det distill --method: kd,ctkd,pkd,ctkd+pkd')
+                        help='as in ctkd-det distill --method: kd,ctkd,boxkd,ctkd+boxkd')
     parser.add_argument('--out', type=Path, default=HOME / 'work_dirs' / 'demo',
                         help='folder of the runs and pictures')
     args = parser.parse_args()

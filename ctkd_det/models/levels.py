@@ -51,7 +51,7 @@ class LevelMatch:
         self.teacher = NeckLevels(*(each[:teacher_levels] for each in neck_levels(teacher)))
         self.scale = teacher_scale
         theirs = [stride / teacher_scale for stride in self.teacher.strides]
-        self.counterparts = [_nearest(stride, theirs) for stride in self.student.strides]
+        self.counterparts = _counterparts(self.student.strides, theirs)
         self.default = tuple(
             i for i, j in enumerate(self.counterparts)
             if j is not None and self.student.own[i] and self.teacher.own[j])
@@ -160,10 +160,23 @@ def _evaluating(detector: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _nearest(stride: float, others: List[float]) -> Optional[int]:
-    distances = [abs(math.log(stride / other)) for other in others]
-    j = distances.index(min(distances))
-    return j if distances[j] < math.log(_NEAR) else None
+def _counterparts(strides: Sequence[float], others: List[float]) -> List[Optional[int]]:
+    """Of each stride the index of the other side's nearest one; each of these is taken once.
+
+    Of several maps of one stride (a stacked hourglass) the last is the most
+    processed. So both sides are gone through from their ends.
+    """
+    free = dict(enumerate(others))
+    found: List[Optional[int]] = []
+    for stride in reversed(strides):
+        distances = {j: abs(math.log(stride / free[j])) for j in reversed(free)}
+        nearest = min(distances, key=distances.__getitem__, default=None)
+        if nearest is not None and distances[nearest] < math.log(_NEAR):
+            found.append(nearest)
+            del free[nearest]
+        else:
+            found.append(None)
+    return found[::-1]
 
 
 def _common_pixels(s: Tensor, stride_s: float, t: Tensor, stride_t: float) -> Tuple[float, float]:

@@ -44,10 +44,12 @@ class TeacherStage(click.ParamType):
 @click.option('--teacher-ckpt', metavar='FILE|URL|auto',
               help="the teacher's weights; auto: those of MMDetection's model zoo")
 @click.option('--method', default='ctkd', show_default=True, shell_complete=_complete_method,
-              help='logits: ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, dkd, dist ...; '
-              'features, for any pair of detectors: pkd, fgd, mgd, reviewkd, cwd ...; rotated '
-              'images: sskd; several: ctkd+pkd; single-stage students: ctkd, kd, features of the '
-              'neck; the student is its own teacher: snapshot, frskd; no teacher: none')
+              help='logits: ctkd, ctkd_instance, ctkd_foreground, ctkd_class, kd, kd_multi, dkd, '
+              'dist ...; boxes: boxkd, ld; masks: maskkd; features of RoIs: srrl, sp, pkt ...; of '
+              'the neck, for any pair of detectors: pkd, fgd, mgd, reviewkd, cwd ...; rotated '
+              'images: sskd; several: ctkd+boxkd; single-stage students: ctkd, kd, crosskd, boxes, '
+              'features of the neck; the student is its own teacher: snapshot, frskd; no teacher: '
+              'none')
 @click.option('--with-baseline', is_flag=True,
               help='first train the student without a teacher, then compare both')
 @click.option('--data', type=click.Path(path_type=Path),
@@ -91,7 +93,7 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
     ctkd-det distill faster-rcnn_r50_fpn_1x_coco --teacher-ckpt auto \\
         --teacher faster-rcnn_r101_fpn_2x_coco
     ctkd-det distill faster-rcnn_r18_fpn_1x_coco --data my/coco \\
-        --teacher my_teacher.py --teacher-ckpt my_teacher.pth --method ctkd+dkd \\
+        --teacher my_teacher.py --teacher-ckpt my_teacher.pth --method ctkd+boxkd \\
         --epochs 24 --batch-size 4 --lr 0.005 --with-baseline
     """
     if with_baseline and options['resume'] not in (None, 'auto'):

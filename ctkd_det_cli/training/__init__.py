@@ -68,7 +68,8 @@ def training_options(command: Callable) -> Callable:
 @click.command(cls=Command)
 @click.argument('config', type=FILE)
 @click.option('--work-dir', type=click.Path(file_okay=False),
-              help="folder to write to  [default: the config's, or work_dirs/NAME_OF_CONFIG]")
+              help="folder to write to  [default: the config's, or work_dirs/NAME_OF_CONFIG; for a "
+              'config in seed_N/ work_dirs/seed_N/NAME_OF_CONFIG]')
 @training_options
 def train(config: Path, **options: Any) -> None:
     """Train a config.

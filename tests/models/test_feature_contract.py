@@ -110,6 +110,13 @@ def test_the_share_of_masked_positions():
     assert seen[0].shape == (4, 1, 50, 50)
 
 
+def test_review_goes_from_coarse_to_fine():
+    widths = dict(student_channels=[4] * 3, teacher_channels=[8] * 3)
+    ReviewKDLoss(levels=(0, 2), **widths)
+    with pytest.raises(ValueError, match=r'finest to the coarsest.*\(2, 0\)'):
+        ReviewKDLoss(levels=(2, 0), **widths)
+
+
 def test_review_has_no_attention_that_no_step_uses():
     loss = ReviewKDLoss([4, 4], [4, 4], mid_channels=4)
     maps = [torch.randn(2, 4, n, n) for n in (8, 4)]

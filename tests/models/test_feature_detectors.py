@@ -9,7 +9,7 @@ from mmengine.hub import get_config
 from mmengine.model import ExponentialMovingAverage
 
 import families
-from ctkd_det.models.levels import neck_levels
+from ctkd_det.models.levels import _counterparts, neck_levels
 from ctkd_det.models.losses.features.fgd_loss import box_mask
 from ctkd_det.models.teachers import TeacherError
 from helpers import FEATURES, GLOBAL, batch, build, distill, make_teacher, student_config
@@ -306,6 +306,15 @@ def test_boxes_lie_where_the_cut_maps_see_them(wide_teacher):
     # 72 is padded to 96, the teacher's 144 to 160
     assert model(**batch(model, size=72), mode='loss')['loss_fgd'].isfinite()
     assert seen == [(80, 80)]
+
+
+@pytest.mark.parametrize('student, teacher, expected', [
+    ([8, 16, 32], [4, 8, 16], [1, 2, None]),
+    ([8, 16, 16], [8, 16, 16], [0, 1, 2]),  # a dilated backbone
+    ([4, 4], [4, 4], [0, 1]), ([4], [4, 4], [1]), ([4, 4], [4], [None, 0]),  # stacked hourglasses
+    ([64], [100.0], [None]), ([64], [], [None])])
+def test_each_level_of_the_teacher_is_compared_once(student, teacher, expected):
+    assert _counterparts(student, teacher) == expected
 
 
 def test_a_teacher_that_looks_at_larger_images(wide_teacher):

@@ -139,6 +139,10 @@ def test_bad_options(options):
     (dict(begin=0.34, end=5), [0, 0, 1, 1, 1, 0]),
     (dict(begin=0.5, by_epoch=True), [0, 0, 0, 1, 1, 1]),
     (dict(end=0.5), [1, 1, 1, 0, 0, 0]),
+    # that are shorter than a step
+    (dict(begin=0.96), [0, 0, 0, 0, 0, 1]),
+    (dict(begin=0.5, end=0.54), [0, 0, 0, 1, 0, 0]),
+    (dict(end=0.1, by_epoch=True), [1, 1, 1, 0, 0, 0]),
 ])
 def test_window(options, factors):
     window, found = Window(**options), []

@@ -30,13 +30,13 @@ def test_ttm_and_wttm_by_the_power_transform(weighted, n, c):
 @pytest.mark.parametrize('soften', ['teacher', 'student'])
 @pytest.mark.parametrize('name', LOSSES)
 def test_one_side_is_divided_by_tau_and_the_other_by_1(name, soften, power):
-    """Without a factor of tau; if one is asked for, it is that of tau and 1."""
+    """Without a factor of tau; if one is asked for, it is that of the softened side."""
     s, t, labels, tau, weight = sample(name, 7, 8)
     found = LOSSES[name](Given(tau), soften=soften, tau_power=power)(s, t, labels, weight, 4.0)
     k = tau.numpy()
     divided = (s.numpy(), t.numpy() / k) if soften == 'teacher' else (s.numpy() / k, t.numpy())
     bare = np.array(FORMULAS[name](*divided, labels.numpy(), np.ones(7)))
-    factor = 1 if power is None else k.ravel()
+    factor = 1 if power is None else k.ravel()**2
     assert found.item() == pytest.approx((bare * factor) @ weight.numpy() / 4, rel=1e-9)
 
 
@@ -45,7 +45,8 @@ def test_of_a_pair_the_softened_sides_own_tau_is_taken(soften):
     s, t, labels, tau, _ = sample('kd', 7, 8)
     pair = (tau, 2 * tau)
     own = pair[soften == 'teacher']
-    found, expected = (KDLoss(Given(x), soften=soften)(s, t, labels) for x in (pair, own))
+    found, expected = (KDLoss(Given(x), soften=soften, tau_power=2.0)(s, t, labels)
+                       for x in (pair, own))
     torch.testing.assert_close(found, expected)
 
 

@@ -42,18 +42,21 @@ class Window:
         self.move_to(iteration=0, epoch=0)
 
     def steps(self, max_iters: int, max_epochs: int) -> Tuple[int, Optional[int], int]:
-        """``begin``, ``end`` and ``warmup`` of a training of this length, as integers."""
+        """``begin``, ``end`` and ``warmup`` of a training of this length, as integers.
+
+        Of a part of the training at least one step is left, however it is rounded.
+        """
         length = max_epochs if self.by_epoch else max_iters
         begin, end, warmup = (round(value * length) if isinstance(value, float) else value
                               for value in (self.begin, self.end, self.warmup))
+        if isinstance(self.begin, float):
+            begin = min(begin, length - 1)
+        if isinstance(self.end, float):
+            end = max(end, begin + 1)
         return begin, end, warmup
 
     def opens(self, max_iters: int, max_epochs: int) -> bool:
-        """Whether a training of this length reaches it.
-
-        Parts of the training are not rounded here: where a training is cut
-        short, to try it, there may be no step in a part that has some later.
-        """
+        """Whether a training of this length reaches it."""
         length = max_epochs if self.by_epoch else max_iters
         begin, end = (value * length if isinstance(value, float) else value
                       for value in (self.begin, length if self.end is None else self.end))

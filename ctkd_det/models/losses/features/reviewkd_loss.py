@@ -39,6 +39,10 @@ class ReviewKDLoss(FeatureLoss):
         mid_channels (int): Width at which levels are fused. Defaults to 256.
         sizes (Sequence[int]): Sides of the pooled maps. Defaults to (4, 2, 1).
         **kwargs: See :class:`FeatureLoss`.
+
+    Raises:
+        ValueError: if ``levels`` are not in ascending order; see also
+            :class:`FeatureLoss`.
     """
 
     def __init__(self, *args: Any, mid_channels: int = 256, sizes: Sequence[int] = (4, 2, 1),
@@ -46,6 +50,9 @@ class ReviewKDLoss(FeatureLoss):
         # before the adapters are built
         self.mid_channels, self.sizes = mid_channels, tuple(sizes)
         super().__init__(*args, **kwargs)
+        if self.levels is not None and self.levels != tuple(sorted(self.levels)):
+            raise ValueError(f'{type(self).__name__}: levels must go from the finest to the '
+                             f'coarsest, because each is fused with the next: {self.levels}')
         # nothing comes to the coarsest level: it would have weights that no step uses
         self.adapters[-1].attention = None
 

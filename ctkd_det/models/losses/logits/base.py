@@ -45,12 +45,14 @@ class LogitLoss(DistillLoss):
             sigmoids change when a number is added to all logits. Defaults to
             False.
         tau_power (float, optional): Each RoI's loss is multiplied by tau to
-            this power, at least 0; by ``(tau_s * tau_t) ** (tau_power / 2)``
-            where student and teacher have one each, which is DTKD's product
-            at 2. The usual 2 is meant to keep the student's gradient as
-            large at any tau, which holds once all of the softmax is soft; on
-            a detector's RoIs that gradient grows several times from a tau of
-            1 to 4 (docs/evidence/size-or-time.md), so take 1 to fine-tune at a tau well above 1.
+            this power, at least 0; if one side alone is softened, it is that
+            side's tau. By ``(tau_s * tau_t) ** (tau_power / 2)`` where student
+            and teacher have one each, which is DTKD's product at 2. The usual
+            2 is meant to keep the student's gradient as large at any tau,
+            which holds once all of the softmax is soft; on a detector's RoIs
+            that gradient grows several times from a tau of 1 to 4
+            (docs/evidence/size-or-time.md), so take 1 to fine-tune at a tau
+            well above 1.
             Where the temperature is learned, the power also says where the
             adversary stops: at the tau at which a tau that is 1 % larger
             makes the bare divergence ``tau_power`` % smaller. Defaults to
@@ -190,7 +192,7 @@ class LogitLoss(DistillLoss):
         tau_s, tau_t = softening(tau, self.soften)
         loss = (self.divergence(s, t, labels, self._one(tau)) if self._divides_itself else
                 self.divergence(s / tau_s, t / tau_t, labels))
-        loss = loss * power_of(tau_s, tau_t, self.tau_power)
+        loss = loss * power_of(tau, self.soften, self.tau_power)
         return loss * uncertainty(t, tau_t) if self.uncertainty_weight else loss
 
     def _one(self, tau: Tau) -> Tensor:

@@ -19,10 +19,10 @@ class DISTLoss(LogitLoss):
         \mathrm{mean}_c (1 - \rho(p^s_{\cdot c}, p^t_{\cdot c})))
 
     The second term is the batch's and the same for each of its RoIs; it needs
-    two RoIs. A row or column without variance has no correlation and counts
-    as perfect, and so does a class whose probabilities are all below the
-    smallest normal number. Source: "Knowledge Distillation from A Stronger Teacher"
-    (NeurIPS 2022), eq. 7 to 10.
+    two RoIs. All RoIs are in it, also those whose weight is 0. A row or column
+    without variance has no correlation and counts as perfect, and so does a
+    class whose probabilities are all below the smallest normal number. Source:
+    "Knowledge Distillation from A Stronger Teacher" (NeurIPS 2022), eq. 7 to 10.
 
     Args:
         temperature (float | dict): See :class:`LogitLoss`.

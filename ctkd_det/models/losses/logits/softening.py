@@ -24,11 +24,16 @@ def softening(tau: Tau, soften: str) -> Tuple[Tensor, Tensor]:
     return tau_s, tau_t
 
 
-def power_of(tau_s: Tensor, tau_t: Tensor, power: float) -> Tensor:
-    """(tau_s * tau_t) ** (power / 2), (1,) or (N,): of one tau for both its power."""
-    if tau_s is tau_t:
-        return tau_s.reshape(-1)**power
-    return (tau_s * tau_t).reshape(-1)**(power / 2)
+def power_of(tau: Tau, soften: str, power: float) -> Tensor:
+    """What a RoI's loss is multiplied by, (1,) or (N,).
+
+    The power of the one tau, or of the softened side's; of two taus
+    ``(tau_s * tau_t) ** (power / 2)``.
+    """
+    tau_s, tau_t = pair_of(tau)
+    if soften == 'both' and tau_s is not tau_t:
+        return (tau_s * tau_t).reshape(-1)**(power / 2)
+    return (tau_t if soften == 'teacher' else tau_s).reshape(-1)**power
 
 
 @torch.no_grad()
