@@ -24,16 +24,30 @@ def read_literal_config(file: Union[str, Path]) -> Config:
         Config: The same config; nothing was imported or executed for it.
 
     Raises:
-        ValueError: if it holds anything but assignments of plain values; the
-            message names the line.
+        ValueError: if it holds anything but assignments of plain values, or
+            ``{{``; the message names the line.
         OSError: if it cannot be read.
     """
     try:
         text = Path(file).read_text(encoding='utf-8')
+        before, template, _ = text.partition('{{')
+        if template:
+            # what is a value here may be code for a program that reads the file with mmengine
+            raise ValueError(f"line {before.count(chr(10)) + 1} holds '{{{{', which mmengine "
+                             'replaces before it reads a config')
         return Config(parse_literals(text), filename=str(file))
     except (ValueError, KeyError, SyntaxError, RecursionError) as error:
         raise ValueError(f'{file} was not executed, and is no config as mmengine dumps it '
                          f'({error})') from error
+
+
+def is_dump(file: Union[str, Path]) -> bool:
+    """Whether mmengine has written this config, and nobody has edited it since."""
+    try:
+        config = read_literal_config(file)
+    except (ValueError, OSError):
+        return False
+    return config.pretty_text.strip() == Path(file).read_text(encoding='utf-8').strip()
 
 
 def parse_literals(text: str) -> Dict[str, Any]:

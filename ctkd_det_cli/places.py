@@ -52,6 +52,19 @@ def reference(path: Path) -> str:
     return str(path)
 
 
+def keep_config(config: Path, work_dir: str) -> None:
+    """Refuse a work directory in which MMEngine's copy of a config would replace the config.
+
+    Raises:
+        click.ClickException: if it is the config's own folder.
+    """
+    from ctkd_det.literal_config import is_dump
+    if Path(work_dir).resolve() == config.resolve().parent and not is_dump(config):
+        raise click.ClickException(f'--work-dir {work_dir}: MMEngine writes its own copy of the '
+                                   f'config into the work directory, and would replace {config} '
+                                   'there. Take another folder')
+
+
 def load_package() -> None:
     """Import ctkd_det, which lets mmdet be imported.
 

@@ -9,7 +9,7 @@ import click
 
 from .mistakes import sentence
 from .options import FILE, Command, cfg_options, merge
-from .places import load_package, shipped
+from .places import keep_config, load_package, shipped
 from .reading import read_config
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -133,7 +133,10 @@ def test(config: Path, checkpoint: str, verbose: bool, cfg_options: Sequence[str
     if options['out'] and not options['out'].endswith(('.pkl', '.pickle')):
         raise click.BadParameter(f'{options["out"]} does not end in .pkl', param_hint='--out')
     load_package()
-    merge(read_config(config), cfg_options)
+    cfg = read_config(config)
+    merge(cfg, cfg_options)
+    if options['work_dir'] or cfg.get('work_dir'):
+        keep_config(config, options['work_dir'] or cfg.work_dir)
     words = [word for name, value in options.items() if value
              for word in (f'--{name.replace("_", "-")}', *([] if value is True else [str(value)]))]
     pairs = ['--cfg-options', *cfg_options] if cfg_options else []

@@ -23,10 +23,26 @@ def categories(part) -> Iterator[Finding]:
             entry['name'] = str(entry['name'])
     if text:
         yield text.finding(FAIL, 'have a name that is no text', 'write names as text', 'as text')
+    yield from _templates(part)
     yield from _repeated(part, 'categories')
     yield from _one_id_twice(part, 'categories', 'name', 'give each category an id of its own, '
                              'and its boxes that id')
     yield from _one_name_twice(part)
+
+
+def _templates(part) -> Iterator[Finding]:
+    """Find names with ``{{``, which MMEngine replaces in a config's text.
+
+    What it replaces can end the quotation, so such a name could run code.
+    """
+    entries = part.content['categories']
+    wrong = Tally(part.file, len(entries), 'categories')
+    for index, entry in enumerate(entries):
+        if '{{' in entry['name']:
+            wrong.add(f'{row("categories", index, entry)} has name={entry["name"]!r}')
+    if wrong:
+        yield wrong.finding(FAIL, "have '{{' in their names, which MMEngine replaces in a config",
+                            'give them other names')
 
 
 def _repeated(part, key: str) -> Iterator[Finding]:

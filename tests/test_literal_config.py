@@ -35,6 +35,8 @@ def test_values_that_are_no_python_names(tmp_path):
     ('a.b = 1', 'line 1 is no assignment'),
     ('class A:\n    open("{mark}", "w")\n', 'line 1 is no assignment'),
     ('a = ', 'invalid syntax'),
+    # plain values, until mmengine replaces what is in braces
+    ("a = 1\nb = '{{{{$N:x}}}}'", "line 2 holds '{{'"),
     ('a = ' + '[' * 5000, ''),
 ])
 def test_code_is_refused_and_not_executed(tmp_path, text, said):

@@ -2,6 +2,10 @@
 from pathlib import Path
 from typing import Any
 
+import click
+
+# what MMEngine replaces by the config's folder
+_FOLDER = '{{ fileDirname }}/'
 STYLE = dict(based_on_style='pep8', column_limit=99,
              split_before_expression_after_opening_paren=True,
              split_all_top_level_comma_separated_values=True)
@@ -26,12 +30,17 @@ def portable(value: Any, folder: Path) -> Any:
     if isinstance(value, str) and not isinstance(value, Name):
         for prefix in (f'{folder.as_posix()}/', f'{folder.resolve().as_posix()}/'):
             if not set('\'"') & set(prefix) and value.startswith(prefix):
-                return '{{ fileDirname }}/' + value.removeprefix(prefix)
+                return _FOLDER + value.removeprefix(prefix)
     return value
 
 
 def assignment(name: str, value: Any) -> str:
-    """``name = value``, with a line break at the end."""
+    """``name = value``, with a line break at the end.
+
+    Raises:
+        click.ClickException: if a text in it contains ``{{``. MMEngine replaces that in the
+            config's text, quotation marks and all, so it could become code.
+    """
     from yapf.yapflib.yapf_api import FormatCode  # mmengine formats its dumps with it, too
     return FormatCode(f'{name} = {_code(value)}', style_config=STYLE)[0]
 
@@ -46,4 +55,7 @@ def _code(value: Any) -> str:
         return f'[{", ".join(map(_code, value))}]'
     if isinstance(value, tuple):
         return f'({", ".join(map(_code, value))}{"," * (len(value) == 1)})'
+    if isinstance(value, str) and '{{' in value.removeprefix(_FOLDER):
+        raise click.ClickException(f"{value!r} cannot be written into a config, because MMEngine "
+                                   "replaces '{{': rename it")
     return repr(value)

@@ -12,6 +12,7 @@ from torch import nn
 
 from ctkd_det.compat.reading import CheckpointError, read_checkpoint
 from ctkd_det.configs import detector_config
+from ctkd_det.literal_config import is_dump
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.operations import flops, resize_shape
 from ctkd_det.version import __version__
@@ -51,13 +52,16 @@ def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool
 
     Raises:
         click.ClickException: if the checkpoint is refused or not of this
-            config, or a file would be written over one of those that were read,
-            or ``out`` cannot be written.
+            config, or a file would be written over one of those that were read
+            or over somebody's own config, or ``out`` cannot be written.
     """
     name = name or config.stem
     files = out / f'{name}.py', out / f'{name}.pth'
     if {f.resolve() for f in files} & {config.resolve(), checkpoint.resolve()}:
         raise click.ClickException(f'--out {out} would replace what it is made from')
+    if files[0].exists() and not is_dump(files[0]):
+        raise click.ClickException(f'--out {out}: {files[0]} is there already, and was not '
+                                   'written by an export. Take another folder')
     trained = read_config(config)
     if not is_distilled(trained.get('model') or {}):
         raise click.ClickException(f'{config} distils nothing: its checkpoints are already those '

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from ..guards import guard
 from ..mistakes import sentence
 from ..options import merge, writing
+from ..places import keep_config
 from ..reading import read_config
 from . import Training
 from .data import look_at_data, missing_data
@@ -84,6 +85,7 @@ def configured(training: Training) -> Config:
     cfg.launcher = training.launcher
     cfg.work_dir = (training.work_dir or cfg.get('work_dir')
                     or str(default_work_dir(training.config)))
+    keep_config(training.config, cfg.work_dir)
     if cfg.get('visualizer'):
         # by the name that they share, a second training of this process would get the first one's
         cfg.visualizer.pop('name', None)

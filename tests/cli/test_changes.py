@@ -5,10 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click import ClickException
 from mmengine.config import Config
 
 from cli.conftest import invoke
 from ctkd_det_cli.distill.changes import Changes, resized, stretched
+from ctkd_det_cli.distill.source_code import assignment, portable
 from ctkd_det_cli.distill.temperature_speed import _steps
 from ctkd_det_cli.training.run import default_work_dir
 from helpers import CONFIGS
@@ -98,6 +100,18 @@ def test_another_seed_has_folders_of_its_own(folder, tmp_path, monkeypatch):
     ('/x/seed_12/a.py', 'work_dirs/seed_12/a'), ('seed_x/a.py', 'work_dirs/a')])
 def test_where_a_config_is_trained(config, expected):
     assert default_work_dir(Path(config)) == Path(expected)
+
+
+@pytest.mark.parametrize('value', [
+    dict(classes=('apple', '{{$N:A|((\',open("x","w"))#}}')), ['{{ fileBasename }}'],
+    '{{ fileDirname }}/{{ fileBasename }}'])
+def test_what_mmengine_would_replace_is_not_written(value):
+    with pytest.raises(ClickException, match="MMEngine replaces '{{'"):
+        assignment('name', value)
+
+
+def test_the_folder_may_be_moved(tmp_path):
+    assert assignment('a', portable(f'{tmp_path}/b', tmp_path)) == "a = '{{ fileDirname }}/b'\n"
 
 
 def schedule(**scheduler):

@@ -140,6 +140,14 @@ def test_a_work_directory_is_exported_as_it_was_trained(distilled, tmp_path):
         assert torch.load(tmp_path / 'out' / 'distilled.pth')['meta']['epoch'] == epoch
 
 
+def test_somebodys_config_is_not_replaced(distilled, tmp_path):
+    own = tmp_path / 'distilled.py'
+    own.write_text('# my notes\na = 1\n')
+    result = invoke('export', distilled / 'work', '--out', tmp_path)
+    assert result.exit_code == 1 and 'not written by an export' in result.output
+    assert own.read_text() == '# my notes\na = 1\n'
+
+
 def test_another_config_than_the_trained_one_is_said(distilled, exported, tmp_path):
     printed, _ = exported
     assert re.search(r'trained with other settings than .*distilled\.py says: .*'

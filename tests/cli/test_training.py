@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -12,6 +13,7 @@ from mmengine.config import Config
 from cli.conftest import command, fork, invoke
 from ctkd_det_cli.mistakes import sentence
 from ctkd_det_cli.options import _one_pair_each, parsed
+from ctkd_det_cli.places import keep_config
 from ctkd_det_cli.training.advice import batch_advice, warm_up_advice
 from ctkd_det_cli.training.progress import duration
 from ctkd_det_cli.training.result import path_of
@@ -111,6 +113,23 @@ def test_mistakes(args, message, folder, tmp_path, monkeypatch):
     assert result.exit_code in (1, 2)
     assert re.search(message, ' '.join(result.output.split())), result.output
     assert not (tmp_path / 'work_dirs').exists()
+
+
+@pytest.mark.parametrize('command', ['train', 'test'])
+def test_the_config_is_not_replaced_by_its_copy(command, folder, tmp_path, monkeypatch):
+    """MMEngine dumps the config into the work directory; of its own copy nothing is lost."""
+    monkeypatch.chdir(tmp_path)
+    own = Path('own.py')
+    own.write_text(f"_base_ = '{folder / 'student.py'}'\nlr = 0.1  # tuned by hand\n")
+    before = own.read_text()
+    args = ['x.pth'] if command == 'test' else []
+    Path('x.pth').touch()
+    for options in (['--work-dir', '.'], ['--cfg-options', f'work_dir={tmp_path}']):
+        result = invoke(command, 'own.py', *args, *options)
+        assert result.exit_code == 1 and 'would replace own.py there' in result.output
+        assert own.read_text() == before
+    Config.fromfile('own.py').dump('own.py')
+    assert keep_config(own, '.') is None
 
 
 def test_missing_files_are_seen_before_torch_is_imported():

@@ -234,6 +234,9 @@ ODD = dict(
     boxes_as_text=(lambda c: c.update(annotations=['a']), 'refused', "annotations[0] is 'a'"),
     images_of_none=(lambda c: c.update(images=[None]), 'refused', 'images[0]'),
     no_boxes_key=(lambda c: c.pop('annotations'), 'refused', "it has no 'annotations'"),
+    template_as_a_name=(row('categories', 0, name='{{$N:A}}'), 'refused',
+                        "have '{{' in their names, which MMEngine replaces in a config; the first: "
+                        "categories[0]"),
     no_categories=(lambda c: c.update(categories=[]), 'refused', "'categories' is an empty list"),
     no_images=(lambda c: c.update(images=[]), 'refused', "'images' is an empty list"))
 LFS = b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n'
