@@ -87,19 +87,19 @@ def _rates(runner: Runner) -> Dict[int, float]:
 
 
 def warn_of_floor(runner: Runner) -> None:
-    """Warn if a schedule's smallest rate, one number for all, raises that of a temperature."""
+    """Warn if a schedule's smallest rate, one number for all, is no less than a temperature's."""
     rates, schedulers = _rates(runner), runner.param_schedulers
     for scheduler in schedulers if isinstance(schedulers, list) else []:
         floor = getattr(scheduler, 'eta_min', None) or 0
         for name, temperature in learned_temperatures(runner.model):
             rate = max((rates.get(id(p), floor) for p in temperature.parameters()), default=floor)
-            if rate < floor:
+            if 0 < floor >= rate:
                 instead = (f'eta_min_ratio={floor / usual_rate(runner):.2g}'
                            if hasattr(scheduler, 'eta_min_ratio') else 'eta_min=0')
                 runner.logger.warning(
-                    f'{type(scheduler).__name__} raises the learning rate of the temperature of '
-                    f'loss_{name} from {rate:.2g} to eta_min={floor:.2g}, which is one number for '
-                    f'all parameters. Write {instead} instead')
+                    f'{type(scheduler).__name__}: the learning rate of the temperature of '
+                    f'loss_{name} is {rate:.2g} and cannot fall below eta_min={floor:.2g}, which '
+                    f'is one number for all parameters. Write {instead} instead')
 
 
 def warn_of_slow_adapters(runner: Runner) -> None:

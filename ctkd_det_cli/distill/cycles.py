@@ -39,7 +39,8 @@ def with_cycles(blocks: Dict[str, Any], base: Any) -> Dict[str, Any]:
                 eta_min_ratio=0, begin=0, end=length, by_epoch=by_epoch)
     if by_epoch:
         rate['convert_to_iter_based'] = True
-    return {**blocks, 'param_scheduler': [*warm_ups, rate],
+    # CosineRestartLR sets its first rate, and a warm-up multiplies what it finds: so it comes after
+    return {**blocks, 'param_scheduler': [rate, *warm_ups],
             'custom_hooks': [dict(hook, **cycle) if hook['type'] == HOOK else hook
                              for hook in hooks]}
 

@@ -1,4 +1,4 @@
-"""The learning rate of a temperature under an optimizer of Adam's kind."""
+"""The learning rate of a temperature under the student's optimizer and schedule."""
 import inspect
 import json
 import math
@@ -20,9 +20,9 @@ _LARGEST = 200 * 2**20
 
 
 def with_speed(blocks: dict, base: Config, images: Optional[int]) -> dict:
-    """What a recipe writes, with the multiplier that the student's optimizer needs.
+    """What a recipe writes, with the multiplier and the schedule that a temperature needs.
 
-    The shipped one is for SGD, whose steps are as large as the gradient.
+    The shipped multiplier is for SGD, whose steps are as large as the gradient.
     Where the length of the training is not known, it stays, and the training
     says what to take.
 
@@ -35,25 +35,25 @@ def with_speed(blocks: dict, base: Config, images: Optional[int]) -> dict:
     final = merged(base.to_dict(), blocks)
     optimizer = final.get('optim_wrapper', {}).get('optimizer', {})
     kind = registered_class(OPTIMIZERS, optimizer['type']) if 'type' in optimizer else None
-    if kind is None or not is_adaptive(dict(inspect.signature(kind).parameters)):
+    multiplied = [key for key, value in keys.items() if 'lr_mult' in value]
+    if kind is None or not multiplied or not isinstance(optimizer.get('lr'), float):
+        return blocks
+    blocks = {**blocks, **_relative_floors(final, base, optimizer['lr'])}
+    if not is_adaptive(dict(inspect.signature(kind).parameters)):
         return blocks
     steps = _steps(final, images or _images_of(final))
-    if not steps or not isinstance(optimizer.get('lr'), float):
+    if not steps:
         return blocks
-    changes = {key: dict(lr_mult=lr_mult_for(optimizer['lr'], steps))
-               for key, value in keys.items() if 'lr_mult' in value}
-    if not changes:
-        return blocks
-    return merged({**blocks, **_relative_floors(final, base, optimizer['lr'])}, dict(
-        optim_wrapper=dict(paramwise_cfg=dict(custom_keys=changes))))
+    changes = {key: dict(lr_mult=lr_mult_for(optimizer['lr'], steps)) for key in multiplied}
+    return merged(blocks, dict(optim_wrapper=dict(paramwise_cfg=dict(custom_keys=changes))))
 
 
 def _relative_floors(final: dict, base: Config, lr: float) -> dict:
     """Schedules whose smallest rate is a part of each parameter's own.
 
-    One absolute ``eta_min`` lies above the small rate of a temperature, and
-    would raise it. For a student whose parameters all have the rate ``lr`` the
-    two say the same.
+    One absolute ``eta_min`` can lie above the small rate of a temperature, and
+    would raise it, or keep it from falling. For a student whose parameters all
+    have the rate ``lr`` the two say the same.
     """
     found = schedulers(final)
     own = (base.get('optim_wrapper') or {}).get('paramwise_cfg') or {}

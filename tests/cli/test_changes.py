@@ -228,7 +228,7 @@ def test_data_that_a_folder_does_not_have(change, said, folder, tmp_path):
 def test_snapshots_keep_yolox_warm_up_and_not_its_tail(tmp_path):
     cfg = written(tmp_path / 'x.py', 'yolox_tiny_8xb8-300e_coco', '--method', 'snapshot')
     assert [s.type.rpartition('.')[2] for s in cfg.param_scheduler] == [
-        'QuadraticWarmupLR', 'CosineRestartLR']
+        'CosineRestartLR', 'QuadraticWarmupLR']
 
 
 def test_steps_of_repeated_and_gathered_batches():

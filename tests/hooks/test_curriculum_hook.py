@@ -187,15 +187,17 @@ def test_a_resume_does_not_take_its_rest_for_the_whole_training(tmp_path):
 
 
 @pytest.mark.parametrize('floor, expected', [
-    (dict(eta_min=0.002), 1), (dict(eta_min=0.0001), 0), (dict(eta_min_ratio=0.5), 0)])
+    (dict(eta_min=0.002), 1), (dict(eta_min=0.0005), 1), (dict(eta_min=0.0001), 0),
+    (dict(eta_min_ratio=0.5), 0)])
 def test_says_that_a_schedule_raises_the_rate_of_a_temperature(tmp_path, floor, expected):
     """theta has 0.05 * 0.01; one eta_min is for all parameters."""
     train(tmp_path, CurriculumHook(), 4, paramwise_cfg=dict(custom_keys=dict(
         temperature=dict(lr_mult=0.05))), options=dict(param_scheduler=dict(
             type='CosineAnnealingLR', T_max=4, by_epoch=True, **floor)))
-    assert log_of(tmp_path).count('raises the learning rate of the temperature of loss_ctkd from '
-                                  '0.0005 to eta_min=0.002') == expected
-    assert log_of(tmp_path).count('Write eta_min_ratio=0.2 instead') == expected
+    assert log_of(tmp_path).count('the learning rate of the temperature of loss_ctkd is 0.0005 and '
+                                  f'cannot fall below eta_min={floor.get("eta_min")}') == expected
+    ratio = floor.get('eta_min', 0) / 0.01
+    assert log_of(tmp_path).count(f'Write eta_min_ratio={ratio:.2g} instead') == expected
 
 
 @pytest.mark.parametrize('begin, by_epoch', [(4, True), (12, False), (13, False)])
