@@ -1,6 +1,6 @@
 """Which heads can be distilled, and where their logits come from."""
 import inspect
-from typing import List, NamedTuple, Type
+from typing import List, NamedTuple, Tuple, Type
 
 import torch
 from mmdet.models.dense_heads import AutoAssignHead
@@ -78,6 +78,11 @@ def roi_stages(roi_head: nn.Module) -> List[RoIStage]:
                             f'{type(stage.bbox_head.loss_cls).__name__} are not one for each '
                             'class and one for the background')
     return stages
+
+
+def of_stage(roi_head: nn.Module, stage: int) -> Tuple[int, ...]:
+    """The first arguments of a RoI head's forward functions: only a cascade's take the stage."""
+    return (stage, ) if isinstance(roi_head, CascadeRoIHead) else ()
 
 
 def dense_head(detector: nn.Module) -> nn.Module:

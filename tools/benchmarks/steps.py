@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ctkd_det.configs import read_config
 from ctkd_det.models.detectors.distilled import DistilledDetector
 from ctkd_det.models.distilled_config import SELF_TAUGHT, plain_model, plain_parent
-from ctkd_det.models.heads import num_classes
+from ctkd_det.models.heads import num_classes, of_stage
 from ctkd_det.models.masks import mask_heads
 from ctkd_det.models.taps import Logits, NeckTap
 
@@ -179,9 +179,8 @@ class Bench:
 
         def again(records: List[Logits], like: Tensor) -> List[Logits]:
             for stage, record in enumerate(complete(records, like)):
-                where = (stage, ) if len(records) > 1 else ()
                 record.cls_score = model.roi_head._bbox_forward(
-                    *where, held[0], record.rois)['cls_score']
+                    *of_stage(model.roi_head, stage), held[0], record.rois)['cls_score']
             return records
 
         def listening(images: Tensor, samples: Sequence) -> dict:

@@ -10,7 +10,7 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..heads import class_logits, classifiers, feature_width, roi_stages
+from ..heads import class_logits, classifiers, feature_width, of_stage, roi_stages
 from ..taps import ClassifierTap, RoILogits
 from .bifpn import BiFPN
 
@@ -121,14 +121,13 @@ class RefiningTeacher:
         if not self.ready:
             return {}
         refined, losses = self.module.neck(maps[:self.num_maps]), {}
-        heads = classifiers(self.module)
-        weights = getattr(self.module.roi_head, 'stage_loss_weights', [1.0])
+        roi_head, heads = self.module.roi_head, classifiers(self.module)
+        weights = getattr(roi_head, 'stage_loss_weights', [1.0])
         self.maps, self.logits, self.received = [x.detach() for x in refined], [], []
         for i, (record, head, weight) in enumerate(zip(records, heads, weights, strict=True)):
             prefix = f's{i}.' if len(heads) > 1 else ''
-            stage = (i, ) if len(heads) > 1 else ()
             with ClassifierTap([head]) as received:
-                answer = self.module.roi_head._bbox_forward(*stage, refined, record.rois)
+                answer = roi_head._bbox_forward(*of_stage(roi_head, i), refined, record.rois)
             self.received.append(received[0].detach())
             self.logits.append(class_logits(head, answer['cls_score']).detach())
             own = head.loss(answer['cls_score'], answer['bbox_pred'], record.rois, record.labels,

@@ -2,11 +2,10 @@
 from typing import Callable, List, Optional, Sequence, Union
 
 import torch
-from mmdet.models.roi_heads import CascadeRoIHead
 from torch import Tensor, nn
 
 from ..boxes import regressed
-from ..heads import class_logits, classifiers, feature_width, num_logits
+from ..heads import class_logits, classifiers, feature_width, num_logits, of_stage
 from ..masks import of_class
 from ..rotation import rotate_rois
 from ..taps import ClassifierTap, RegressorTap, RoILogits
@@ -91,8 +90,7 @@ class RoITeacher(ClassifyingTeacher):
                 found.append(None)
                 continue
             r = self.scale.rois(r, batch_data_samples).to(feats[0].dtype)
-            cascade = isinstance(roi_head, CascadeRoIHead)
-            masks = [roi_head._mask_forward(*([stage] if cascade else []), feats, r)['mask_preds']
+            masks = [roi_head._mask_forward(*of_stage(roi_head, stage), feats, r)['mask_preds']
                      for stage in stages]
             found.append(of_class(sum(masks) / len(masks), self.own_classes(classes)))
         return found
@@ -161,7 +159,7 @@ class RoITeacher(ClassifyingTeacher):
 
     def _classify(self, feats: Sequence[Tensor], rois: Tensor, stages: Sequence[int]) -> Tensor:
         roi_head, rois = self.model.roi_head, rois.to(feats[0].dtype)
-        cascade, heads = isinstance(roi_head, CascadeRoIHead), classifiers(self.model)
+        heads = classifiers(self.model)
         logits = [class_logits(heads[stage], roi_head._bbox_forward(
-            *([stage] if cascade else []), feats, rois)['cls_score']) for stage in stages]
+            *of_stage(roi_head, stage), feats, rois)['cls_score']) for stage in stages]
         return self.map_classes(sum(logits) / len(logits))
