@@ -168,6 +168,11 @@ def feature_width(head: nn.Module) -> int:
     return width
 
 
+def is_object(labels: Tensor, num_classes: int) -> Tensor:
+    """(N,), bool: which labels are of objects, not of the background or ignored."""
+    return (labels >= 0) & (labels < num_classes)
+
+
 def has_sigmoids(head: nn.Module) -> bool:
     """Whether a classifier ends in sigmoids."""
     return bool(getattr(head.loss_cls, 'use_sigmoid', False))

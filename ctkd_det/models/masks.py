@@ -49,11 +49,6 @@ def heard_masks(heads: Sequence[nn.Module]) -> Iterator[List[Tensor]]:
             handle.remove()
 
 
-def is_object(labels: Tensor, num_classes: int) -> Tensor:
-    """(N,), bool: which labels are of objects, not of the background or ignored."""
-    return (labels >= 0) & (labels < num_classes)
-
-
 def of_class(masks: Tensor, labels: Tensor) -> Tensor:
     """(P, H, W), the masks of these classes, from (P, C, H, W); of (P, 1, H, W) the only ones."""
     if masks.size(1) == 1:

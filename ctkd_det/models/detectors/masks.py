@@ -5,8 +5,8 @@ import torch
 from mmdet.structures import SampleList
 from torch import Tensor, nn
 
-from ..heads import classifiers
-from ..masks import is_object, masks_of_locations, of_class
+from ..heads import classifiers, is_object
+from ..masks import masks_of_locations, of_class
 from ..taps import DenseLogits, RoILogits
 from ..teachers.masks import check_sizes
 

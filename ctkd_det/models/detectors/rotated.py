@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torchvision.ops import box_iou
 
-from ..heads import class_logits, classifiers, of_stage
+from ..heads import class_logits, classifiers, is_object, of_stage
 from ..precision import at_least_float32
 from ..rotation import rotate_images, rotate_rois
 from ..taps import ClassifierTap, RoILogits
@@ -61,7 +61,7 @@ def one_per_object(record: RoILogits, boxes: Sequence[Tensor], num_classes: int)
         there is none.
     """
     rois = at_least_float32(record.rois)
-    foreground = ((record.labels >= 0) & (record.labels < num_classes)).nonzero().squeeze(1)
+    foreground = is_object(record.labels, num_classes).nonzero().squeeze(1)
     chosen = [foreground[:0]]
     for image, objects in enumerate(boxes):
         rows = foreground[rois[foreground, 0] == image]

@@ -10,7 +10,14 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..heads import class_logits, classifiers, feature_width, of_stage, roi_stages
+from ..heads import (
+    class_logits,
+    classifiers,
+    feature_width,
+    is_object,
+    of_stage,
+    roi_stages,
+)
 from ..taps import ClassifierTap, RoILogits
 from .bifpn import BiFPN
 
@@ -191,7 +198,7 @@ def _box_targets(record: RoILogits, num_classes: int) -> List[Tensor]:
     """Targets and weights (N, 4) of all RoIs, from those of the foreground."""
     if record.box_targets is None:
         return [record.rois.new_zeros((len(record.rois), 4))] * 2
-    foreground = (record.labels >= 0) & (record.labels < num_classes)
+    foreground = is_object(record.labels, num_classes)
     full = []
     for values in record.box_targets:
         full.append(values.new_zeros((len(record.rois), values.size(1))))

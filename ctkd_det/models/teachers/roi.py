@@ -5,7 +5,14 @@ import torch
 from torch import Tensor, nn
 
 from ..boxes import regressed
-from ..heads import class_logits, classifiers, feature_width, num_logits, of_stage
+from ..heads import (
+    class_logits,
+    classifiers,
+    feature_width,
+    is_object,
+    num_logits,
+    of_stage,
+)
 from ..masks import of_class
 from ..rotation import rotate_rois
 from ..taps import ClassifierTap, RegressorTap, RoILogits
@@ -128,7 +135,7 @@ class RoITeacher(ClassifyingTeacher):
             if not len(record.rois):
                 boxes.append(record.rois.new_zeros((0, 4)))
                 continue
-            chosen = (record.labels >= 0) & (record.labels < self.num_classes)
+            chosen = is_object(record.labels, self.num_classes)
             classes, rois = self.own_classes(record.labels[chosen]), record.rois[chosen, 1:]
             answers = [regressed(heads[stage], rois, next(calls)[chosen], classes)
                        for stage in stages]
