@@ -115,7 +115,9 @@ class Bench:
                      distilled=self.distilled(self.model))
         if hasattr(self.model, 'roi_head'):
             kinds['second head pass'] = self.distilled(self.with_second_head_pass())
-        if 'roi' not in self.model.compared and not getattr(self.model, 'class_mapping', None):
+        # with other classes the teacher cannot compute its losses from the student's labels
+        mapped = {**self.cfg.model, **self.options}.get('class_mapping')
+        if 'roi' not in self.model.compared and not mapped:
             kinds["teacher's full loss"] = self.distilled(self.with_full_teacher_loss())
         return kinds
 
