@@ -11,7 +11,7 @@ from torchvision.ops import box_iou
 from ..heads import class_logits, classifiers, is_object, of_stage
 from ..precision import at_least_float32
 from ..rotation import rotate_images, rotate_rois
-from ..taps import ClassifierTap, RoILogits
+from ..taps import RoILogits, classifier_tap
 
 
 def rotated_answers(student: nn.Module, images: Tensor, rois: Sequence[Tensor],
@@ -36,7 +36,7 @@ def rotated_answers(student: nn.Module, images: Tensor, rois: Sequence[Tensor],
         maps = student.extract_feat(rotate_images(images, turns))
         for i, (boxes, head) in enumerate(zip(rois, classifiers(student), strict=True)):
             boxes = rotate_rois(boxes, turns, tuple(images.shape[2:]))
-            with ClassifierTap([head] if hasattr(head, 'fc_cls') else []) as received:
+            with classifier_tap([head] if hasattr(head, 'fc_cls') else []) as received:
                 answer = roi_head._bbox_forward(*of_stage(roi_head, i), maps, boxes)
             records.append(RoILogits(cls_score=class_logits(head, answer['cls_score']), rois=boxes,
                                      features=received[0] if received else None))

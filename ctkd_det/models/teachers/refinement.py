@@ -18,7 +18,7 @@ from ..heads import (
     of_stage,
     roi_stages,
 )
-from ..taps import ClassifierTap, RoILogits
+from ..taps import RoILogits, classifier_tap
 from .bifpn import BiFPN
 
 
@@ -133,7 +133,7 @@ class RefiningTeacher:
         self.maps, self.logits, self.received = [x.detach() for x in refined], [], []
         for i, (record, head, weight) in enumerate(zip(records, heads, weights, strict=True)):
             prefix = f's{i}.' if len(heads) > 1 else ''
-            with ClassifierTap([head]) as received:
+            with classifier_tap([head]) as received:
                 answer = roi_head._bbox_forward(*of_stage(roi_head, i), refined, record.rois)
             self.received.append(received[0].detach())
             self.logits.append(class_logits(head, answer['cls_score']).detach())
