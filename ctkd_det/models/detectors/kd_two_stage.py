@@ -18,6 +18,7 @@ from ..teachers import RoITeacher
 from .distilled import DistilledDetector
 from .masks import complete_masks, roi_mask_sides
 from .rotated import one_per_object, rotated_answers
+from .zero import zero_of
 
 
 @MODELS.register_module()
@@ -71,7 +72,7 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
         """
         for record, head in zip(records, classifiers(self), strict=True):
             if record.cls_score is None:
-                nothing = sum(p.sum() * 0 for p in head.parameters())
+                nothing = zero_of(head, like)
                 record.cls_score = like.new_zeros((0, num_logits(head))) + nothing
                 record.labels = like.new_zeros((0, ), dtype=torch.long)
                 record.label_weights, record.avg_factor = like.new_zeros((0, )), 0.0
