@@ -4,7 +4,6 @@ from typing import Dict, Iterator, Tuple
 
 import torch
 from mmengine.dist import all_reduce
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
@@ -12,13 +11,12 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from ..log_names import THETA_GRAD, log_name, short_name
 from ..models.losses import DistillLoss, FeatureLoss
 from ..models.temperatures import LearnedTemperature
+from .unwrapped import detector_of
 
 
 def learned_temperatures(model: nn.Module) -> Iterator[Tuple[str, LearnedTemperature]]:
     """Yield the name of each loss (``ctkd`` for ``loss_ctkd``) and its learned temperature."""
-    if is_model_wrapper(model):
-        model = model.module
-    for name, module in model.named_modules():
+    for name, module in detector_of(model).named_modules():
         if isinstance(module, LearnedTemperature):
             yield short_name(name.split('.')[-2:][0]), module
 
