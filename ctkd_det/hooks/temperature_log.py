@@ -74,11 +74,11 @@ def usual_rate(runner: Runner) -> float:
     """
     of_losses = {id(p) for module in runner.model.modules() if isinstance(module, DistillLoss)
                  for p in module.parameters()}
-    return max((rate for p, rate in _rates(runner).items() if p not in of_losses),
+    return max((rate for p, rate in peak_rates(runner).items() if p not in of_losses),
                default=runner.optim_wrapper.optimizer.defaults['lr'])
 
 
-def _rates(runner: Runner) -> Dict[int, float]:
+def peak_rates(runner: Runner) -> Dict[int, float]:
     """Of each parameter, by its id, the learning rate at its peak."""
     return {id(p): group.get('initial_lr', group['lr'])
             for group in runner.optim_wrapper.optimizer.param_groups for p in group['params']}
@@ -86,7 +86,7 @@ def _rates(runner: Runner) -> Dict[int, float]:
 
 def warn_of_floor(runner: Runner) -> None:
     """Warn if a schedule's smallest rate, one number for all, raises that of a temperature."""
-    rates, schedulers = _rates(runner), runner.param_schedulers
+    rates, schedulers = peak_rates(runner), runner.param_schedulers
     for scheduler in schedulers if isinstance(schedulers, list) else []:
         floor = getattr(scheduler, 'eta_min', None) or 0
         for name, temperature in learned_temperatures(runner.model):
@@ -102,7 +102,7 @@ def warn_of_floor(runner: Runner) -> None:
 
 def warn_of_slow_adapters(runner: Runner) -> None:
     """Warn if a multiplier that is meant for temperatures slows a loss between features."""
-    rates, usual = _rates(runner), usual_rate(runner)
+    rates, usual = peak_rates(runner), usual_rate(runner)
     for name, module in runner.model.named_modules():
         slow = [p for p in module.parameters() if rates.get(id(p), usual) < usual]
         if isinstance(module, FeatureLoss) and slow:
