@@ -49,9 +49,12 @@ def known_class(registry_: Registry, kind: Any) -> Optional[type]:
     return cls if isinstance(cls, type) else None
 
 
-def type_name(config: dict) -> str:
-    """The name of the class that a config's ``type`` stands for, without its module."""
-    kind = config.get('type')
+def type_name(config: Any) -> str:
+    """The name of the class that a config's ``type`` stands for, or that an object has.
+
+    Without its module; '' if there is no type.
+    """
+    kind = config.get('type', '') if isinstance(config, dict) else type(config)
     return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
 
 
@@ -73,6 +76,16 @@ def with_names(config: Any) -> Any:
         name = config.__name__
         return name if any(r.get(name) is config for r in _registries()) else (
             f'{config.__module__}.{name}')
+    return config
+
+
+def without_scope(config: Any, scope: str) -> Any:
+    """A copy without the mark that MMEngine gives to what a config ``<scope>::...`` says."""
+    if isinstance(config, dict):
+        return {key: without_scope(value, scope) for key, value in config.items()
+                if (key, value) != ('_scope_', scope)}
+    if isinstance(config, (list, tuple)):
+        return type(config)(without_scope(value, scope) for value in config)
     return config
 
 

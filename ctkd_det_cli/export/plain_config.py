@@ -11,7 +11,13 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import Registry
 
-from ctkd_det.configs import imported_modules, read_config, registered_class, with_names
+from ctkd_det.configs import (
+    imported_modules,
+    read_config,
+    registered_class,
+    with_names,
+    without_scope,
+)
 from ctkd_det.models.distilled_config import arguments, is_distilled, plain_model
 from ctkd_det.registry import SCOPE
 
@@ -49,17 +55,7 @@ def plain_config(path: Path) -> Config:
     for key in [k for k in paramwise.get('custom_keys', {}) if k.startswith(CUSTOM_KEYS)]:
         del paramwise['custom_keys'][key]
     # a new one, without the texts of the files it came from
-    return Config(_without_scope(cfg.to_dict()))
-
-
-def _without_scope(value):
-    """Without the mark that mmengine gives to what comes from a ``ctkd_det::`` config."""
-    if isinstance(value, dict):
-        return {key: _without_scope(v) for key, v in value.items()
-                if (key, v) != ('_scope_', SCOPE)}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_without_scope, value))
-    return value
+    return Config(without_scope(cfg.to_dict(), SCOPE))
 
 
 def _class(registry: Registry, config) -> Optional[type]:
