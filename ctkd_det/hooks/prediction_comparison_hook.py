@@ -11,9 +11,9 @@ from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
+from ..datasets.folders import folders_of, is_inside
 from ..models.detectors.distilled import DistilledDetector
 from ..visualization.boxes import Box, detections, draw_boxes, render
-from ..visualization.data_folder import folders_of, is_inside
 from .unwrapped import detector_of
 
 
