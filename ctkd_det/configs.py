@@ -3,7 +3,7 @@ import copy
 import inspect
 import sys
 from pathlib import Path
-from typing import Any, List, Optional, Union
+from typing import Any, Iterator, List, Optional, Union
 
 from mmdet import registry
 from mmengine.config import Config
@@ -108,6 +108,17 @@ def nested_datasets(dataset: Any) -> List[dict]:
         found.append(dataset)
         dataset = dataset.get('dataset') or (dataset.get('datasets') or [None])[0]
     return found
+
+
+def leaf_datasets(dataset: Any) -> Iterator[dict]:
+    """A data set's config, or those of all within RepeatDataset, ConcatDataset and others."""
+    if not hasattr(dataset, 'get'):
+        return
+    inner = [dataset.get('dataset'), *(dataset.get('datasets') or ())]
+    if inner == [None]:
+        yield dataset
+    for one in inner:
+        yield from leaf_datasets(one)
 
 
 def transforms_of(loader: Optional[dict]) -> List[Any]:
