@@ -18,7 +18,7 @@ from ctkd_det.configs import (
     with_names,
     without_scope,
 )
-from ctkd_det.models.distilled_config import arguments, is_distilled, plain_model
+from ctkd_det.models.distilled_config import is_distilled, own_arguments, plain_model
 from ctkd_det.registry import SCOPE
 
 # what our fragments define besides the keys that mmengine reads
@@ -81,7 +81,7 @@ def _make_default_hooks_plain(hooks: dict) -> None:
             del hooks[name]
         else:
             config.type = extended.__name__
-            for argument in set(arguments(cls)) - set(arguments(extended)):
+            for argument in set(own_arguments(cls)) - set(own_arguments(extended)):
                 config.pop(argument, None)
 
 

@@ -85,7 +85,7 @@ def random_batch(model: nn.Module, images: int, size: Tuple[int, int]) -> dict:
                 data_samples=samples)
 
 
-class Bench:
+class StepBench:
     """One batch, and all that can be done with it.
 
     Args:
