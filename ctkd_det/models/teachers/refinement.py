@@ -185,7 +185,8 @@ class RefiningTeacher:
     def follow(self, fn) -> None:
         """Nothing to do: it is a part of the student."""
 
-    check_classes = follow
+    def check_classes(self, student_classes: Optional[Sequence[str]]) -> None:
+        """Nothing to check: its classes are the student's."""
 
     def check_answers(self, kind: str, answers: Sequence) -> None:
         """Nothing to do: it is trained, and its losses are watched as the student's are."""
