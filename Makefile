@@ -9,6 +9,7 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+PARTS := runtime report deploy mminstall tests docs
 
 .PHONY: demo test docs lint clean
 
@@ -31,14 +32,11 @@ clean:
 	find . -name __pycache__ -not -path './$(VENV)/*' -exec rm -rf {} +
 
 # Complete only when the last line has run, so an interrupted set-up starts again.
-$(READY): requirements/constraints.txt requirements/runtime.txt requirements/report.txt requirements/deploy.txt \
-		requirements/mminstall.txt requirements/tests.txt requirements/docs.txt setup.py pyproject.toml
+$(READY): requirements/constraints.txt $(PARTS:%=requirements/%.txt) setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'Python 3.10 or newer is needed: make PYTHON=python3.12 ...'; exit 1; }
 	@echo 'Setting up $(VENV): about 5 GB and some minutes, once.'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install -q -c requirements/constraints.txt \
-		-r requirements/runtime.txt -r requirements/report.txt \
-		-r requirements/deploy.txt -r requirements/mminstall.txt -r requirements/tests.txt -r requirements/docs.txt
+	$(VENV)/bin/python -m pip install -q -c requirements/constraints.txt $(PARTS:%=-r requirements/%.txt)
 	$(VENV)/bin/python -m pip install -q --no-deps --no-build-isolation -e .
 	touch $@

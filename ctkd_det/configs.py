@@ -3,7 +3,7 @@ import copy
 import inspect
 import sys
 from pathlib import Path
-from typing import Any, List, Optional, Union
+from typing import Any, Iterator, List, Optional, Union
 
 from mmdet import registry
 from mmengine.config import Config
@@ -49,9 +49,12 @@ def known_class(registry_: Registry, kind: Any) -> Optional[type]:
     return cls if isinstance(cls, type) else None
 
 
-def type_name(config: dict) -> str:
-    """The name of the class that a config's ``type`` stands for, without its module."""
-    kind = config.get('type')
+def type_name(config: Any) -> str:
+    """The name of the class that a config's ``type`` stands for, or that an object has.
+
+    Without its module; '' if there is no type.
+    """
+    kind = config.get('type', '') if isinstance(config, dict) else type(config)
     return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
 
 
@@ -76,6 +79,16 @@ def with_names(config: Any) -> Any:
     return config
 
 
+def without_scope(config: Any, scope: str) -> Any:
+    """A copy without the mark that MMEngine gives to what a config ``<scope>::...`` says."""
+    if isinstance(config, dict):
+        return {key: without_scope(value, scope) for key, value in config.items()
+                if (key, value) != ('_scope_', scope)}
+    if isinstance(config, (list, tuple)):
+        return type(config)(without_scope(value, scope) for value in config)
+    return config
+
+
 def _registries() -> List[Registry]:
     return [value for value in vars(registry).values() if isinstance(value, Registry)]
 
@@ -95,6 +108,17 @@ def nested_datasets(dataset: Any) -> List[dict]:
         found.append(dataset)
         dataset = dataset.get('dataset') or (dataset.get('datasets') or [None])[0]
     return found
+
+
+def leaf_datasets(dataset: Any) -> Iterator[dict]:
+    """A data set's config, or those of all within RepeatDataset, ConcatDataset and others."""
+    if not hasattr(dataset, 'get'):
+        return
+    inner = [dataset.get('dataset'), *(dataset.get('datasets') or ())]
+    if inner == [None]:
+        yield dataset
+    for one in inner:
+        yield from leaf_datasets(one)
 
 
 def transforms_of(loader: Optional[dict]) -> List[Any]:

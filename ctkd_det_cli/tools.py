@@ -33,29 +33,23 @@ def _asks_for_help(args: Sequence[str]) -> bool:
     return '-h' in args or '--help' in args
 
 
-def _command(name: str, script: str, text: str) -> click.Command:
-    """A command whose options are those of ``tools/<script>``."""
+@click.command(context_settings=PASS_ON)
+@click.argument('args', nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def demo(ctx: click.Context, args: Sequence[str]) -> None:
+    """Distil on the embedded example: data, students, table, pictures.
 
-    @click.command(name, help=text, context_settings=PASS_ON)
-    @click.argument('args', nargs=-1, type=click.UNPROCESSED)
-    @click.pass_context
-    def command(ctx: click.Context, args: Sequence[str]) -> None:
-        if _asks_for_help(args):
-            about = ctx.get_help().partition('\n')[2]
-            click.echo(f'{about}\n\nThe options are those of the tool:\n')
-        run_tool(shipped('ctkd_det', 'tools') / script, args)
+    \b
+    ctkd-det demo
+    ctkd-det demo --quick              see that it runs
+    ctkd-det demo --out work_dirs/demo
+    """
+    if _asks_for_help(args):
+        about = ctx.get_help().partition('\n')[2]
+        click.echo(f'{about}\n\nThe options are those of the tool:\n')
+    run_tool(shipped('ctkd_det', 'tools') / 'demo.py', args)
 
-    return command
 
-
-demo = _command('demo', 'demo.py', """\
-Distil on the embedded example: data, students, table, pictures.
-
-\b
-ctkd-det demo
-ctkd-det demo --quick              see that it runs
-ctkd-det demo --out work_dirs/demo
-""")
 @click.command()
 @click.argument('work_dirs', nargs=-1, required=True, metavar='WORK_DIR...', type=FOLDER)
 @click.option('--out', type=click.Path(dir_okay=False), default='temperature.png',

@@ -2,7 +2,7 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from . import layouts, splits
 from .check import Part, check
@@ -31,11 +31,6 @@ class Split:
     usable: int = 0
     total: int = 0
     original: Optional[Path] = None
-
-    @property
-    def used(self) -> Set[int]:
-        """set[int]: The categories that have boxes."""
-        return {annotation['category_id'] for annotation in self.content['annotations']}
 
     @property
     def has_masks(self) -> bool:

@@ -15,10 +15,7 @@ from mmengine.runner import CheckpointLoader
 from .contents import cleaned
 from .downloads import fetch
 from .reading import TORCH_RESTRICTS, explained, read_checkpoint, torch_options
-from .stand_ins import allow_stand_ins, restricted_getattr
-
-__all__ = ['allow_mmengine_checkpoints', 'read_checkpoint', 'restricted_getattr']
-
+from .stand_ins import allow_stand_ins
 
 _mmengines_loader = CheckpointLoader.load_checkpoint.__func__
 

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 
 from ctkd_det_data import FAIL, DataError, Finding, Part, check, read
 from ctkd_det_data.splits import apart
-from ..configs import registered_class
+from ..configs import leaf_datasets, registered_class
 from .evaluators import judged_by, judges_of
 
 # what has been looked at in this process and was found fit
@@ -72,22 +72,11 @@ def check_data(cfg: Any, parts: Sequence[str] = ('train', 'val'),
 def _parts(cfg: Any, name: str) -> Iterator[Part]:
     """The COCO files behind a dataloader, each once."""
     seen = set()
-    for config in _leaves((cfg.get(f'{name}_dataloader') or {}).get('dataset')):
+    for config in leaf_datasets((cfg.get(f'{name}_dataloader') or {}).get('dataset')):
         part = _part(config, name)
         if part and (part.file, part.images) not in seen:
             seen.add((part.file, part.images))
             yield part
-
-
-def _leaves(dataset: Any) -> Iterator[dict]:
-    """Data sets within RepeatDataset, ConcatDataset and other wrappers."""
-    if not hasattr(dataset, 'get'):
-        return
-    inner = [dataset.get('dataset'), *(dataset.get('datasets') or ())]
-    if inner == [None]:
-        yield dataset
-    for one in inner:
-        yield from _leaves(one)
 
 
 def _part(config: dict, name: str) -> Optional[Part]:

@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 from torch import nn, optim
 
 from ..models.temperatures import LearnedTemperature
-from .temperature_log import learned_temperatures, usual_rate
+from .temperature_log import learned_temperatures, peak_rates, usual_rate
 
 # theta from tau = 1 to 1.5 within (0.5, 2), about as far as SGD takes it with the shipped lr_mult
 REACH = 2 * math.log(2)
@@ -43,15 +43,14 @@ def warn_of_short_steps(runner: Runner) -> None:
     optimizer = runner.optim_wrapper.optimizer
     if not is_adaptive(optimizer):
         return
-    groups = {id(p): group for group in optimizer.param_groups for p in group['params']}
+    rates = peak_rates(runner)
     steps = runner.max_iters // runner.optim_wrapper._accumulative_counts
     constructor = (runner.cfg.get('optim_wrapper') or {}).get('constructor', _DEFAULT_CONSTRUCTOR)
     for name, temperature in learned_temperatures(runner.model):
         theta = getattr(temperature, 'theta', None)
-        group = groups.get(id(theta))
-        if group is None or steps < 1:
+        lr = rates.get(id(theta))
+        if lr is None or steps < 1:
             continue
-        lr = group.get('initial_lr', group['lr'])
         if lr * steps < _TOO_SHORT:
             runner.logger.warning(
                 f'The temperature of loss_{name} can hardly move: {type(optimizer).__name__} takes '

@@ -8,13 +8,13 @@ from mmdet.registry import HOOKS
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..models.not_finite import not_finite_on_the_way
 from ..random_states import as_saved, random_states, restore
 from ..replay import changing_state, restore_changing_state, save_step
+from .unwrapped import detector_of
 
 
 class NotFiniteError(RuntimeError):
@@ -39,7 +39,7 @@ class FiniteLossHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check the losses of each forward pass before each step of the optimizer."""
-        self.model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self.model = detector_of(runner.model)
         self._losses: Dict[str, Tensor] = {}
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         self._handles = [self.model.register_forward_hook(self._note)]

@@ -9,12 +9,12 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from ..datasets.folders import folders_of, is_inside
 from ..models.detectors.distilled import DistilledDetector
 from ..visualization.boxes import Box, detections, draw_boxes, render
-from ..visualization.data_folder import folders_of, is_inside
+from .unwrapped import detector_of
 
 
 @HOOKS.register_module()
@@ -82,7 +82,7 @@ class PredictionComparisonHook(Hook):
             return
         dataset = runner.val_loop.dataloader.dataset
         names = dataset.metainfo['classes']
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = detector_of(runner.model)
         was_training = model.training
         model.eval()
         folders = list(folders_of(dataset))

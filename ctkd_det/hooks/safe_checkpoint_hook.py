@@ -86,10 +86,11 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         self._decided = self._training = self._goes_on = False
         self._lock: Optional[IO[str]] = None
         self._replaced: List[Path] = []
-        # random states: of all ranks, to save; of this one, as they were saved
+        # random states of all ranks, to be saved
         self._ranks: List[dict] = []
-        self._saves_after_epoch = False
+        # those of this rank, as they were saved
         self._own: dict = {}
+        self._saves_after_epoch = False
         self._sampler_seed: Optional[int] = None
         self._before_val: Optional[dict] = None
 

@@ -8,12 +8,12 @@ from mmdet.registry import HOOKS
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ..compat.reading import read_checkpoint
 from ..models.detectors.distilled import DistilledDetector
 from .checkpoint_files import PARTIAL, SavingError, commit, sha256
+from .unwrapped import detector_of
 
 # what a checkpoint calls it, and the file in the work directory
 KEY, FILE = 'snapshot', 'snapshot_cycle_{}.pth'
@@ -157,7 +157,7 @@ class SnapshotHook(Hook):
 
     @staticmethod
     def _student(runner: Runner) -> DistilledDetector:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = detector_of(runner.model)
         if not isinstance(model, DistilledDetector) or not model.teacher.is_snapshot:
             raise ValueError("SnapshotHook: the model does not learn from snapshots; it needs "
                              "model.teacher_config='snapshot'")

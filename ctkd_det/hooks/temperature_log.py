@@ -4,7 +4,6 @@ from typing import Dict, Iterator, Tuple
 
 import torch
 from mmengine.dist import all_reduce
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
@@ -12,13 +11,12 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from ..log_names import THETA_GRAD, log_name, short_name
 from ..models.losses import DistillLoss, FeatureLoss
 from ..models.temperatures import LearnedTemperature
+from .unwrapped import detector_of
 
 
 def learned_temperatures(model: nn.Module) -> Iterator[Tuple[str, LearnedTemperature]]:
     """Yield the name of each loss (``ctkd`` for ``loss_ctkd``) and its learned temperature."""
-    if is_model_wrapper(model):
-        model = model.module
-    for name, module in model.named_modules():
+    for name, module in detector_of(model).named_modules():
         if isinstance(module, LearnedTemperature):
             yield short_name(name.split('.')[-2:][0]), module
 
@@ -76,11 +74,11 @@ def usual_rate(runner: Runner) -> float:
     """
     of_losses = {id(p) for module in runner.model.modules() if isinstance(module, DistillLoss)
                  for p in module.parameters()}
-    return max((rate for p, rate in _rates(runner).items() if p not in of_losses),
+    return max((rate for p, rate in peak_rates(runner).items() if p not in of_losses),
                default=runner.optim_wrapper.optimizer.defaults['lr'])
 
 
-def _rates(runner: Runner) -> Dict[int, float]:
+def peak_rates(runner: Runner) -> Dict[int, float]:
     """Of each parameter, by its id, the learning rate at its peak."""
     return {id(p): group.get('initial_lr', group['lr'])
             for group in runner.optim_wrapper.optimizer.param_groups for p in group['params']}
@@ -88,7 +86,7 @@ def _rates(runner: Runner) -> Dict[int, float]:
 
 def warn_of_floor(runner: Runner) -> None:
     """Warn if a schedule's smallest rate, one number for all, is no less than a temperature's."""
-    rates, schedulers = _rates(runner), runner.param_schedulers
+    rates, schedulers = peak_rates(runner), runner.param_schedulers
     for scheduler in schedulers if isinstance(schedulers, list) else []:
         floor = getattr(scheduler, 'eta_min', None) or 0
         for name, temperature in learned_temperatures(runner.model):
@@ -104,7 +102,7 @@ def warn_of_floor(runner: Runner) -> None:
 
 def warn_of_slow_adapters(runner: Runner) -> None:
     """Warn if a multiplier that is meant for temperatures slows a loss between features."""
-    rates, usual = _rates(runner), usual_rate(runner)
+    rates, usual = peak_rates(runner), usual_rate(runner)
     for name, module in runner.model.named_modules():
         slow = [p for p in module.parameters() if rates.get(id(p), usual) < usual]
         if isinstance(module, FeatureLoss) and slow:

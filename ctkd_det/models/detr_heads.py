@@ -57,8 +57,7 @@ def points_argument(detector: nn.Module) -> Tuple[str, bool]:
     """The decoder's argument with the boxes of its queries, and whether they are logits.
 
     Raises:
-        ValueError: if its queries have no box, or one that their other learned
-            vectors repeat.
+        ValueError: if its queries have no box.
     """
     try:
         return _BOXES[type(detector.decoder)]

@@ -52,7 +52,7 @@ def plain_model(model: dict, plain_type: Optional[str] = None) -> dict:
     plain_type = plain_type or plain_parent(cls).__name__
     plain = registered_class(MODELS, plain_type)
     # a plain RTMDet takes what the dense detector takes on its behalf
-    ours = set(distillation_arguments(cls)).difference(arguments(plain) if plain else ())
+    ours = set(distillation_arguments(cls)).difference(own_arguments(plain) if plain else ())
     return dict({key: value for key, value in model.items() if key not in ours}, type=plain_type)
 
 
@@ -62,7 +62,7 @@ def learns_from_teacher(cls: Optional[type]) -> bool:
     Ours do, those that users derive from them, and mmdet's
     ``KnowledgeDistillationSingleStageDetector``. None is no detector.
     """
-    return cls is not None and any('teacher_config' in arguments(c) for c in cls.__mro__)
+    return cls is not None and any('teacher_config' in own_arguments(c) for c in cls.__mro__)
 
 
 def plain_parent(cls: type) -> type:
@@ -81,12 +81,12 @@ def plain_parent(cls: type) -> type:
 
 def distillation_arguments(cls: type) -> List[str]:
     """Arguments of a distilled detector that the plain one does not take."""
-    plain = arguments(plain_parent(cls))
+    plain = own_arguments(plain_parent(cls))
     return list(dict.fromkeys(name for c in cls.__mro__ if learns_from_teacher(c)
-                              for name in arguments(c) if name not in plain))
+                              for name in own_arguments(c) if name not in plain))
 
 
-def arguments(cls: type) -> List[str]:
+def own_arguments(cls: type) -> List[str]:
     """What a class's constructor takes by name, beside ``*args`` and ``**kwargs``."""
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     return [p.name for p in parameters if p.kind not in _VARIADIC]

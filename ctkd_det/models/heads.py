@@ -1,6 +1,6 @@
 """Which heads can be distilled, and where their logits come from."""
 import inspect
-from typing import List, NamedTuple, Type
+from typing import List, NamedTuple, Tuple, Type
 
 import torch
 from mmdet.models.dense_heads import AutoAssignHead
@@ -78,6 +78,11 @@ def roi_stages(roi_head: nn.Module) -> List[RoIStage]:
                             f'{type(stage.bbox_head.loss_cls).__name__} are not one for each '
                             'class and one for the background')
     return stages
+
+
+def of_stage(roi_head: nn.Module, stage: int) -> Tuple[int, ...]:
+    """The first arguments of a RoI head's forward functions: only a cascade's take the stage."""
+    return (stage, ) if isinstance(roi_head, CascadeRoIHead) else ()
 
 
 def dense_head(detector: nn.Module) -> nn.Module:
@@ -161,6 +166,11 @@ def feature_width(head: nn.Module) -> int:
         raise TypeError(f'the features of {type(head).__name__} cannot be compared: it has no '
                         'linear layer fc_cls that receives them')
     return width
+
+
+def is_object(labels: Tensor, num_classes: int) -> Tensor:
+    """(N,), bool: which labels are of objects, not of the background or ignored."""
+    return (labels >= 0) & (labels < num_classes)
 
 
 def has_sigmoids(head: nn.Module) -> bool:

@@ -1,6 +1,5 @@
 """Where the mask logits of detectors come from."""
-from contextlib import contextmanager
-from typing import Any, Iterator, List, Sequence
+from typing import Any, List, Sequence
 
 import torch
 from mmdet.models.dense_heads import RTMDetInsHead
@@ -30,28 +29,6 @@ def mask_heads(detector: nn.Module) -> List[nn.Module]:
                         'Cascade Mask R-CNN do not')
     heads = roi_head.mask_head
     return list(heads) if isinstance(heads, nn.ModuleList) else [heads]
-
-
-@contextmanager
-def heard_masks(heads: Sequence[nn.Module]) -> Iterator[List[Tensor]]:
-    """Collect what mask heads predict, (P, C, H, W) or (P, 1, H, W), in the order of their calls.
-
-    In a step of the student a RoI head predicts masks once in each stage, of
-    the RoIs of objects.
-    """
-    heard: List[Tensor] = []
-    handles = [head.register_forward_hook(lambda module, args, output: heard.append(output))
-               for head in heads]
-    try:
-        yield heard
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def is_object(labels: Tensor, num_classes: int) -> Tensor:
-    """(N,), bool: which labels are of objects, not of the background or ignored."""
-    return (labels >= 0) & (labels < num_classes)
 
 
 def of_class(masks: Tensor, labels: Tensor) -> Tensor:

@@ -3,8 +3,9 @@
 Forward hooks on modules that every such detector has; nothing is patched, and
 the hooks exist only inside the ``with`` block.
 """
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, ContextManager, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -100,46 +101,24 @@ class NeckTap:
         self.maps[:] = output
 
 
-class ClassifierTap:
-    """Context manager that listens to what the ``fc_cls`` of box heads receive, call by call.
-
-    Args:
-        bbox_heads (Sequence[nn.Module]): Of all stages.
-    """
-
-    def __init__(self, bbox_heads: Sequence[nn.Module]) -> None:
-        self.layers = [head.fc_cls for head in bbox_heads]
-
-    def __enter__(self) -> List[Tensor]:
-        received: List[Tensor] = []
-        self.handles = [layer.register_forward_pre_hook(
-            lambda module, args: received.append(args[0])) for layer in self.layers]
-        return received
-
-    def __exit__(self, *exc_info) -> None:
-        for handle in self.handles:
+@contextmanager
+def heard(modules: Sequence[nn.Module], inputs: bool = False) -> Iterator[List[Any]]:
+    """Collect what modules give, or take as their first input, in the order of their calls."""
+    found: List[Any] = []
+    handles = [module.register_forward_pre_hook(lambda module, args: found.append(args[0]))
+               if inputs else
+               module.register_forward_hook(lambda module, args, output: found.append(output))
+               for module in modules]
+    try:
+        yield found
+    finally:
+        for handle in handles:
             handle.remove()
 
 
-class RegressorTap:
-    """Context manager that listens to what box heads say of boxes, call by call.
-
-    Args:
-        bbox_heads (Sequence[nn.Module]): Of all stages.
-    """
-
-    def __init__(self, bbox_heads: Sequence[nn.Module]) -> None:
-        self.heads = bbox_heads
-
-    def __enter__(self) -> List[Tensor]:
-        heard: List[Tensor] = []
-        self.handles = [head.register_forward_hook(
-            lambda module, args, output: heard.append(output[1])) for head in self.heads]
-        return heard
-
-    def __exit__(self, *exc_info) -> None:
-        for handle in self.handles:
-            handle.remove()
+def classifier_tap(heads: Sequence[nn.Module]) -> ContextManager[List[Tensor]]:
+    """Listens to what the ``fc_cls`` of box heads receive, call by call."""
+    return heard([head.fc_cls for head in heads], inputs=True)
 
 
 class RoITap:

@@ -14,6 +14,7 @@ from .methods import ALONE, check_names, fragments, teaches_itself
 
 if TYPE_CHECKING:
     from .recipe import Recipe
+    from .zoo import Source
 
 TEACHERS = ('teacher', 'teacher_ckpt')
 
@@ -143,35 +144,16 @@ def _recipe(student: str, out: Optional[Path],
     changes = take('epochs', 'batch_size', 'lr', 'img_scale', 'seed')
     learning = {name: value for name, value in take(
         'class_mapping', 'inherit', 'teacher_stage').items() if value not in (None, ())}
-    alone = given['method'] == ALONE
-    by_itself = teaches_itself(given['method'])
-    others = ('class_mapping', 'inherit') if by_itself else tuple(learning)
-    unused = [name for name in (*TEACHERS, *others) if (alone or by_itself) and (
-        given.get(name) or name in learning)]
-    if unused:
-        reason = 'the student is its own teacher' if by_itself else 'there is no teacher'
-        raise click.UsageError(f'with --method {given["method"]} {reason}: leave out '
-                               f'--{unused[0].replace("_", "-")}')
-    if not alone and not by_itself and not given['teacher']:
-        raise click.UsageError('the teacher is missing: give --teacher CONFIG, or --method '
-                               f'{ALONE} to train the student without one')
+    _check_teacher_options(given, learning)
     for package in ('mmengine', 'mmdet'):  # which the next lines need
         package_dir(package)
     # quick checks come before torch is imported
     from .data import find_data
-    from .known_teachers import known_teacher
-    from .teacher_weights import find_weights
     from .zoo import find_config
     check_names(given['method'])
     data = find_data(given['data'])
     pupil = find_config(student)
-    teacher, weights = None, ''
-    if given['teacher']:
-        if given['teacher'] == 'auto':
-            given.update(teacher=known_teacher(pupil.path.stem),
-                         teacher_ckpt=given['teacher_ckpt'] or 'auto')
-        teacher = find_config(given['teacher'])
-        weights = find_weights(given['teacher_ckpt'], teacher)
+    teacher, weights = _find_teacher(pupil, given['teacher'], given['teacher_ckpt'])
     load_package()
     from .changes import Changes
     from .recipe import Recipe
@@ -187,6 +169,40 @@ def _recipe(student: str, out: Optional[Path],
         recipe = replace(recipe, data=data.beside(out))
     recipe.check()
     return recipe, out
+
+
+def _check_teacher_options(given: Dict[str, Any], learning: Dict[str, Any]) -> None:
+    """See whether the method has the teacher that it needs, and no option of one that it has not.
+
+    Raises:
+        click.UsageError: if not.
+    """
+    alone = given['method'] == ALONE
+    by_itself = teaches_itself(given['method'])
+    others = ('class_mapping', 'inherit') if by_itself else tuple(learning)
+    unused = [name for name in (*TEACHERS, *others) if (alone or by_itself) and (
+        given.get(name) or name in learning)]
+    if unused:
+        reason = 'the student is its own teacher' if by_itself else 'there is no teacher'
+        raise click.UsageError(f'with --method {given["method"]} {reason}: leave out '
+                               f'--{unused[0].replace("_", "-")}')
+    if not alone and not by_itself and not given['teacher']:
+        raise click.UsageError('the teacher is missing: give --teacher CONFIG, or --method '
+                               f'{ALONE} to train the student without one')
+
+
+def _find_teacher(pupil: 'Source', named: Optional[str],
+                  weights: Optional[str]) -> Tuple[Optional['Source'], str]:
+    """The teacher's config and where its weights are; None and '' if none is named."""
+    from .known_teachers import known_teacher
+    from .teacher_weights import find_weights
+    from .zoo import find_config
+    if not named:
+        return None, ''
+    if named == 'auto':
+        named, weights = known_teacher(pupil.path.stem), weights or 'auto'
+    teacher = find_config(named)
+    return teacher, find_weights(weights, teacher)
 
 
 def _check_training(recipe: 'Recipe', cfg_options: Sequence[str], dry_run: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
+from ctkd_det.configs import without_scope
 from ..training.advice import schedulers
 from .source_code import Name
 
@@ -133,7 +134,7 @@ def stretched(base: Any, epochs: int) -> Dict[str, Any]:
 
 
 def _stretch(scheduler: Any, old: int, new: int) -> dict:
-    scheduler = unscoped(scheduler)
+    scheduler = without_scope(scheduler, 'mmdet')
     if not scheduler.get('by_epoch', True):
         return scheduler
     for key in ('begin', 'end', 'T_max', 'step_size', 'total_steps'):
@@ -151,7 +152,7 @@ def _stretch(scheduler: Any, old: int, new: int) -> dict:
 def _scaled_rates(scheduler: Any, factor: float) -> dict:
     """Rates that a schedule states as such keep their share of the learning rate."""
     return {key: value * factor if key in RATES and value else value
-            for key, value in unscoped(scheduler).items()}
+            for key, value in without_scope(scheduler, 'mmdet').items()}
 
 
 def _at(epoch: int, old: int, new: int) -> int:
@@ -196,7 +197,7 @@ def resized(base: Any, scale: Tuple[int, int]) -> Dict[str, Any]:
 
 
 def _resize(step: Any, scale: Tuple[int, int], part: str) -> dict:
-    step = unscoped(step)
+    step = without_scope(step, 'mmdet')
     kind = step['type']
     if kind in OTHER_SIZES:
         raise click.ClickException(f"--img-scale: {kind} in the student's {part} pipeline has a "
@@ -215,13 +216,3 @@ def _scaled(old: Any, new: Tuple[int, int]) -> Any:
     largest = [max(scale[i] for scale in old) for i in range(2)]
     return [tuple(round(size * new[i] / largest[i]) for i, size in enumerate(scale))
             for scale in old]
-
-
-def unscoped(config: Any) -> Any:
-    """A copy as people write it: without the scope that mmengine adds to what `mmdet::` says."""
-    if isinstance(config, dict):
-        return {key: unscoped(value) for key, value in config.items()
-                if (key, value) != ('_scope_', 'mmdet')}
-    if isinstance(config, (list, tuple)):
-        return type(config)(map(unscoped, config))
-    return config

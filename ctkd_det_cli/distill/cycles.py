@@ -3,9 +3,8 @@ from typing import Any, Dict, Tuple
 
 import click
 
-from ctkd_det.configs import type_name
+from ctkd_det.configs import type_name, without_scope
 from ..training.advice import schedulers
-from .changes import unscoped
 
 HOOK = 'SnapshotHook'
 # of a warm-up, which the first cycle keeps
@@ -33,7 +32,7 @@ def with_cycles(blocks: Dict[str, Any], base: Any) -> Dict[str, Any]:
                                    f'first, so {length} epoch is too short: --epochs 2 or more')
     cycle = dict(cycle=first) if by_epoch else dict(cycle=first, by_epoch=False)
     found = blocks.get('param_scheduler') or schedulers(base)
-    warm_ups = [unscoped(scheduler) for scheduler in found
+    warm_ups = [without_scope(scheduler, 'mmdet') for scheduler in found
                 if type_name(scheduler) in WARM_UPS and not scheduler.get('begin')]
     rate = dict(type='CosineRestartLR', periods=[first, length - first], restart_weights=[1, 1],
                 eta_min_ratio=0, begin=0, end=length, by_epoch=by_epoch)

@@ -8,10 +8,10 @@ from typing import Any, Optional
 from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS
 
-from ctkd_det.configs import nested_datasets, registered_class, type_name
+from ctkd_det.configs import nested_datasets, registered_class, type_name, without_scope
 from ctkd_det.hooks.adaptive_steps import is_adaptive, lr_mult_for
 from ..training.advice import schedulers
-from .changes import merged, unscoped
+from .changes import merged
 
 # the images with boxes of COCO's training set, which need not be here
 _COCO_TRAIN = {'instances_train2017.json': 117266}
@@ -62,7 +62,7 @@ def _relative_floors(final: dict, base: Config, lr: float) -> dict:
     return dict(param_scheduler=[
         {**{key: value for key, value in one.items() if key != 'eta_min'},
          'eta_min_ratio': one['eta_min'] / lr} if _has_floor(one) else one
-        for one in map(unscoped, found)])
+        for one in without_scope(found, 'mmdet')])
 
 
 def _has_floor(scheduler: dict) -> bool:

@@ -37,7 +37,8 @@ PACKAGES = (
     Package('torch', ('torch', ), "pip install 'torch>=2.1' 'torchvision>=0.16'", '2.1'),
     Package('torchvision', ('torchvision', ),
             'pip install --force-reinstall torch torchvision  (both from one index)', '0.16'),
-    Package('mmengine', ('mmengine', 'onedl-mmengine'), 'pip install mmengine==0.10.7', '0.10'),
+    Package('mmengine', ('mmengine', 'onedl-mmengine'), 'pip install mmengine==0.10.7', '0.10.7',
+            below='1'),
     # mmdet 3.3.0 asserts mmcv < 2.2.0 when it is imported; the fork's mmdet knows its own mmcv
     Package('mmcv', ('mmcv', 'mmcv-lite', 'onedl-mmcv'), 'pip install mmcv-lite==2.1.0', '2.0',
             below='2.2', unbounded=('onedl-mmcv', )),

@@ -78,6 +78,7 @@ def check_config(path: Path, timeout: float) -> Iterator[Row]:
     try:
         load_package()
         from ctkd_det.configs import read_config, with_names
+        from ctkd_det.models.distilled_config import SELF_TAUGHT
         find_modules_beside(path)
         cfg = with_names(read_config(path))
         model = cfg.model
@@ -86,7 +87,8 @@ def check_config(path: Path, timeout: float) -> Iterator[Row]:
         return
     yield Row(f'config {path}', OK, model.type)
     yield _check_checkpoints(cfg)
-    if model.get('teacher_config') in ('snapshot', 'refined'):
+    named = model.get('teacher_config')
+    if isinstance(named, str) and named in SELF_TAUGHT:
         yield Row('teacher', OK, 'the student itself')
         return
     if not model.get('teacher_ckpt'):

@@ -1,6 +1,4 @@
 """Detections as arrays, and their mAP by pycocotools."""
-import contextlib
-import io
 from dataclasses import dataclass
 from typing import List, Optional
 
@@ -8,10 +6,7 @@ import numpy as np
 from pycocotools import mask as rle
 from pycocotools.cocoeval import COCOeval
 
-
-def silent() -> contextlib.AbstractContextManager:
-    """Without pycocotools' reports of its progress."""
-    return contextlib.redirect_stdout(io.StringIO())
+from ctkd_det.evaluation.silence import silent
 
 
 @dataclass(frozen=True)

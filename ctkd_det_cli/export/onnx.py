@@ -28,12 +28,8 @@ def plain_source(cfg: Any, checkpoint: Path, ema: Optional[bool] = None) -> Tupl
     Raises:
         click.ClickException: if the checkpoint is refused.
     """
-    from ctkd_det.compat.reading import CheckpointError, read_checkpoint
-    from .weights import choose_weights
-    try:
-        source = read_checkpoint(checkpoint)
-    except CheckpointError as error:
-        raise click.ClickException(str(error)) from error
+    from .weights import choose_weights, read_source
+    source = read_source(checkpoint)
     return cfg, dict(state_dict=choose_weights(source, ema)[0], meta=source.get('meta'))
 
 
@@ -51,36 +47,19 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
             does not detect the same, loses too much by quantisation, or cannot
             be written.
     """
-    import onnxruntime
-
-    from ctkd_det.deploy import DeployedDetector, InputSize, NotDeployable, to_onnx
     from .onnx_data import images_of
     from .proof import agreement, run_onnx, run_pytorch
-    model = _model(cfg, checkpoint)
-    try:
-        detector = DeployedDetector(model, options.preprocess)
-    except NotDeployable as error:
-        raise click.ClickException(str(error)) from error
+    model, detector = _build(cfg, checkpoint, options)
     images = images_of(cfg, 'val', options.data, options.images, options.shape)
     _check_classes(detector.num_classes, images, checkpoint.get('meta') or {})
-    size = InputSize(*options.shape) if options.shape else None
-    metadata = _metadata(cfg, checkpoint, images, options)
-    try:
-        content = to_onnx(detector, size, options.opset, metadata)
-    except RuntimeError as error:  # a backbone or neck with an operator that ONNX has not
-        raise click.ClickException('torch cannot write this detector as ONNX: '
-                                   f'{sentence(error)}') from error
-
-    def session(file: Path):
-        return onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
-
+    content = _graph(detector, options, _metadata(cfg, checkpoint, images, options))
     draft, written = out.with_name(f'{out.stem}.unproved.onnx'), []
     try:
         with writing(out, '--out'):
             out.parent.mkdir(parents=True, exist_ok=True)
             draft.write_bytes(content)
         runs = {'PyTorch': run_pytorch(model, images, detector.limits.most),
-                'ONNX Runtime': run_onnx(session(draft), detector, images)}
+                'ONNX Runtime': run_onnx(_session(draft), detector, images)}
         sizes = {'PyTorch': _megabytes(model), 'ONNX Runtime': len(content) / 1e6}
         agreed = agreement(*runs.values(), detector.limits)
         problem = _disagreement(agreed, *runs.values())
@@ -88,10 +67,8 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
             os.replace(draft, out)
             written.append(out)
         if problem is None and options.int8:
-            from .int8 import quantise
-            calibration = images_of(cfg, 'train', options.data, options.images, options.shape)
-            quantise(out, draft, calibration, detector)
-            runs['int8'] = run_onnx(session(draft), detector, images)
+            _quantise(cfg, out, draft, detector, options)
+            runs['int8'] = run_onnx(_session(draft), detector, images)
             sizes['int8'] = draft.stat().st_size / 1e6
             problem = _too_much(runs, options.max_drop)
             if problem is None:
@@ -107,20 +84,40 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
         raise click.ClickException(problem)
 
 
-def _model(cfg: Any, checkpoint: dict):
-    from mmdet.registry import MODELS
-    from mmengine.registry import init_default_scope
-
-    from ctkd_det.configs import detector_config
-    init_default_scope('mmdet')
-    config = detector_config(cfg)
-    config.pop('init_cfg', None)
-    model = MODELS.build(config).eval()
+def _build(cfg: Any, checkpoint: dict, options: OnnxOptions) -> Tuple[Any, Any]:
+    """The detector as mmdet runs it, and as it is deployed."""
+    from ctkd_det.deploy import DeployedDetector, NotDeployable
+    from .weights import build_plain, load_strictly
+    model = build_plain(cfg)
+    load_strictly(model, checkpoint['state_dict'])
     try:
-        model.load_state_dict(checkpoint['state_dict'])
-    except RuntimeError as error:
-        raise click.ClickException(f'the checkpoint is not of this config: {error}') from error
-    return model
+        return model, DeployedDetector(model, options.preprocess)
+    except NotDeployable as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _graph(detector: Any, options: OnnxOptions, metadata: Dict[str, str]) -> bytes:
+    """The content of the file."""
+    from ctkd_det.deploy import InputSize, to_onnx
+    size = InputSize(*options.shape) if options.shape else None
+    try:
+        return to_onnx(detector, size, options.opset, metadata)
+    except RuntimeError as error:  # a backbone or neck with an operator that ONNX has not
+        raise click.ClickException('torch cannot write this detector as ONNX: '
+                                   f'{sentence(error)}') from error
+
+
+def _session(file: Path) -> Any:
+    import onnxruntime
+    return onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
+
+
+def _quantise(cfg: Any, source: Path, target: Path, detector: Any, options: OnnxOptions) -> None:
+    """Write a file of 8 bits, calibrated on training images."""
+    from .int8 import quantise
+    from .onnx_data import images_of
+    calibration = images_of(cfg, 'train', options.data, options.images, options.shape)
+    quantise(source, target, calibration, detector)
 
 
 def _check_classes(number: int, images: Any, meta: dict) -> None:

@@ -16,8 +16,8 @@ from pycocotools.coco import COCO
 
 from ctkd_det.configs import nested_datasets
 from ctkd_det.deploy import DeployedDetector
+from ctkd_det.evaluation.silence import silent
 from ctkd_det_data import CocoFolder, DataError
-from .detections import silent
 from .resizing import pipeline_for
 
 

@@ -11,8 +11,14 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import Registry
 
-from ctkd_det.configs import imported_modules, read_config, registered_class, with_names
-from ctkd_det.models.distilled_config import arguments, is_distilled, plain_model
+from ctkd_det.configs import (
+    imported_modules,
+    read_config,
+    registered_class,
+    with_names,
+    without_scope,
+)
+from ctkd_det.models.distilled_config import is_distilled, own_arguments, plain_model
 from ctkd_det.registry import SCOPE
 
 # what our fragments define besides the keys that mmengine reads
@@ -49,17 +55,7 @@ def plain_config(path: Path) -> Config:
     for key in [k for k in paramwise.get('custom_keys', {}) if k.startswith(CUSTOM_KEYS)]:
         del paramwise['custom_keys'][key]
     # a new one, without the texts of the files it came from
-    return Config(_without_scope(cfg.to_dict()))
-
-
-def _without_scope(value):
-    """Without the mark that mmengine gives to what comes from a ``ctkd_det::`` config."""
-    if isinstance(value, dict):
-        return {key: _without_scope(v) for key, v in value.items()
-                if (key, v) != ('_scope_', SCOPE)}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_without_scope, value))
-    return value
+    return Config(without_scope(cfg.to_dict(), SCOPE))
 
 
 def _class(registry: Registry, config) -> Optional[type]:
@@ -85,7 +81,7 @@ def _make_default_hooks_plain(hooks: dict) -> None:
             del hooks[name]
         else:
             config.type = extended.__name__
-            for argument in set(arguments(cls)) - set(arguments(extended)):
+            for argument in set(own_arguments(cls)) - set(own_arguments(extended)):
                 config.pop(argument, None)
 
 

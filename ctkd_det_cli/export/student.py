@@ -5,13 +5,10 @@ from typing import Dict, Optional, Sequence, Tuple
 
 import click
 import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from ctkd_det.compat.reading import CheckpointError, read_checkpoint
-from ctkd_det.configs import detector_config
 from ctkd_det.literal_config import is_dump
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.operations import flops, resize_shape
@@ -19,7 +16,13 @@ from ctkd_det.version import __version__
 from ..options import writing
 from ..reading import read_config
 from .plain_config import plain_config
-from .weights import choose_weights, last_temperatures, load_student
+from .weights import (
+    build_plain,
+    choose_weights,
+    last_temperatures,
+    load_student,
+    read_source,
+)
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,10 @@ def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool
         raise click.ClickException(f'{config} distils nothing: its checkpoints are already those '
                                    'of plain MMDetection')
     init_default_scope('mmdet')
-    source = _read(checkpoint)
+    source = read_source(checkpoint)
     weights, averaged = choose_weights(source, ema)
     plain = plain_config(config)
-    # of a copy: DETRs write into what they are built from, and refuse to read it again
-    model = MODELS.build(detector_config(plain)).eval()
+    model = build_plain(plain)
     left_out = load_student(model, weights)
     facts = _facts(plain, model, shape, left_out, averaged)
     with writing(out, '--out'):
@@ -82,13 +84,6 @@ def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool
     before, after = (file.stat().st_size / 1e6 for file in (checkpoint, files[1]))
     facts['file'] = f'{before:.2f} MB before, {after:.2f} MB after'
     return Exported(*files, facts)
-
-
-def _read(checkpoint: Path) -> dict:
-    try:
-        return read_checkpoint(checkpoint)
-    except CheckpointError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _meta(distilled: Config, plain: Config, source: dict, averaged: bool) -> dict:

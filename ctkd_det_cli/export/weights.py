@@ -1,13 +1,39 @@
-"""Takes only the student's weights out of a training's checkpoint."""
-from typing import Dict, List, Optional, Tuple
+"""Takes only the student's weights out of a training's checkpoint, into a plain detector."""
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
 
 import click
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
+from ctkd_det.compat.reading import CheckpointError, read_checkpoint
+from ctkd_det.configs import detector_config
 from ctkd_det.log_names import parse_taus
 
 EMA = 'ema_state_dict'
 _PREFIX = 'module.'
+
+
+def read_source(checkpoint: Path) -> dict:
+    """What a checkpoint holds.
+
+    Raises:
+        click.ClickException: if it is refused.
+    """
+    try:
+        return read_checkpoint(checkpoint)
+    except CheckpointError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def build_plain(cfg: Any) -> nn.Module:
+    """The detector of a plain config, in evaluation mode and with random weights."""
+    init_default_scope('mmdet')
+    # of a copy: DETRs write into what they are built from, and refuse to read it again
+    config = detector_config(cfg)
+    config.pop('init_cfg', None)
+    return MODELS.build(config).eval()
 
 
 def choose_weights(checkpoint: dict, ema: Optional[bool]) -> Tuple[Dict[str, Tensor], bool]:
@@ -55,11 +81,20 @@ def load_student(model: nn.Module, weights: Dict[str, Tensor]) -> List[str]:
     own = {name for name, _ in model.named_children()} | {
         key.partition('.')[0] for key in model.state_dict()}
     extra = [key for key in weights if key.partition('.')[0] not in own]
+    load_strictly(model, {k: v for k, v in weights.items() if k not in extra})
+    return extra
+
+
+def load_strictly(model: nn.Module, weights: Dict[str, Tensor]) -> None:
+    """Load weights, of which none may be missing or too many.
+
+    Raises:
+        click.ClickException: if they are not those of this detector.
+    """
     try:
-        model.load_state_dict({k: v for k, v in weights.items() if k not in extra}, strict=True)
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise click.ClickException(f'the checkpoint is not of this config: {error}') from error
-    return extra
 
 
 def last_temperatures(checkpoint: dict) -> Dict[str, float]:

@@ -1,7 +1,8 @@
 """Warnings about settings of a schedule that do not fit each other."""
 from typing import Any, List, Optional
 
-WARM_UPS = ('LinearLR', 'ConstantLR')
+# mmdet's QuadraticWarmupLR is none of them: it reaches its goal with end=1, too
+MMENGINE_WARM_UPS = ('LinearLR', 'ConstantLR')
 
 
 def schedulers(cfg: Any) -> List[dict]:
@@ -38,7 +39,7 @@ def warm_up_advice(cfg: Any, iterations: int, epochs: Optional[int] = None) -> O
         epochs (int, optional): How many it has, if it counts them.
     """
     for position, scheduler in enumerate(schedulers(cfg)):
-        if scheduler['type'] not in WARM_UPS or scheduler.get('begin', 0):
+        if scheduler['type'] not in MMENGINE_WARM_UPS or scheduler.get('begin', 0):
             continue
         by_epoch = scheduler.get('by_epoch', True)
         length, unit = (epochs, 'epochs') if by_epoch else (iterations, 'iterations')

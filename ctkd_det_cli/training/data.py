@@ -1,6 +1,6 @@
 """Checks from a config that the training's data exist and are fit for training."""
 import os
-from typing import Any, Iterator, Optional
+from typing import Any, Optional
 
 import click
 
@@ -14,9 +14,11 @@ def missing_data(cfg: Any) -> Optional[str]:
 
     Only local files are looked at; None if all are there.
     """
+    from ctkd_det.configs import leaf_datasets
     for part, name in PARTS.items():
-        for file in _ann_files((cfg.get(f'{part}_dataloader') or {}).get('dataset')):
-            if '://' not in file and not os.path.exists(file):
+        loader = cfg.get(f'{part}_dataloader') or {}
+        for file in map(_ann_file, leaf_datasets(loader.get('dataset'))):
+            if file and '://' not in file and not os.path.exists(file):
                 return (f'the {name} data are not there: {os.path.abspath(file)} does not exist. '
                         'To distil on a data set of your own: ctkd-det distill ... --data FOLDER')
     return None
@@ -47,13 +49,9 @@ def look_at_data(cfg: Any) -> None:
         click.echo(f'Warning: {finding}', err=True)
 
 
-def _ann_files(dataset: Any) -> Iterator[str]:
-    """Of a data set, or of all that a wrapper or a concatenation consists of."""
-    if not hasattr(dataset, 'get'):
-        return
-    for inner in (dataset.get('dataset'), *(dataset.get('datasets') or ())):
-        yield from _ann_files(inner)
+def _ann_file(dataset: dict) -> Optional[str]:
+    """Its path or address; None if it states none, or one in a file system of its own."""
     file, root = dataset.get('ann_file'), dataset.get('data_root') or ''
-    # the files system of backend_args may be another one
-    if isinstance(file, str) and file and not dataset.get('backend_args'):
-        yield os.path.join(root, file) if '://' not in file else file
+    if not isinstance(file, str) or not file or dataset.get('backend_args'):
+        return None
+    return file if '://' in file else os.path.join(root, file)

@@ -11,7 +11,8 @@ import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import checkpoint as loading
 
-from ctkd_det.compat.checkpoints import allow_mmengine_checkpoints, restricted_getattr
+from ctkd_det.compat.checkpoints import allow_mmengine_checkpoints
+from ctkd_det.compat.stand_ins import restricted_getattr
 from helpers import ROOT, TORCH_BEFORE_2_6
 
 pytestmark = pytest.mark.skipif(TORCH_BEFORE_2_6, reason='torch restricts loading since 2.6')

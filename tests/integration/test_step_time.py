@@ -15,7 +15,7 @@ import growth  # noqa: E402
 import loss_costs  # noqa: E402
 import step_time  # noqa: E402
 from clock import Clock, medians  # noqa: E402
-from steps import Bench  # noqa: E402
+from steps import StepBench  # noqa: E402
 
 CTKD = str(CONFIGS / 'shapes' / 'ctkd.py')
 
@@ -37,7 +37,7 @@ def test_all_ways_to_distil_have_one_gradient():
     """What differs is only what they compute twice or for nothing."""
     init_default_scope('mmdet')
     torch.manual_seed(0)
-    bench = Bench(Config.fromfile(CTKD), 2, (64, 64))
+    bench = StepBench(Config.fromfile(CTKD), 2, (64, 64))
     gradients, passes = [], []
     for model in (bench.model, bench.with_second_head_pass(), bench.with_full_teacher_loss()):
         calls = []
@@ -79,12 +79,12 @@ def test_the_points_of_an_axis():
     cfg = Config.fromfile(CTKD)
     assert growth.point(cfg, 'images', 4, 16)[1] == 4
     for axis, value in dict(classes=80, levels=4, width=32).items():
-        model = Bench(growth.point(cfg, axis, value, 1)[0], 1, (64, 64)).model
+        model = StepBench(growth.point(cfg, axis, value, 1)[0], 1, (64, 64)).model
         for detector in (model, model.teacher_model):
             assert value == dict(
                 classes=detector.roi_head.bbox_head.num_classes, levels=detector.neck.num_outs,
                 width=detector.neck.out_channels)[axis]
-    bench = Bench(growth.point(cfg, 'RoIs', 64, 2)[0], 2, (64, 64))
+    bench = StepBench(growth.point(cfg, 'RoIs', 64, 2)[0], 2, (64, 64))
     assert len(bench.records[0].rois) == 64
 
 

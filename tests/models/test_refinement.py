@@ -144,6 +144,16 @@ def test_any_temperature_and_features_of_each_source():
                and key.split('.')[-1] in losses)
 
 
+def test_the_one_stage_of_a_cascade_is_named():
+    """A cascade's head takes the stage even if there is only one."""
+    cfg = tiny('cascade')
+    roi_head = cfg.model.roi_head
+    roi_head.update(num_stages=1, stage_loss_weights=[1], bbox_head=roi_head.bbox_head[:1])
+    cfg.model.train_cfg.rcnn = cfg.model.train_cfg.rcnn[:1]
+    model = build(distill(cfg, REFINED, copy.deepcopy(LOSSES)))
+    assert {'self_teacher.loss_cls', 'loss_kd', 'loss_at'} <= set(step(model))
+
+
 def test_of_maps_that_no_roi_reads_nothing_is_refined():
     """Of P6 of an FPN: nothing could train it, and DDP would wait for its gradients."""
     model = build(distill(tiny('faster'), REFINED, copy.deepcopy(LOSSES)))

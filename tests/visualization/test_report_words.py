@@ -1,9 +1,11 @@
 """Temperatures in words, costs, names and the table as CSV."""
 import csv
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from torch import nn
 
 from ctkd_det.visualization.report import cost, knowledge
 from ctkd_det.visualization.report.figures import loss_figures, temperature_figure
@@ -105,6 +107,18 @@ def test_minutes_are_those_of_the_iterations(tmp_path):
     rows, notes = cost.costs(study, num_images=0)
     assert [row['minutes'] for row in rows] == pytest.approx([(10 * 3 + 30 * 1) / 60])
     assert rows[0]['size'] is None and notes == []
+
+
+def test_the_page_says_why_operations_are_not_counted(tmp_path):
+    resize = dict(type='Resize', scale=(64, 32))
+    detector = SimpleNamespace(
+        name='kd', cache=tmp_path, plain_model=dict, architecture=lambda: nn.Linear(2, 3),
+        loader=dict(dataset=dict(pipeline=[resize])))
+    for _ in ('measured', 'kept from the report before'):
+        notes = []
+        size = cost._size(detector, {}, notes)
+        assert size.parameters == 9 and size.operations is None
+        assert len(notes) == 1 and notes[0].startswith('The operations of kd could not be counted')
 
 
 def test_levels_of_a_feature_loss_share_a_plot(tmp_path):

@@ -14,7 +14,7 @@ from clock import Clock, medians
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.table import Table
-from steps import Bench
+from steps import StepBench
 from torch.nn.parallel import DistributedDataParallel
 
 from ctkd_det.configs import read_config
@@ -47,7 +47,7 @@ def grow(cfg: Config, args: argparse.Namespace, clock: Clock) -> Dict[str, List[
             if axis == 'processes':
                 times = _in_processes(changed, images, args.size, value, args.rounds or 3)
             else:
-                bench = Bench(changed, images, args.size, args.device)
+                bench = StepBench(changed, images, args.size, args.device)
                 kinds = dict(student=bench.student(), distilled=bench.distilled(bench.model))
                 for step in kinds.values():
                     step()
@@ -141,7 +141,7 @@ def _process(rank: int, number: int, cfg: Config, images: int, size: Tuple[int, 
     init_default_scope('mmdet')
     dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank,
                             world_size=number)
-    bench = Bench(cfg, images, size)
+    bench = StepBench(cfg, images, size)
     weights = {name: loss.loss_weight for name, loss in bench.model.distill_losses.items()}
     step = bench.distilled(_Parallel(bench.model))
     times: Dict[str, List[float]] = dict(student=[], distilled=[])

@@ -7,7 +7,7 @@ from clock import Clock, medians
 from mmengine.config import Config
 from recipes import FRAGMENTS
 from rich.table import Table
-from steps import Bench, Step
+from steps import Step, StepBench
 from torch import Tensor, nn
 
 from ctkd_det.models.distilled_config import SELF_TAUGHT
@@ -31,7 +31,7 @@ def costs(cfg: Config, args: argparse.Namespace, clock: Clock) -> Dict[str, dict
     for name in names:
         changed = _with_losses(cfg, name)
         try:
-            bench = Bench(changed, args.batch, args.size, args.device)
+            bench = StepBench(changed, args.batch, args.size, args.device)
         except ValueError as error:
             if args.losses != ['all']:
                 raise

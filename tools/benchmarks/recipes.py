@@ -54,7 +54,7 @@ FEATURE_WEIGHTS: Dict[str, Dict[str, float]] = dict(
         mgd=6.3e-6, fgd=15.0, srrl=0.37, crd=0.31))
 FEATURES: Methods = {name: (name, {}, {}) for name in FEATURE_WEIGHTS['shapes']}
 # the student teaches itself
-SELF_TAUGHT: Methods = {'snapshot': ('snapshot_kd', {}, {}), 'frskd': ('frskd', {}, {})}
+SELF_TEACHING: Methods = {'snapshot': ('snapshot_kd', {}, {}), 'frskd': ('frskd', {}, {})}
 # a self-teacher that teaches before it has learned
 AT_ONCE: Methods = {'frskd_at_once': ('frskd', dict(window={}), {}),
                     'ctkd_at_once': ('ctkd_global', dict(window={}), {})}
@@ -80,7 +80,7 @@ METHODS: Methods = {
     **RELATIONS,
     **RIVALS,
     **FEATURES,
-    **SELF_TAUGHT,
+    **SELF_TEACHING,
     **AT_ONCE,
     **CROSSED,
     **ROTATED,
@@ -118,7 +118,7 @@ METHODS: Methods = {
 # method -> the methods that it joins
 JOINED = {f'{beside}+{name}': (beside, name)
           for beside in BESIDE
-          for name in (*FEATURES, *SELF_TAUGHT, *ROTATED, 'ld_tau10', 'ctkd_ld', 'boxkd')}
+          for name in (*FEATURES, *SELF_TEACHING, *ROTATED, 'ld_tau10', 'ctkd_ld', 'boxkd')}
 JOINED['crosskd+pkd'] = ('crosskd', 'pkd')
 JOINED['ctkd+frskd_at_once'] = ('ctkd_at_once', 'frskd_at_once')
 # method -> changes of its CurriculumHook

@@ -17,7 +17,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
-from steps import VARIANTS, Bench
+from steps import VARIANTS, StepBench
 
 import ctkd_det  # noqa: F401
 
@@ -103,7 +103,7 @@ def main() -> None:
         found = costs(cfg, args, clock)
         shown = cost_table(found)
     else:
-        bench = Bench(cfg, args.batch, args.size, args.device, DTYPES.get(args.amp),
+        bench = StepBench(cfg, args.batch, args.size, args.device, DTYPES.get(args.amp),
                       args.channels_last,
                       **(dict(teacher_compile=True) if args.compile_teacher else {}))
         kinds = bench.kinds()

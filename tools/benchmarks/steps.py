@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ctkd_det.configs import read_config
 from ctkd_det.models.detectors.distilled import DistilledDetector
 from ctkd_det.models.distilled_config import SELF_TAUGHT, plain_model, plain_parent
-from ctkd_det.models.heads import num_classes
+from ctkd_det.models.heads import num_classes, of_stage
 from ctkd_det.models.masks import mask_heads
 from ctkd_det.models.taps import Logits, NeckTap
 
@@ -85,7 +85,7 @@ def random_batch(model: nn.Module, images: int, size: Tuple[int, int]) -> dict:
                 data_samples=samples)
 
 
-class Bench:
+class StepBench:
     """One batch, and all that can be done with it.
 
     Args:
@@ -115,7 +115,9 @@ class Bench:
                      distilled=self.distilled(self.model))
         if hasattr(self.model, 'roi_head'):
             kinds['second head pass'] = self.distilled(self.with_second_head_pass())
-        if 'roi' not in self.model.compared and not getattr(self.model, 'class_mapping', None):
+        # with other classes the teacher cannot compute its losses from the student's labels
+        mapped = {**self.cfg.model, **self.options}.get('class_mapping')
+        if 'roi' not in self.model.compared and not mapped:
             kinds["teacher's full loss"] = self.distilled(self.with_full_teacher_loss())
         return kinds
 
@@ -179,9 +181,8 @@ class Bench:
 
         def again(records: List[Logits], like: Tensor) -> List[Logits]:
             for stage, record in enumerate(complete(records, like)):
-                where = (stage, ) if len(records) > 1 else ()
                 record.cls_score = model.roi_head._bbox_forward(
-                    *where, held[0], record.rois)['cls_score']
+                    *of_stage(model.roi_head, stage), held[0], record.rois)['cls_score']
             return records
 
         def listening(images: Tensor, samples: Sequence) -> dict:

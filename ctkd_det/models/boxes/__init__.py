@@ -1,4 +1,3 @@
-from .comparison import compares_classes
 from .dense import check_dense_boxes, dense_box_side, location_boxes
 from .distributions import (
     DISTRIBUTIONS,
@@ -6,10 +5,10 @@ from .distributions import (
     distribution_side,
     num_bins,
 )
-from .roi import check_regressor, is_foreground, regressed, roi_box_side
+from .roi import check_regressor, regressed, roi_box_side
 
 __all__ = [
     'DISTRIBUTIONS', 'check_dense_boxes', 'check_regressor', 'check_valuable_region',
-    'compares_classes', 'dense_box_side', 'distribution_side', 'is_foreground',
-    'location_boxes', 'num_bins', 'regressed', 'roi_box_side'
+    'dense_box_side', 'distribution_side', 'location_boxes', 'num_bins',
+    'regressed', 'roi_box_side'
 ]

@@ -15,10 +15,9 @@ from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor, nn
 
 from ..dense import flat
-from ..heads import dense_reader, has_sigmoids
+from ..heads import dense_reader, has_sigmoids, is_object
 from ..precision import at_least_float32
 from ..taps import DenseLogits
-from .roi import is_foreground
 
 # the methods by which a head is known to code its boxes as the first in its family does
 _METHODS = ('loss_by_feat', 'loss_by_feat_single')
@@ -54,7 +53,7 @@ def dense_box_side(head: nn.Module, teacher_head: nn.Module, record: DenseLogits
     """
     sides = dict(avg_factor=None, objects=None)
     if source == 'boxes':
-        chosen = is_foreground(head, record.labels)
+        chosen = is_object(record.labels, head.num_classes)
         sides['objects'] = _objects(head, record, chosen)
         weight = torch.ones_like(sides['objects'][:, 0])
     else:

@@ -8,9 +8,8 @@ from mmdet.utils import reduce_mean
 from torch import Tensor, nn
 
 from ..dense import flat
-from ..heads import dense_reader
+from ..heads import dense_reader, is_object
 from ..taps import DenseLogits
-from .roi import is_foreground
 from .valuable_region import valuable_region
 
 # the sources of losses that are read here
@@ -56,11 +55,10 @@ def distribution_side(head: nn.Module, record: DenseLogits, samples: Sequence,
         ``weight``, (4 P,); ``avg_factor``, a scalar, the mean over all ranks.
     """
     bins = num_bins(head)
-    is_object = is_foreground(head, record.labels)
+    chosen = is_object(record.labels, head.num_classes)
     logits = flat(dense_reader(head).logits(record.outputs), head.cls_out_channels)
-    scores = logits.detach().float().sigmoid().amax(1) * is_object
+    scores = logits.detach().float().sigmoid().amax(1) * chosen
     weight, labels = scores, record.labels
-    chosen = is_object
     if source == 'vlr':
         weight = _valuable(head, record, samples)
         chosen, labels = weight > 0, torch.full_like(labels, head.num_classes)

@@ -5,6 +5,7 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor, nn
 
+from ..heads import is_object
 from ..precision import at_least_float32
 from ..taps import RoILogits
 
@@ -19,11 +20,6 @@ def check_regressor(head: nn.Module) -> None:
         raise TypeError(f'the boxes of {type(head).__name__} cannot be compared: it does not '
                         'regress them for each RoI as the box heads of Faster, Mask and Cascade '
                         'R-CNN do')
-
-
-def is_foreground(head: nn.Module, labels: Tensor) -> Tensor:
-    """Which RoIs or locations have a box to regress, (N,)."""
-    return (labels >= 0) & (labels < head.num_classes)
 
 
 def regressed(head: nn.Module, rois: Tensor, bbox_pred: Tensor, classes: Tensor) -> Tensor:
@@ -62,7 +58,7 @@ def roi_box_side(head: nn.Module, record: RoILogits) -> Dict[str, Any]:
     else:
         student, (objects, weights) = record.box_preds, record.box_targets
         if not head.reg_decoded_bbox:
-            rois = record.rois[is_foreground(head, record.labels), 1:]
+            rois = record.rois[is_object(record.labels, head.num_classes), 1:]
             student, objects = (_decoded(head, rois, x) for x in (student, objects))
     return dict(student=student, teacher=record.teacher_boxes, objects=objects,
                 weight=weights[:, 0], avg_factor=float(len(record.labels)))

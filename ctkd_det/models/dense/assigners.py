@@ -29,7 +29,9 @@ class AlignedReader(DenseReader):
 
 
 class TOODReader(AlignedReader):
-    """Its ``forward`` gives probabilities, the geometric mean of two; it has a loss to begin with.
+    """Its ``forward`` gives probabilities, the geometric mean of two.
+
+    In the first epochs it has another loss.
     """
     kinds = (TOODHead, )
     towers = ()

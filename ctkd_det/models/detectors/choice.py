@@ -22,9 +22,9 @@ def distilled_class(plain: type) -> Type[DistilledDetector]:
     """The class that replaces ``plain`` in a student's config.
 
     Raises:
-        TypeError: if there is none: ``plain`` is neither a two-stage nor a
-            single-stage detector nor a DETR that can be, or changes how those work, which would be
-            lost.
+        TypeError: if there is none. ``plain`` is then neither a two-stage nor
+            a single-stage detector nor one of those DETRs, or it changes how
+            they work, and its changes would be lost.
     """
     for distilled in DISTILLED:
         base = plain_parent(distilled)

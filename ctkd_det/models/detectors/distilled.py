@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from ..building import check_arguments
 from ..levels import LevelMatch
-from ..losses import DistillLoss, LogitLoss
+from ..losses import DistillLoss
 from ..taps import Logits, NeckTap
 from ..teachers import FrozenTeacher, inherit_weights
-from .log_values import log_values
 from .loss_configs import (
     build_losses,
     check_classifier,
@@ -22,7 +21,7 @@ from .loss_configs import (
     check_sources,
     sources_of,
 )
-from .sides import both_sides
+from .step import distillation_losses
 from .teacher_choice import TeacherChoice
 from .training_progress import check_start, current_training, move_windows
 
@@ -185,7 +184,7 @@ class DistilledDetector:
         heads = self.tap() if self._classifies else nullcontext([])
         with neck as maps, heads as records:
             losses = super().loss(batch_inputs, batch_data_samples)
-        results = self._distill(batch_inputs, batch_data_samples, maps, records)
+        results = distillation_losses(self, batch_inputs, batch_data_samples, maps, records)
         if losses.keys() & results.keys():
             raise ValueError('distill_losses: the student has losses of these names already: '
                              f'{sorted(losses.keys() & results.keys())}')
@@ -228,39 +227,6 @@ class DistilledDetector:
         """Fill in what a step did not compute."""
         return records
 
-    def _distill(self, batch_inputs: Tensor, batch_data_samples: SampleList,
-                 maps: List[Tensor], records: List[Logits]) -> dict:
-        results = {}
-        if self.teacher.learns:
-            results = self.teacher.learn(maps, self.complete(records, batch_inputs))
-        active = [loss for loss in self.distill_losses.values() if self._is_active(loss)]
-        # logits on rotated images need no plain ones; features are compared with those
-        sources = {loss.source for loss in active if loss.source != 'logits' or not loss.rotated}
-        sides = both_sides(self, sources, batch_inputs, batch_data_samples, maps, records)
-        rotated = [loss for loss in active if loss.rotated]
-        if rotated:
-            sides.update(self.rotated_sides(batch_inputs, batch_data_samples, records, rotated))
-        for name, loss in self.distill_losses.items():
-            stages = 1 if loss.source == 'neck' else len(records)
-            keys = [f's{i}.{name}' for i in range(stages)] if stages > 1 else [name]
-            if not self._is_active(loss):
-                results.update({key: _zero(loss, batch_inputs) for key in keys})
-                continue
-            weights = [1.0] if loss.source == 'neck' else self.stage_weights
-            statistics = []
-            for key, weight, side in zip(keys, weights, sides[loss.side], strict=True):
-                results[key] = weight * loss(
-                    side['student'], side['teacher'], **{need: side[need] for need in loss.needs})
-                statistics.append(loss.statistics)
-            results.update(log_values(
-                name, loss.temperature.lambda_ if isinstance(loss, LogitLoss) else None,
-                statistics))
-        return results
-
-    def _is_active(self, loss: DistillLoss) -> bool:
+    def is_active(self, loss: DistillLoss) -> bool:
+        """Whether a loss contributes anything to this step."""
         return loss.active and self.teacher.ready
-
-
-def _zero(loss: nn.Module, like: Tensor) -> Tensor:
-    """0 that keeps the parameters of an inactive loss in the graph, for DDP."""
-    return sum((p.sum() * 0 for p in loss.parameters()), like.new_zeros(()))

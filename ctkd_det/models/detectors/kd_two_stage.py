@@ -12,12 +12,13 @@ from torch import Tensor
 from ..boxes import roi_box_side
 from ..heads import classifiers, feature_width, num_logits
 from ..losses import DistillLoss
-from ..masks import heard_masks, mask_heads
-from ..taps import RoILogits, RoITap
+from ..masks import mask_heads
+from ..taps import RoILogits, RoITap, heard
 from ..teachers import RoITeacher
 from .distilled import DistilledDetector
 from .masks import complete_masks, roi_mask_sides
 from .rotated import one_per_object, rotated_answers
+from .zero import zero_of
 
 
 @MODELS.register_module()
@@ -50,11 +51,12 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
     @contextmanager
     def tap(self) -> Iterator[List[RoILogits]]:
         """What records RoIs, logits and masks of each stage, see :class:`RoITap`."""
-        masks = (heard_masks(mask_heads(self)) if 'masks' in self.compared else nullcontext([]))
-        with masks as heard, RoITap(self.roi_head) as records:
+        # a RoI head predicts masks once in each stage, of the RoIs of objects
+        heads = mask_heads(self) if 'masks' in self.compared else []
+        with heard(heads) as masks, RoITap(self.roi_head) as records:
             yield records
         # a cascade may end early
-        for record, logits in zip(records, heard, strict=False):
+        for record, logits in zip(records, masks, strict=False):
             record.mask_logits = logits
 
     @property
@@ -70,7 +72,7 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
         """
         for record, head in zip(records, classifiers(self), strict=True):
             if record.cls_score is None:
-                nothing = sum(p.sum() * 0 for p in head.parameters())
+                nothing = zero_of(head, like)
                 record.cls_score = like.new_zeros((0, num_logits(head))) + nothing
                 record.labels = like.new_zeros((0, ), dtype=torch.long)
                 record.label_weights, record.avg_factor = like.new_zeros((0, )), 0.0
@@ -89,14 +91,15 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
         """The teacher's logits on the recorded RoIs, those of each stage."""
         rois = [record.rois for record in records]
         tap = self.teacher.box_tap() if 'boxes' in self.compared else nullcontext([])
-        with tap as heard:
+        with tap as answers:
             logits, features = self._ask(batch_inputs, batch_data_samples, rois, feats=feats)
         if 'roi' in self.compared:
             self._check_graphs(records)
         for record, of_teacher in zip(records, features, strict=True):
             record.teacher_features = of_teacher
         if 'boxes' in self.compared:
-            for record, boxes in zip(records, self.teacher.roi_boxes(heard, records), strict=True):
+            boxes_of = self.teacher.roi_boxes(answers, records)
+            for record, boxes in zip(records, boxes_of, strict=True):
                 record.teacher_boxes = boxes
         return logits
 

@@ -72,7 +72,7 @@ def build_losses(configs: Dict[str, ConfigType],
     for name, cfg in configs.items():
         if name in losses:
             continue
-        # of boxes it is another one than of classes
+        # a temperature of boxes is not shared with one of classes
         owners = [owner for owner in with_own
                   if (sources[owner] == 'logits') == (sources[name] == 'logits')]
         if cfg['temperature'] not in owners:

@@ -5,10 +5,11 @@ import torch
 from mmdet.structures import SampleList
 from torch import Tensor, nn
 
-from ..heads import classifiers
-from ..masks import is_object, masks_of_locations, of_class
+from ..heads import classifiers, is_object
+from ..masks import masks_of_locations, of_class
 from ..taps import DenseLogits, RoILogits
 from ..teachers.masks import check_sizes
+from .zero import zero_of
 
 
 def roi_mask_sides(detector: Any, batch_data_samples: SampleList, records: List[RoILogits],
@@ -51,8 +52,8 @@ def complete_masks(records: Sequence[RoILogits], heads: Sequence[nn.Module],
     """
     for record, head in zip(records, heads, strict=True):
         if record.mask_logits is None:
-            record.mask_logits = like.new_zeros((0, *records[0].mask_logits.shape[1:])) + sum(
-                p.sum() * 0 for p in head.parameters())
+            record.mask_logits = like.new_zeros((0, *records[0].mask_logits.shape[1:])) + zero_of(
+                head, like)
 
 
 def dense_mask_sides(student: nn.Module, teacher: nn.Module,

@@ -4,15 +4,14 @@ from typing import Iterator, List, Sequence
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.roi_heads import CascadeRoIHead
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torchvision.ops import box_iou
 
-from ..heads import class_logits, classifiers
+from ..heads import class_logits, classifiers, is_object, of_stage
 from ..precision import at_least_float32
 from ..rotation import rotate_images, rotate_rois
-from ..taps import ClassifierTap, RoILogits
+from ..taps import RoILogits, classifier_tap
 
 
 def rotated_answers(student: nn.Module, images: Tensor, rois: Sequence[Tensor],
@@ -36,10 +35,9 @@ def rotated_answers(student: nn.Module, images: Tensor, rois: Sequence[Tensor],
     with _unnoticed(student, images.device):
         maps = student.extract_feat(rotate_images(images, turns))
         for i, (boxes, head) in enumerate(zip(rois, classifiers(student), strict=True)):
-            stage = (i, ) if isinstance(roi_head, CascadeRoIHead) else ()
             boxes = rotate_rois(boxes, turns, tuple(images.shape[2:]))
-            with ClassifierTap([head] if hasattr(head, 'fc_cls') else []) as received:
-                answer = roi_head._bbox_forward(*stage, maps, boxes)
+            with classifier_tap([head] if hasattr(head, 'fc_cls') else []) as received:
+                answer = roi_head._bbox_forward(*of_stage(roi_head, i), maps, boxes)
             records.append(RoILogits(cls_score=class_logits(head, answer['cls_score']), rois=boxes,
                                      features=received[0] if received else None))
     return records
@@ -63,7 +61,7 @@ def one_per_object(record: RoILogits, boxes: Sequence[Tensor], num_classes: int)
         there is none.
     """
     rois = at_least_float32(record.rois)
-    foreground = ((record.labels >= 0) & (record.labels < num_classes)).nonzero().squeeze(1)
+    foreground = is_object(record.labels, num_classes).nonzero().squeeze(1)
     chosen = [foreground[:0]]
     for image, objects in enumerate(boxes):
         rows = foreground[rois[foreground, 0] == image]

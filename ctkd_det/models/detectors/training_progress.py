@@ -60,7 +60,7 @@ def check_start(student: nn.Module, training: MessageHub) -> None:
 
 
 def _check_inherited_backbone(student: nn.Module) -> None:
-    """The teacher's images are converted for it; an inherited backbone gets the student's own."""
+    """Warn if an inherited backbone gets images normalised otherwise than the teacher's."""
     if any(name.split('.')[0] == 'backbone' for name in student.inherit):
         convert = student.teacher.convert
         if not convert.identical:

@@ -1,8 +1,8 @@
 """What every distillation loss has, whatever it compares."""
 import math
-from typing import Optional, Tuple
+from typing import Dict, Optional, Tuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from .window import Window
 
@@ -38,6 +38,8 @@ class DistillLoss(nn.Module):
         super().__init__()
         self.loss_weight = at_least_zero('loss_weight', loss_weight)
         self.window = Window(**(window or {}))
+        # scalars for the log, from the latest forward
+        self.statistics: Dict[str, Tensor] = {}
 
     @property
     def factor(self) -> float:

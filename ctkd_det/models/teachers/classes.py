@@ -1,16 +1,27 @@
 """Compares the classes of teacher and student, or maps them by name."""
 import logging
-from typing import Optional, Sequence, Tuple
+from typing import Collection, Optional, Sequence, Tuple
 
 import torch
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...configs import nested_datasets, registered_class
 from .checkpoint import TeacherError
 
 Names = Optional[Tuple[str, ...]]
+
+
+def compares_classes(sources: Collection[str], student: nn.Module) -> bool:
+    """Whether student and teacher must have the same classes, or some that are mapped.
+
+    Logits belong to classes, and so do masks; boxes everywhere are weighted by
+    logits. So do the boxes of a two-stage detector: a regressor may have
+    offsets for each class.
+    """
+    return bool({'logits', 'masks', 'all_boxes'} & set(sources)) or (
+        'boxes' in sources and hasattr(student, 'roi_head'))
 
 
 class ClassMapping:

@@ -4,9 +4,8 @@ from typing import Collection, Optional, Sequence
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ..boxes import compares_classes
 from ..heads import classifiers, has_sigmoids
-from .classes import ClassMapping
+from .classes import ClassMapping, compares_classes
 from .teacher import FrozenTeacher
 
 

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from ..masks import mask_heads
 from .checkpoint import TeacherError
 
-_STUDENTS = 'Mask R-CNN, Cascade Mask R-CNN and RTMDet-Ins'
+_WITH_MASKS = 'Mask R-CNN, Cascade Mask R-CNN and RTMDet-Ins'
 
 
 def check_masks(student: nn.Module, teacher: nn.Module, student_name: str,
@@ -16,9 +16,9 @@ def check_masks(student: nn.Module, teacher: nn.Module, student_name: str,
         TypeError: if the masks of one of them depend on more than its RoIs.
     """
     for detector, name, take in (
-            (student, student_name, f'take a student that predicts masks ({_STUDENTS} do)'),
-            (teacher, teacher_name, f'take a teacher that predicts masks ({_STUDENTS} do), trained '
-                                    'on masks')):
+            (student, student_name, f'take a student that predicts masks ({_WITH_MASKS} do)'),
+            (teacher, teacher_name, f'take a teacher that predicts masks ({_WITH_MASKS} do), '
+                                    'trained on masks')):
         try:
             heads = mask_heads(detector)
         except TypeError as error:

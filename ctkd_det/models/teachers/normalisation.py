@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
-from ...configs import detector_config, transforms_of
+from ...configs import detector_config, transforms_of, type_name
 from .checkpoint import TeacherError
 
 
@@ -94,7 +94,7 @@ def preprocessor_for_plain_images(config: dict, name: str) -> Optional[Dict[str,
 
 def without_normalisation(pipeline: Sequence[Any]) -> List[Any]:
     """A pipeline whose images are as they were loaded."""
-    return [transform for transform in pipeline if _type_name(transform) != 'Normalize']
+    return [transform for transform in pipeline if type_name(transform) != 'Normalize']
 
 
 def pipeline_of(config: dict) -> List[Any]:
@@ -125,7 +125,7 @@ def _normalises(transform: Any, name: str) -> bool:
     Raises:
         TeacherError: if it normalises in another way, or only perhaps.
     """
-    kind = _type_name(transform)
+    kind = type_name(transform)
     if kind == 'Normalize':
         return True
     if kind.endswith('Normalize') or _has_inside(transform):
@@ -141,11 +141,6 @@ def _of_transform(transform: dict) -> Normalisation:
     return Normalisation(transform.get('to_rgb', True), mean, std)
 
 
-def _type_name(transform: Any) -> str:
-    kind = transform.get('type', '') if isinstance(transform, dict) else type(transform)
-    return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]
-
-
 def _has_inside(config: Any) -> bool:
     """Whether a Normalize is among the transforms that a transform (RandomApply, Albu) holds."""
     if isinstance(config, dict):
@@ -155,4 +150,4 @@ def _has_inside(config: Any) -> bool:
 
 
 def _is_normalize(config: Any) -> bool:
-    return isinstance(config, dict) and _type_name(config).endswith('Normalize')
+    return isinstance(config, dict) and type_name(config).endswith('Normalize')

@@ -9,14 +9,13 @@ from ..boxes import (
     check_dense_boxes,
     check_regressor,
     check_valuable_region,
-    compares_classes,
     num_bins,
 )
 from ..building import check_arguments
 from ..detr_heads import detr_kind, different_queries, is_detr
 from ..heads import classifiers, different_priors, has_sigmoids
 from .checkpoint import TeacherError
-from .classes import Names, check_number_of_classes
+from .classes import Names, check_number_of_classes, compares_classes
 from .cross import CrossHead
 from .inherit import inheritable_weights, inherited_heads
 from .masks import check_masks

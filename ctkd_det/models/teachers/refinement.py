@@ -10,8 +10,15 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..heads import class_logits, classifiers, feature_width, roi_stages
-from ..taps import ClassifierTap, RoILogits
+from ..heads import (
+    class_logits,
+    classifiers,
+    feature_width,
+    is_object,
+    of_stage,
+    roi_stages,
+)
+from ..taps import RoILogits, classifier_tap
 from .bifpn import BiFPN
 
 
@@ -121,14 +128,13 @@ class RefiningTeacher:
         if not self.ready:
             return {}
         refined, losses = self.module.neck(maps[:self.num_maps]), {}
-        heads = classifiers(self.module)
-        weights = getattr(self.module.roi_head, 'stage_loss_weights', [1.0])
+        roi_head, heads = self.module.roi_head, classifiers(self.module)
+        weights = getattr(roi_head, 'stage_loss_weights', [1.0])
         self.maps, self.logits, self.received = [x.detach() for x in refined], [], []
         for i, (record, head, weight) in enumerate(zip(records, heads, weights, strict=True)):
             prefix = f's{i}.' if len(heads) > 1 else ''
-            stage = (i, ) if len(heads) > 1 else ()
-            with ClassifierTap([head]) as received:
-                answer = self.module.roi_head._bbox_forward(*stage, refined, record.rois)
+            with classifier_tap([head]) as received:
+                answer = roi_head._bbox_forward(*of_stage(roi_head, i), refined, record.rois)
             self.received.append(received[0].detach())
             self.logits.append(class_logits(head, answer['cls_score']).detach())
             own = head.loss(answer['cls_score'], answer['bbox_pred'], record.rois, record.labels,
@@ -179,7 +185,8 @@ class RefiningTeacher:
     def follow(self, fn) -> None:
         """Nothing to do: it is a part of the student."""
 
-    check_classes = follow
+    def check_classes(self, student_classes: Optional[Sequence[str]]) -> None:
+        """Nothing to check: its classes are the student's."""
 
     def check_answers(self, kind: str, answers: Sequence) -> None:
         """Nothing to do: it is trained, and its losses are watched as the student's are."""
@@ -192,7 +199,7 @@ def _box_targets(record: RoILogits, num_classes: int) -> List[Tensor]:
     """Targets and weights (N, 4) of all RoIs, from those of the foreground."""
     if record.box_targets is None:
         return [record.rois.new_zeros((len(record.rois), 4))] * 2
-    foreground = (record.labels >= 0) & (record.labels < num_classes)
+    foreground = is_object(record.labels, num_classes)
     full = []
     for values in record.box_targets:
         full.append(values.new_zeros((len(record.rois), values.size(1))))

@@ -1,15 +1,21 @@
 """The teacher of a two-stage student."""
-from typing import Callable, List, Optional, Sequence, Union
+from typing import Callable, ContextManager, List, Optional, Sequence, Union
 
 import torch
-from mmdet.models.roi_heads import CascadeRoIHead
 from torch import Tensor, nn
 
 from ..boxes import regressed
-from ..heads import class_logits, classifiers, feature_width, num_logits
+from ..heads import (
+    class_logits,
+    classifiers,
+    feature_width,
+    is_object,
+    num_logits,
+    of_stage,
+)
 from ..masks import of_class
 from ..rotation import rotate_rois
-from ..taps import ClassifierTap, RegressorTap, RoILogits
+from ..taps import RoILogits, classifier_tap, heard
 from .classifying_teacher import ClassifyingTeacher
 from .pair import teaching_stages
 
@@ -91,15 +97,14 @@ class RoITeacher(ClassifyingTeacher):
                 found.append(None)
                 continue
             r = self.scale.rois(r, batch_data_samples).to(feats[0].dtype)
-            cascade = isinstance(roi_head, CascadeRoIHead)
-            masks = [roi_head._mask_forward(*([stage] if cascade else []), feats, r)['mask_preds']
+            masks = [roi_head._mask_forward(*of_stage(roi_head, stage), feats, r)['mask_preds']
                      for stage in stages]
             found.append(of_class(sum(masks) / len(masks), self.own_classes(classes)))
         return found
 
-    def tap(self) -> ClassifierTap:
+    def tap(self) -> ContextManager[List[Tensor]]:
         """Listens to what the classifiers receive, one entry for each stage with RoIs."""
-        return ClassifierTap(classifiers(self.model))
+        return classifier_tap(classifiers(self.model))
 
     def roi_features(self, received: Sequence[Tensor], rois: Sequence[Tensor]) -> List[Tensor]:
         """(N, D) of each stage of the student, from what :meth:`tap` has heard."""
@@ -107,34 +112,35 @@ class RoITeacher(ClassifyingTeacher):
         return [next(calls) if len(r) else r.new_zeros((0, width))
                 for r, width in zip(rois, self.feature_widths, strict=True)]
 
-    def box_tap(self) -> RegressorTap:
-        """Listens to what the regressors say, one entry for each stage that answers."""
-        return RegressorTap(classifiers(self.model))
+    def box_tap(self) -> ContextManager[List[Sequence[Tensor]]]:
+        """Listens to the box heads: logits and offsets, of each stage that answers."""
+        return heard(classifiers(self.model))
 
     @torch.no_grad()
-    def roi_boxes(self, heard: Sequence[Tensor], records: Sequence[RoILogits]) -> List[Tensor]:
+    def roi_boxes(self, answers: Sequence[Sequence[Tensor]],
+                  records: Sequence[RoILogits]) -> List[Tensor]:
         """Its boxes for the student's foreground RoIs, from what :meth:`box_tap` has heard.
 
         Offsets are relative to a RoI, so ``teacher_scale`` does not matter. Of
         several teaching stages the mean of their boxes is taken.
 
         Args:
-            heard (Sequence[Tensor]): Of the latest :meth:`roi_logits`.
+            answers (Sequence): What it heard of the latest :meth:`roi_logits`.
             records (Sequence[RoILogits]): Of each stage of the student.
 
         Returns:
             list[Tensor]: (P, 4) for each of them, in pixels of the student's image.
         """
-        calls, boxes, heads = iter(heard), [], classifiers(self.model)
+        calls, boxes, heads = iter(answers), [], classifiers(self.model)
         for record, stages in zip(records, self.stages, strict=True):
             if not len(record.rois):
                 boxes.append(record.rois.new_zeros((0, 4)))
                 continue
-            chosen = (record.labels >= 0) & (record.labels < self.num_classes)
+            chosen = is_object(record.labels, self.num_classes)
             classes, rois = self.own_classes(record.labels[chosen]), record.rois[chosen, 1:]
-            answers = [regressed(heads[stage], rois, next(calls)[chosen], classes)
-                       for stage in stages]
-            boxes.append(sum(answers) / len(answers))
+            found = [regressed(heads[stage], rois, next(calls)[1][chosen], classes)
+                     for stage in stages]
+            boxes.append(sum(found) / len(found))
         return boxes
 
     @property
@@ -161,7 +167,7 @@ class RoITeacher(ClassifyingTeacher):
 
     def _classify(self, feats: Sequence[Tensor], rois: Tensor, stages: Sequence[int]) -> Tensor:
         roi_head, rois = self.model.roi_head, rois.to(feats[0].dtype)
-        cascade, heads = isinstance(roi_head, CascadeRoIHead), classifiers(self.model)
+        heads = classifiers(self.model)
         logits = [class_logits(heads[stage], roi_head._bbox_forward(
-            *([stage] if cascade else []), feats, rois)['cls_score']) for stage in stages]
+            *of_stage(roi_head, stage), feats, rois)['cls_score']) for stage in stages]
         return self.map_classes(sum(logits) / len(logits))

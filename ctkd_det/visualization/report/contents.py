@@ -141,7 +141,7 @@ def _knowledge(study: Study, predictions: StudyPredictions) -> dict:
     notes: List[str] = []
     for method in learners:
         try:
-            variants.append(_answers(study, predictions, method, objects, taught, chosen, seen))
+            variants.append(_answers(predictions, method, objects, taught, chosen, seen))
         except Missing as missing:
             notes.append(str(missing))
     if not variants:
@@ -157,9 +157,8 @@ def _card(seen: Predictions, objects: knowledge.AnnotatedRoIs, index: int) -> di
                 name=seen.classes[objects.labels[index]])
 
 
-def _answers(study: Study, predictions: StudyPredictions, method: Method,
-             objects: knowledge.AnnotatedRoIs, taught: np.ndarray, chosen: List[int],
-             seen: Predictions) -> dict:
+def _answers(predictions: StudyPredictions, method: Method, objects: knowledge.AnnotatedRoIs,
+             taught: np.ndarray, chosen: List[int], seen: Predictions) -> dict:
     """One method's plots: teacher, student and student alone, at 1 and the method's temperature."""
     answers = [('teacher', TEACHER_COLOUR, None, taught)]
     notes: List[str] = []

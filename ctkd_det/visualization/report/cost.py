@@ -12,7 +12,7 @@ from .study import Study
 from .study_predictions import distinct, representative
 
 # of the kept files; to be raised when their content changes
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,14 @@ class Size:
         operations: Multiply-additions for one image; None if they could not
             be counted.
         shape: Height and width of that image.
+        note: Why they could not be counted; '' if they were, or if there is
+            no size.
     """
     parameters: int
     weights: int
     operations: Optional[float]
     shape: Optional[Tuple[int, int]]
+    note: str = ''
 
 
 def costs(study: Study, num_images: int) -> Tuple[List[dict], List[str]]:
@@ -47,7 +50,7 @@ def costs(study: Study, num_images: int) -> Tuple[List[dict], List[str]]:
         if num_images < 1:
             return None
         try:
-            return _size(make(), found)
+            return _size(make(), found, notes)
         except Missing as missing:
             notes.append(str(missing))
             return None
@@ -68,38 +71,42 @@ def _minutes(method: Method) -> Optional[float]:
     return mean(minutes) if minutes else None
 
 
-def _size(detector: Detector, found: Dict[str, Size]) -> Size:
+def _size(detector: Detector, found: Dict[str, Size], notes: List[str]) -> Size:
     """Each architecture is measured once; seeds and most methods share one.
+
+    Why its operations are not known is added to ``notes``.
 
     Raises:
         Missing: if it cannot be built.
     """
-    shape = resize_shape(dict(test_dataloader=detector.loader)) or _first_shape(detector)
+    shape = resize_shape(dict(test_dataloader=detector.loader)) or _first_shape(detector, notes)
     key = digest(_FORMAT, detector.plain_model(), shape)
     if key not in found:
         stored = kept_json(detector.cache / f'size_{key}.json',
                            lambda: asdict(_measure(detector, shape)))
         found[key] = Size(**stored)
+        if found[key].note:
+            notes.append(found[key].note)
     return found[key]
 
 
-def _first_shape(detector: Detector) -> Optional[Tuple[int, int]]:
+def _first_shape(detector: Detector, notes: List[str]) -> Optional[Tuple[int, int]]:
     """Height and width of the first validation image, where the pipeline sets no size."""
     try:
         height, width = detector.dataset(1)[0]['inputs'].shape[-2:]
     except Exception as error:  # a user's data may fail in any way there is
-        print(f'the size of {detector.name}\'s images is not known ({first_line(error)})')
+        notes.append(f'The operations of {detector.name} are not counted: the size of its images '
+                     f'is not known ({first_line(error)}).')
         return None
     return height, width
 
 
 def _measure(detector: Detector, shape: Optional[Tuple[int, int]]) -> Size:
-    model = detector.architecture()
+    model, operations, note = detector.architecture(), None, ''
     try:
         operations = flops(model, shape) if shape else None
     except Exception as error:  # a user's model may not be countable in any way there is
-        print(f'operations of {detector.name} could not be counted ({first_line(error)})')
-        operations = None
+        note = f'The operations of {detector.name} could not be counted ({first_line(error)}).'
     return Size(sum(p.numel() for p in model.parameters()),
                 sum(v.numel() * v.element_size() for v in model.state_dict().values()),
-                operations, shape)
+                operations, shape, note)

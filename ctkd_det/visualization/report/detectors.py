@@ -1,7 +1,5 @@
 """The detectors behind the runs, as plain mmdet ones that can look at images."""
-import contextlib
 import copy
-import io
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,6 +16,7 @@ from torch import nn
 
 from ...compat.reading import CheckpointError
 from ...configs import detector_config, imported_modules, nested_datasets, read_config
+from ...evaluation.silence import silent
 from ...literal_config import read_literal_config
 from ...models.distilled_config import plain_model
 from ...models.teachers.checkpoint import TeacherError, classes_of_checkpoint
@@ -119,7 +118,7 @@ class Detector:
         try:
             init_default_scope('mmdet')
             chosen = {} if indices is None else dict(indices=indices)
-            with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells of its progress
+            with silent():
                 return DATASETS.build(ConfigDict(self.loader['dataset'], **chosen))
         except Exception as error:
             raise Missing(f'The validation data of {self.name} could not be read '

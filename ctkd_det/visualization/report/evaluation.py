@@ -1,6 +1,4 @@
 """COCO's metrics from kept predictions."""
-import contextlib
-import io
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Dict, Optional
@@ -8,6 +6,7 @@ from typing import Dict, Optional
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from ...evaluation.silence import silent
 from .metrics import COCO as COCO_METRICS
 from .metrics import class_names
 from .predictions import Predictions
@@ -37,7 +36,7 @@ def annotations(ann_file: str) -> COCO:
         Missing: if it cannot be read.
     """
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with silent():
             return COCO(ann_file)
     except (OSError, ValueError, AssertionError) as error:
         raise Missing(f'The annotations {ann_file} could not be read ({error}).') from error
@@ -54,7 +53,7 @@ def evaluate(predictions: Predictions) -> Evaluation:
                                                predictions.scores, strict=True)]
     if not results:  # loadRes refuses an empty list; nothing found is 0, not unknown
         return Evaluation(dict.fromkeys(COCO_METRICS, 0.0), dict.fromkeys(predictions.classes, 0.0))
-    with contextlib.redirect_stdout(io.StringIO()):
+    with silent():
         scoring = COCOeval(coco, coco.loadRes(results), 'bbox')
         scoring.params.imgIds = predictions.image_ids
         scoring.params.catIds = predictions.cat_ids

@@ -11,7 +11,7 @@ from mmengine.fileio import join_path
 from mmengine.runner import Runner
 from rich.progress import track
 
-from ..data_folder import folder_of, is_inside
+from ...datasets.folders import folder_of, is_inside
 from .classes import class_mapping, map_labels
 from .detectors import Detector
 from .kept import digest, file_state, keep

@@ -1,5 +1,5 @@
 """Distillation between boxes in pixels."""
-from typing import Dict, Optional
+from typing import Optional
 
 import torch
 from mmdet.registry import MODELS
@@ -89,8 +89,6 @@ class BoxKDLoss(DistillLoss):
             raise ValueError("source must be 'boxes', or with mode='iou' 'all_boxes', got "
                              f'{source!r}')
         self.mode, self.source, self.margin, self.target = mode, source, margin, target
-        # scalars for the log, from the latest forward
-        self.statistics: Dict[str, Tensor] = {}
 
     def forward(self, student: Tensor, teacher: Tensor, objects: Optional[Tensor] = None,
                 weight: Optional[Tensor] = None, avg_factor: Optional[float] = None) -> Tensor:

@@ -5,7 +5,7 @@ width of an RoI's features, s and t student and teacher. mean(all) is the mean
 over every element.
 """
 import math
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -88,8 +88,6 @@ class FeatureLoss(DistillLoss):
             raise ValueError(f'{name}: level_weights must be {len(self.widths)} numbers >= 0, one '
                              f'a level; got {level_weights}')
         self.adapters = nn.ModuleList(self.build_adapter(s, t) for s, t in self.widths)
-        # scalars for the log, from the latest forward
-        self.statistics: Dict[str, Tensor] = {}
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
         """What brings one level from the student's width to the teacher's."""

@@ -6,7 +6,7 @@ tau_t where student and teacher have one each.
 """
 import inspect
 import warnings
-from typing import Dict, List, Optional, Union
+from typing import List, Optional, Union
 
 import torch
 from torch import Tensor, nn
@@ -116,8 +116,6 @@ class LogitLoss(DistillLoss):
         # a loss of a user's own that was written for version 0.1
         self._divides_itself = 'tau' in inspect.signature(self.divergence).parameters
         self._check_meaning()
-        # scalars for the log, from the latest forward
-        self.statistics: Dict[str, Tensor] = {}
 
     def share_temperature(self, owner: 'LogitLoss') -> None:
         """Use another loss's temperature; it stays registered (saved, optimised) there alone."""
