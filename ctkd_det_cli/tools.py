@@ -13,6 +13,7 @@ from .places import keep_config, load_package, shipped
 from .reading import read_config
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_CHECK = 'default_hooks.check_weights'
 PASS_ON = dict(ignore_unknown_options=True, help_option_names=[])
 
 
@@ -133,7 +134,7 @@ def test(config: Path, checkpoint: str, verbose: bool, cfg_options: Sequence[str
         keep_config(config, options['work_dir'] or cfg.work_dir)
     words = [word for name, value in options.items() if value
              for word in (f'--{name.replace("_", "-")}', *([] if value is True else [str(value)]))]
-    pairs = ['--cfg-options', *cfg_options] if cfg_options else []
+    pairs = ['--cfg-options', *cfg_options, f'{_CHECK}.type=ctkd_det.hooks.CheckWeightsHook']
     try:
         run_tool(shipped('ctkd_det', 'tools') / 'test.py',
                  [str(config), checkpoint, *words, *pairs])

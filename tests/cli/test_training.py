@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from cli.conftest import command, fork, invoke
@@ -170,6 +171,12 @@ def test_a_loss_beside_the_config_trains(distilled, tmp_path):
     status, printed = fork('test', '../my_config.py', 'work_dirs/my_config/epoch_1.pth',
                            cwd=tmp_path / 'elsewhere')
     assert status == 0 and 'bbox_mAP' in printed, printed
+    half = torch.load(tmp_path / 'elsewhere/work_dirs/my_config/epoch_1.pth')
+    half['state_dict'] = {k: v for k, v in half['state_dict'].items() if 'fc_cls' not in k}
+    torch.save(half, tmp_path / 'half.pth')
+    status, printed = fork('test', '../my_config.py', '../half.pth', '--cfg-options',
+                           'test_dataloader.batch_size=2', cwd=tmp_path / 'elsewhere')
+    assert status == 1 and 'fc_cls.weight among them' in printed, printed
 
 
 def test_a_finished_training_again(distilled, tmp_path):

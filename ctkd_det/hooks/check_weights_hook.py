@@ -1,0 +1,56 @@
+"""Looks at what a test evaluates: all weights of the detector, and the same classes."""
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel
+from mmengine.runner import Runner
+
+from ..compat.reading import CheckpointError
+from ..models.teachers.checkpoint import classes_of_checkpoint
+from .unwrapped import detector_of
+
+
+@HOOKS.register_module()
+class CheckWeightsHook(Hook):
+    """Ends a test whose checkpoint does not hold all weights of the detector.
+
+    MMEngine logs their names and evaluates the rest with random weights. Other classes, or the
+    same in another order, are a warning: labels are positions in the list of the data.
+
+    ``ctkd-det test`` adds it to every config.
+    """
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Load the weights once, strictly but for those that the detector does not have.
+
+        Raises:
+            CheckpointError: if weights are missing or of other shapes.
+        """
+        weights = {name.removeprefix('module.'): value
+                   for name, value in checkpoint.get('state_dict', checkpoint).items()}
+        model = detector_of(runner.model)
+        if isinstance(model, BaseTTAModel):
+            model = model.module
+        kind = type(model).__name__
+        try:
+            missing = model.load_state_dict(weights, strict=False).missing_keys
+        except RuntimeError as error:
+            raise CheckpointError(
+                f'the checkpoint is not of this config ({kind}): {error}') from error
+        if missing:
+            raise CheckpointError(
+                f'the checkpoint is not of this config: {len(missing)} of the '
+                f'{len(model.state_dict())} weights of the {kind} are missing, {missing[0]} among '
+                'them. They would be evaluated at random')
+        trained = classes_of_checkpoint(checkpoint)
+        tested = getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes')
+        if trained and tested and tuple(trained) != tuple(tested):
+            runner.logger.warning(
+                f'The checkpoint was trained on other classes than those of the test data, or in '
+                f'another order: {_first_difference(trained, tested)}')
+
+
+def _first_difference(trained: tuple, tested: tuple) -> str:
+    if len(trained) != len(tested):
+        return f'{len(trained)} and {len(tested)}'
+    label = next(i for i, name in enumerate(trained) if name != tested[i])
+    return f'label {label} is {trained[label]!r} and {tested[label]!r}'
