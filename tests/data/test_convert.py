@@ -116,7 +116,7 @@ def cut(path):
 
 def test_a_jpeg_that_is_cut_off(tmp_path):
     cut(voc(tmp_path / 'voc') / 'JPEGImages' / 'd.jpg')
-    with pytest.raises(DataError, match='d.jpg is cut off'):
+    with pytest.raises(DataError, match='d.jpg (is cut off|cannot be opened as an image)'):
         convert(tmp_path / 'voc', tmp_path / 'out', longest_side=32)
     assert sorted(f.name for f in tmp_path.iterdir()) == ['voc']
 
