@@ -66,9 +66,7 @@ class CocoFolder:
     @property
     def is_one_file_twice(self) -> bool:
         """bool: Whether training and validation are the same images."""
-        names = [{str(e['file_name']) for e in part.content['images']}
-                 for part in (self.train, self.val)]
-        return self.train.images == self.val.images and names[0] == names[1]
+        return splits.same_images(self.train, self.val)
 
     def beside(self, config: Path) -> 'CocoFolder':
         """The same data set, with cleaned copies beside a config for files that need one.
@@ -134,7 +132,9 @@ def find_coco(root: Path) -> CocoFolder:
         parts[name] = Part(file, images, content, evaluated=name == 'val')
         findings += [*found, *check(parts[name])]
     train, val = parts['train'], parts['val']
-    findings += [*splits.same_classes(train, val), *splits.apart(train, val)]
+    findings += splits.same_classes(train, val)
+    if not splits.same_images(train, val):  # else the summary says it
+        findings += splits.apart(train, val)
     used = {box['category_id'] for part in (train, val) for box in part.content['annotations']}
     return CocoFolder(
         root, *(Split(part.file, part.images, part.content, part.usable, part.total)

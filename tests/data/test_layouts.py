@@ -1,5 +1,6 @@
 """Layouts in which people keep data sets, and what is said of those that are not ours."""
 import json
+import shutil
 
 import pytest
 from cli.conftest import coco, write
@@ -125,6 +126,51 @@ def test_images_in_both_parts(tmp_path):
     write(tmp_path, dict(train=('train.json', 'images')), val)
     data = find_coco(tmp_path)
     assert data.is_one_file_twice and not data.findings
+
+
+def two_folders(root):
+    """Two images in each part, of the same names and of different content."""
+    content = coco(['cat'])
+    content['images'].append(dict(id=2, file_name='b.png', width=40, height=40))
+    write(root, LAYOUTS['roboflow'], content)
+    for part in ('train', 'valid'):
+        Image.effect_noise((40, 40), 50).save(root / part / 'b.png')
+    return root
+
+
+def test_copies_in_both_parts(tmp_path):
+    assert not find_coco(two_folders(tmp_path)).findings
+    shutil.copy(tmp_path / 'train' / 'b.png', tmp_path / 'valid' / 'b.png')
+    (finding, ) = find_coco(tmp_path).failures
+    assert (f"1 of 2 images are also in _annotations.coco.json; the first: 'b.png', a copy of "
+            f"{tmp_path / 'train' / 'b.png'}") in finding.what
+    data = bytearray((tmp_path / 'valid' / 'b.png').read_bytes())
+    data += bytes(2 ** 17)  # as in pictures without compression, whose beginnings may be equal
+    (tmp_path / 'train' / 'b.png').write_bytes(data)
+    (tmp_path / 'valid' / 'b.png').write_bytes(data[:-1] + b'x')
+    assert not find_coco(tmp_path).findings
+
+
+def test_links_to_the_same_images(tmp_path):
+    root = two_folders(tmp_path)
+    (root / 'valid' / 'a.png').unlink()
+    (root / 'valid' / 'a.png').symlink_to(root / 'train' / 'a.png')
+    (finding, ) = find_coco(root).failures
+    assert "1 of 2 images are also in _annotations.coco.json; the first: 'a.png'" in finding.what
+    shutil.rmtree(root / 'valid')
+    (root / 'valid').symlink_to('train')
+    data = find_coco(root)
+    assert data.is_one_file_twice and not data.findings
+
+
+def test_the_same_image_by_another_path(tmp_path):
+    train, val = coco(['cat']), coco(['cat'])
+    train['images'].append(dict(id=2, file_name='b.png', width=40, height=40))
+    val['images'][0]['file_name'] = '../images/a.png'
+    write(tmp_path, dict(train=('train.json', 'images')), train)
+    write(tmp_path, dict(val=('val.json', 'images')), val)
+    Image.effect_noise((40, 40), 50).save(tmp_path / 'images' / 'b.png')
+    assert 'images are also in train.json' in find_coco(tmp_path).failures[0].what
 
 
 FOREIGN = dict(
