@@ -124,6 +124,11 @@ def _corners(entry):
     return [x + 20, y + 10, x + w + 20, y + h + 10]
 
 
+def _image_ids(*texts):
+    return both(boxes(image_id=lambda b: texts[b['image_id'] - 1]),
+                rows('images', id=lambda e: texts[e['id'] - 1]))
+
+
 ODD = dict(
     good=(lambda content: None, 'ok', ''),
     # joined wrongly
@@ -153,6 +158,13 @@ ODD = dict(
                              '"1" is not 1'),
     image_ids_text=(both(boxes(image_id=lambda b: f'img{b["image_id"]}'),
                          rows('images', id=lambda e: f'img{e["id"]}')), 'mended', "'img1'"),
+    image_ids_with_underscores=(_image_ids('1_11', '11_1', '111'), 'mended', "'1_11'"),
+    image_ids_with_zeros=(_image_ids('007', '7', '07'), 'mended', "'007'"),
+    image_ids_like_powers=(_image_ids('1e3', '1000', '10'), 'mended', "'1e3'"),
+    image_ids_with_zeros_in_boxes_only=(boxes(image_id=lambda b: f'0{b["image_id"]}'), 'mended',
+                                        '"1" is not 1'),
+    category_names_as_ids=(boxes(category_id=lambda b: ['apple', 'pear'][b['category_id'] - 1]),
+                           'refused', "of the list categories: category 'apple' is in 2 of 4"),
     category_ids_text=(boxes(category_id=lambda b: str(b['category_id'])), 'mended',
                        "category_id='1'"),
     category_ids_text_on_both_sides=(both(boxes(category_id=lambda b: str(b['category_id'])),
@@ -167,6 +179,7 @@ ODD = dict(
     a_dict=(boxes(bbox=dict(x=1, y=2, width=3, height=4)), 'refused', 'no bbox of four numbers'),
     not_a_number=(box(0, bbox=[float('nan'), 1, 2, 3]), 'refused', 'bbox=[nan'),
     infinite=(box(0, bbox=[1, 1, float('inf'), 3]), 'refused', 'inf'),
+    hundreds_of_digits=(box(0, bbox=[1, 1, 10 ** 400, 3]), 'refused', 'bbox=[1, 1, 1000'),
     no_bbox=(boxes(bbox=GONE), 'refused', 'annotations[0] (id 1) has no bbox'),
     no_bbox_but_a_polygon=(box(0, bbox=GONE, segmentation=[[4, 4, 28, 4, 28, 24, 4, 24]]),
                            'mended', 'have no bbox, but polygons'),
@@ -183,6 +196,10 @@ ODD = dict(
     area_text=(boxes(area='480'), 'mended', "area='480'"),
     no_iscrowd=(boxes(iscrowd=GONE), 'mended', "have no 'iscrowd'"),
     iscrowd_text=(boxes(iscrowd='0'), 'mended', "iscrowd='0'"),
+    iscrowd_word=(both(boxes(iscrowd='false'), box(0, iscrowd='True')), 'mended',
+                  "has iscrowd='True'"),
+    iscrowd_another_word=(box(1, iscrowd='maybe'), 'refused',
+                          "annotations[1] (id 2) has iscrowd='maybe'"),
     all_crowds=(boxes(iscrowd=1, segmentation=RLE), 'mended', 'CVAT writes brush masks as crowds'),
     some_crowds=(box(0, iscrowd=1), 'warn', '1 of 4 boxes are crowds'),
     all_ignored=(boxes(ignore=1), 'refused', 'no box is left'),
@@ -199,6 +216,7 @@ ODD = dict(
     no_size=(both(rows('images', width=GONE, height=GONE)), 'mended', "have no 'width'"),
     size_0=(rows('images', width=0, height=0), 'mended', "have no 'width'"),
     size_text=(rows('images', width='64', height='48'), 'mended', "width='64'"),
+    size_of_hundreds_of_digits=(rows('images', width=10 ** 400), 'mended', 'width=1000'),
     size_mirrored=(_mirror_size, 'mended', "'a.png' is 64 x 48, stated is 48 x 64"),
     size_of_the_large_original=(both(rows('images', width=640, height=480), boxes(
         bbox=lambda b: [10 * v for v in b['bbox']])), 'refused', 'stated is 640 x 480'),
