@@ -109,6 +109,38 @@ def test_a_shape_of_labelme_without_a_label(tmp_path):
         convert(tmp_path / 'in', tmp_path / 'out')
 
 
+def labelme(root, *shapes):
+    """One image for each part, with the same shapes."""
+    for part in ('train', 'val'):
+        image(root / 'in' / part / f'{part}.png')
+        text(root / 'in' / part / f'{part}.json', dict(imagePath=f'{part}.png', shapes=[
+            dict(label='apple', **shape) for shape in shapes]))
+    return root / 'in'
+
+
+def test_shapes_of_one_group_are_one_object(tmp_path):
+    """As labelme's own converter has it: an apple behind a branch."""
+    left, right = [[1, 1], [9, 1], [9, 9]], [[20, 4], [30, 4], [30, 14]]
+    source = labelme(
+        tmp_path, dict(points=left, group_id=7), dict(points=right, group_id=7),
+        dict(points=[[40, 2], [44, 8]], shape_type='rectangle', group_id=7),
+        dict(points=left), dict(points=right, group_id=None, difficult=True))
+    kind, numbers, notes = convert(source, tmp_path / 'out')
+    assert '2 objects were joined from several shapes of one group_id' in notes
+    assert '2 objects are difficult: nothing is learnt from them' in notes
+    assert boxes(tmp_path / 'out') == [
+        ('apple', [1, 1, 43, 13], 0), ('apple', [1, 1, 8, 8], 0), ('apple', [20, 4, 10, 10], 1)]
+    first = json.loads((tmp_path / 'out' / 'val.json').read_text())['annotations'][0]
+    assert first['segmentation'] == [[1, 1, 9, 1, 9, 9], [20, 4, 30, 4, 30, 14],
+                                     [40, 2, 44, 2, 44, 8, 40, 8]]
+
+
+def test_only_other_shapes_of_labelme(tmp_path):
+    source = labelme(tmp_path, dict(points=[[1, 1], [9, 9]], shape_type='mask'))
+    with pytest.raises(DataError, match='none of 2 shapes is a rectangle or a polygon'):
+        convert(source, tmp_path / 'out')
+
+
 def cut(path):
     """A JPEG whose second half is missing."""
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
