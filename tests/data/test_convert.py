@@ -54,6 +54,35 @@ def test_images_of_another_shape_are_refused(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+def change(root, *pairs):
+    """Replaces text in all XML files."""
+    for file in (root / 'Annotations').iterdir():
+        content = file.read_text()
+        for old, new in pairs:
+            content = content.replace(old, new)
+        file.write_text(content)
+    return root
+
+
+def test_corners_in_another_order(tmp_path):
+    source = change(voc(tmp_path / 'voc'), ('<xmin>4<', '<xmin>24<'), ('<xmax>24<', '<xmax>4<'),
+                    ('<ymin>6<', '<ymin>36<'), ('<ymax>36<', '<ymax>6<'))
+    convert(source, tmp_path / 'out')
+    assert boxes(tmp_path / 'out')[0] == ('pear', [4, 6, 20, 30], 0)
+
+
+@pytest.mark.parametrize('value', ['nan', 'inf', '1_0', ''])
+def test_a_corner_that_is_no_number(value, tmp_path):
+    source = change(voc(tmp_path / 'voc'), ('<xmin>4<', f'<xmin>{value}<'))
+    with pytest.raises(DataError, match=f"a.xml: bndbox/xmin is '{value}', not a number"):
+        convert(source, tmp_path / 'out')
+
+
+def test_classes_that_differ_in_their_case_only(tmp_path):
+    notes = convert(change(voc(tmp_path / 'voc'), ('apple', 'Pear')), tmp_path / 'out')[2]
+    assert notes[-1].startswith("'Pear' and 'pear' are classes of their own")
+
+
 YOLO = dict(
     ultralytics=('images/{part}/{name}.png', 'labels/{part}/{name}.txt', 'train', 'val'),
     roboflow=('{part}/images/{name}.png', '{part}/labels/{name}.txt', 'train', 'valid'))
@@ -71,6 +100,7 @@ def test_yolo(layout, tmp_path):
     kind, numbers, notes = convert(tmp_path / 'yolo', tmp_path / 'out')
     assert (kind, numbers) == ('yolo', dict(train=2, val=1))
     assert '1 of 4 images have no text file' in notes[0]
+    assert '3 of 6 lines are read as polygons, not as boxes' in notes[1]
     assert boxes(tmp_path / 'out') == [('pear', [24, 12, 16, 24], 0), ('apple', [0, 0, 32, 24], 0)]
     assert find_coco(tmp_path / 'out').classes == ('apple', 'pear')
 
