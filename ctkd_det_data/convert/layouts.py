@@ -68,7 +68,7 @@ def _kind(root: Path) -> str:
         return 'voc'
     for file in [file for file in files if file.suffix.lower() == '.json'][:5]:
         try:
-            content = read_json(file)[0]
+            content = read_json(file, unique=False)[0]
         except DataError:
             continue
         if isinstance(content, dict) and 'shapes' in content:

@@ -340,6 +340,13 @@ BYTES = dict(
     utf_16=(json.dumps(good()).encode('utf-16'), 'mended', 'byte order mark'),
     latin_1=(json.dumps(good(), ensure_ascii=False).replace('apple', 'p\xe4rl').encode('latin-1'),
              'refused', 'not encoded in UTF-8'),
+    two_lists=(json.dumps(good()).encode()[:-1] + b', "annotations": []}', 'refused',
+               "'annotations', 'categories' has two values of 'annotations'"),
+    two_boxes_in_one_row=(json.dumps(good()).encode().replace(
+        b'"bbox": [0,', b'"bbox": [1, 1, 9, 9], "bbox": [0,'), 'refused',
+        "the row of id 3 has two values of 'bbox'"),
+    one_value_twice=(json.dumps(good()).encode().replace(
+        b'"iscrowd": 0', b'"iscrowd": 0, "iscrowd": 0'), 'ok', ''),
     half=(json.dumps(good()).encode()[:200], 'refused', 'no complete JSON'),
     a_list=(b'[{"image": "a.png"}]', 'refused', 'it is a list at its top level'),
     a_number=(b'3', 'refused', 'no COCO annotation file'),
