@@ -1,4 +1,5 @@
 """Finds a data set in a folder, checks it, and writes cleaned copies of its files."""
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,20 +85,22 @@ class CocoFolder:
         """Write the cleaned copies that :meth:`beside` has named.
 
         Raises:
-            DataError: if a file of that name exists that is no such copy, and
-                ``force`` is False, or one cannot be written.
+            DataError: if a file of that name exists that is no such copy, or
+                was edited since, and ``force`` is False, or one cannot be
+                written.
         """
         copies = [split for split in (self.train, self.val) if split.original is not None]
         for split in copies:
             if split.ann_file.exists() and not force and not _is_ours(split.ann_file):
-                raise DataError(f'{split.ann_file} exists and is no copy that ctkd-det has made',
-                                'give another --out, or --force to replace it')
+                raise DataError(
+                    f'{split.ann_file} exists and is no copy that ctkd-det has made, or was edited '
+                    'since', 'give another --out, or --force to replace it')
         for split in copies:
             info = dict(split.content.get('info') or {}) if isinstance(
                 split.content.get('info'), dict) else {}
-            info.update(cleaned_by=MADE_BY, cleaned_from=str(split.original))
-            text = json.dumps({'info': info, **{
-                key: value for key, value in split.content.items() if key != 'info'}})
+            info.update(cleaned_by=MADE_BY, cleaned_from=str(split.original),
+                        checksum=_checksum(split.content))
+            text = json.dumps({**split.content, 'info': info})
             try:
                 split.ann_file.parent.mkdir(parents=True, exist_ok=True)
                 split.ann_file.write_text(text, encoding='utf-8')
@@ -143,8 +146,15 @@ def find_coco(root: Path) -> CocoFolder:
 
 
 def _is_ours(file: Path) -> bool:
+    """Whether a file is a cleaned copy as it was written."""
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
-        return content['info']['cleaned_by'] == MADE_BY
-    except (ValueError, KeyError, TypeError):
+        info = content['info']
+        return info['cleaned_by'] == MADE_BY and info['checksum'] == _checksum(content)
+    except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _checksum(content: dict) -> str:
+    rest = json.dumps({key: value for key, value in content.items() if key != 'info'})
+    return hashlib.md5(rest.encode(), usedforsecurity=False).hexdigest()

@@ -155,9 +155,18 @@ def _check_key(file: Path, key: str, entries: list, name: str) -> None:
             raise DataError(f'{file}: {key}[{index}] is {str(entry)[:40]!r}, not a dict',
                             f'each of {key} is a dict with the keys {", ".join(_NEEDED[key])}')
         value = entry.get(name)
-        if value is None or value == '' or isinstance(value, (dict, list)):
+        if value is None or value == '' or isinstance(value, (dict, list)) or (
+                name == 'name' and not _can_be_written(value)):
             wrong.add(f'{row(key, index, entry)} has {name}={value!r}' if name in entry else
                       row(key, index, entry))
     if wrong:
         finding = wrong.finding(FAIL, f'have no usable {name!r}')
         raise DataError(f'{file}: {finding.what}', f'write {name!r} into each of {key}')
+
+
+def _can_be_written(value: object) -> bool:
+    """Whether a text has no half of a character of UTF-16, which JSON allows and no file does."""
+    try:
+        return bool(str(value).encode())
+    except UnicodeEncodeError:
+        return False

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from cli.conftest import coco, write
+from data.sets import good, write_set
 from PIL import Image
 
 from ctkd_det_data import DataError, find_coco
@@ -126,6 +127,34 @@ def test_images_in_both_parts(tmp_path):
     write(tmp_path, dict(train=('train.json', 'images')), val)
     data = find_coco(tmp_path)
     assert data.is_one_file_twice and not data.findings
+
+
+def test_a_cleaned_copy_that_was_edited_stays(tmp_path):
+    root = write_set(tmp_path / 'set', good())
+    (root / 'val.json').write_text(json.dumps(dict(
+        good(), annotations=[{k: v for k, v in box.items() if k != 'iscrowd'}
+                             for box in good()['annotations']])))
+    copies = find_coco(root).beside(tmp_path / 'my.py')
+    assert copies.save() == copies.save() == [tmp_path / 'my_val.json']
+    content = json.loads((tmp_path / 'my_val.json').read_text())
+    content['annotations'][0]['bbox'] = [1, 2, 3, 4]
+    edited = json.dumps(content)
+    (tmp_path / 'my_val.json').write_text(edited)
+    with pytest.raises(DataError, match='my_val.json exists and .* was edited since.*--force'):
+        copies.save()
+    assert (tmp_path / 'my_val.json').read_text() == edited
+    copies.save(force=True)
+    assert (tmp_path / 'my_val.json').read_text() != edited
+
+
+def test_a_folder_in_the_way_of_a_copy(tmp_path):
+    root = write_set(tmp_path / 'set', dict(good(), categories=good()['categories'] + [
+        good()['categories'][0]]))
+    (tmp_path / 'my_val.json').mkdir()
+    copies = find_coco(root).beside(tmp_path / 'my.py')
+    for force, said in ((False, 'exists and'), (True, 'cannot be written')):
+        with pytest.raises(DataError, match=f'my_val.json {said}'):
+            copies.save(force)
 
 
 def two_folders(root):
