@@ -50,7 +50,7 @@ def apart(train: Part, val: Part) -> Iterator[Finding]:
         yield Finding(WARN, val.file, f'its images are those of {train.file.name}. What is '
                       'measured on them is no validation', 'take other images, unless it is a test')
         return
-    copies = _copies(ours, theirs)
+    copies = _copies(ours, [file for file in theirs if file.identity not in seen])
     both = [file.path for file in theirs if file.identity in seen or file.path in copies]
     if both:
         share = len(both) / len(theirs)

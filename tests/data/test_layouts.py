@@ -199,7 +199,7 @@ def test_the_same_image_by_another_path(tmp_path):
     write(tmp_path, dict(train=('train.json', 'images')), train)
     write(tmp_path, dict(val=('val.json', 'images')), val)
     Image.effect_noise((40, 40), 50).save(tmp_path / 'images' / 'b.png')
-    assert 'images are also in train.json' in find_coco(tmp_path).failures[0].what
+    assert "train.json; the first: 'a.png'. What" in find_coco(tmp_path).failures[0].what
 
 
 FOREIGN = dict(
