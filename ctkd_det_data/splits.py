@@ -45,9 +45,11 @@ def same_images(train, val) -> bool:
 def apart(train: Part, val: Part) -> Iterator[Finding]:
     """Find images that are in the training set and in the validation set."""
     ours, theirs = _files(train), _files(val)
+    # Roboflow calls both files alike
+    name = train.file.name if train.file.name != val.file.name else train.file
     seen = _identities(ours)
     if seen == _identities(theirs):
-        yield Finding(WARN, val.file, f'its images are those of {train.file.name}. What is '
+        yield Finding(WARN, val.file, f'its images are those of {name}. What is '
                       'measured on them is no validation', 'take other images, unless it is a test')
         return
     copies = _copies(ours, [file for file in theirs if file.identity not in seen])
@@ -58,9 +60,9 @@ def apart(train: Part, val: Part) -> Iterator[Finding]:
             f', a copy of {copies[both[0]]}' if both[0] in copies else '')
         yield Finding(
             FAIL if share >= _MANY else WARN, val.file,
-            f'{len(both)} of {len(theirs)} images are also in {train.file.name}; the first: '
+            f'{len(both)} of {len(theirs)} images are also in {name}; the first: '
             f'{first}. What is measured on them is no validation',
-            f'take them out of {train.file.name}')
+            f'take them out of {name}')
 
 
 class _File(NamedTuple):

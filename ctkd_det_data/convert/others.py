@@ -52,7 +52,7 @@ def read_labelme(root: Path) -> Content:
         grouped += sum(len(group) > 1 for group in groups.values())
         records.append(Record(image, size, list(map(_joined, groups.values()))))
     if other and not any(record.objects for record in records):
-        raise DataError(f'{root}: none of {other} shapes is a rectangle or a polygon',
+        raise DataError(f'{root}: none of {other} shapes is a rectangle or polygon of numbers',
                         'draw rectangles or polygons')
     ignored = sum(o.ignored for record in records for o in record.objects)
     notes = [note for number, note in (

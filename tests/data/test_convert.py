@@ -167,7 +167,7 @@ def test_shapes_of_one_group_are_one_object(tmp_path):
 
 def test_only_other_shapes_of_labelme(tmp_path):
     source = labelme(tmp_path, dict(points=[[1, 1], [9, 9]], shape_type='mask'))
-    with pytest.raises(DataError, match='none of 2 shapes is a rectangle or a polygon'):
+    with pytest.raises(DataError, match='none of 2 shapes is a rectangle or polygon'):
         convert(source, tmp_path / 'out')
 
 

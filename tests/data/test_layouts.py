@@ -171,8 +171,9 @@ def test_copies_in_both_parts(tmp_path):
     assert not find_coco(two_folders(tmp_path)).findings
     shutil.copy(tmp_path / 'train' / 'b.png', tmp_path / 'valid' / 'b.png')
     (finding, ) = find_coco(tmp_path).failures
-    assert (f"1 of 2 images are also in _annotations.coco.json; the first: 'b.png', a copy of "
-            f"{tmp_path / 'train' / 'b.png'}") in finding.what
+    train = tmp_path / 'train'
+    assert (f"1 of 2 images are also in {train / '_annotations.coco.json'}; the first: 'b.png', a "
+            f"copy of {train / 'b.png'}") in finding.what
     data = bytearray((tmp_path / 'valid' / 'b.png').read_bytes())
     data += bytes(2 ** 17)  # as in pictures without compression, whose beginnings may be equal
     (tmp_path / 'train' / 'b.png').write_bytes(data)
@@ -185,7 +186,7 @@ def test_links_to_the_same_images(tmp_path):
     (root / 'valid' / 'a.png').unlink()
     (root / 'valid' / 'a.png').symlink_to(root / 'train' / 'a.png')
     (finding, ) = find_coco(root).failures
-    assert "1 of 2 images are also in _annotations.coco.json; the first: 'a.png'" in finding.what
+    assert "1 of 2 images are also in" in finding.what and "'a.png'. What" in finding.what
     shutil.rmtree(root / 'valid')
     (root / 'valid').symlink_to('train')
     data = find_coco(root)

@@ -62,7 +62,7 @@ def test_validation_that_is_training_is_said(tmp_path, monkeypatch):
     monkeypatch.chdir(write_set(tmp_path / 'set', good()))
     cfg = config(tmp_path / 'set')
     cfg.val_dataloader.dataset.data_root = ''
-    assert 'train.json: its images are those of train.json. What is measured' in '\n'.join(
+    assert 'set/train.json. What is measured on them is no validation' in '\n'.join(
         map(str, check_data(cfg)))
 
 
