@@ -1,4 +1,5 @@
 """Finds a data set in a folder, checks it, and writes cleaned copies of its files."""
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,9 +62,7 @@ class CocoFolder:
     @property
     def is_one_file_twice(self) -> bool:
         """bool: Whether training and validation are the same images."""
-        names = [{str(e['file_name']) for e in part.content['images']}
-                 for part in (self.train, self.val)]
-        return self.train.images == self.val.images and names[0] == names[1]
+        return splits.same_images(self.train, self.val)
 
     def beside(self, config: Path) -> 'CocoFolder':
         """The same data set, with cleaned copies beside a config for files that need one.
@@ -81,20 +80,22 @@ class CocoFolder:
         """Write the cleaned copies that :meth:`beside` has named.
 
         Raises:
-            DataError: if a file of that name exists that is no such copy, and
-                ``force`` is False, or one cannot be written.
+            DataError: if a file of that name exists that is no such copy, or
+                was edited since, and ``force`` is False, or one cannot be
+                written.
         """
         copies = [split for split in (self.train, self.val) if split.original is not None]
         for split in copies:
             if split.ann_file.exists() and not force and not _is_ours(split.ann_file):
-                raise DataError(f'{split.ann_file} exists and is no copy that ctkd-det has made',
-                                'give another --out, or --force to replace it')
+                raise DataError(
+                    f'{split.ann_file} exists and is no copy that ctkd-det has made, or was edited '
+                    'since', 'give another --out, or --force to replace it')
         for split in copies:
             info = dict(split.content.get('info') or {}) if isinstance(
                 split.content.get('info'), dict) else {}
-            info.update(cleaned_by=MADE_BY, cleaned_from=str(split.original))
-            text = json.dumps({'info': info, **{
-                key: value for key, value in split.content.items() if key != 'info'}})
+            info.update(cleaned_by=MADE_BY, cleaned_from=str(split.original),
+                        checksum=_checksum(split.content))
+            text = json.dumps({**split.content, 'info': info})
             try:
                 split.ann_file.parent.mkdir(parents=True, exist_ok=True)
                 split.ann_file.write_text(text, encoding='utf-8')
@@ -129,7 +130,9 @@ def find_coco(root: Path) -> CocoFolder:
         parts[name] = Part(file, images, content, evaluated=name == 'val')
         findings += [*found, *check(parts[name])]
     train, val = parts['train'], parts['val']
-    findings += [*splits.same_classes(train, val), *splits.apart(train, val)]
+    findings += splits.same_classes(train, val)
+    if not splits.same_images(train, val):  # else the summary says it
+        findings += splits.apart(train, val)
     used = {box['category_id'] for part in (train, val) for box in part.content['annotations']}
     return CocoFolder(
         root, *(Split(part.file, part.images, part.content, part.usable, part.total)
@@ -138,8 +141,15 @@ def find_coco(root: Path) -> CocoFolder:
 
 
 def _is_ours(file: Path) -> bool:
+    """Whether a file is a cleaned copy as it was written."""
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
-        return content['info']['cleaned_by'] == MADE_BY
-    except (ValueError, KeyError, TypeError):
+        info = content['info']
+        return info['cleaned_by'] == MADE_BY and info['checksum'] == _checksum(content)
+    except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _checksum(content: dict) -> str:
+    rest = json.dumps({key: value for key, value in content.items() if key != 'info'})
+    return hashlib.md5(rest.encode(), usedforsecurity=False).hexdigest()

@@ -6,16 +6,22 @@ from .findings import FAIL, WARN, DataError, Finding, Tally, row
 
 _NUMBERS, _LARGE = frozenset((int, float)), 1e15
 _JOINS = dict(images='image_id', categories='category_id')
+_WORDS = dict(true=1, yes=1, false=0, no=0)
 
 
 def as_number(value: Any) -> Optional[float]:
     """Convert to a finite number, also from text such as '12.5'; None if that is not possible."""
     if isinstance(value, str):
+        if '_' in value:  # Python reads 1_11 as 111
+            return None
         try:
             value = int(value) if value.strip().lstrip('+-').isdigit() else float(value)
         except ValueError:
             return None
-    usable = isinstance(value, (int, float)) and math.isfinite(value)
+    try:
+        usable = isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:  # of an integer of hundreds of digits
+        return None
     return value if usable else None
 
 
@@ -23,7 +29,7 @@ def values(part) -> Iterator[Finding]:
     """Convert sizes, boxes, areas and crowd flags to numbers.
 
     Raises:
-        DataError: if a box is not four numbers.
+        DataError: if a box is not four numbers, or a crowd flag is no flag.
     """
     content = part.content
     for key, name in (('images', 'width'), ('images', 'height'), ('annotations', 'area'),
@@ -34,8 +40,13 @@ def values(part) -> Iterator[Finding]:
             if value is None or type(value) in _NUMBERS and -_LARGE < value < _LARGE:
                 continue
             if isinstance(value, str) or as_number(value) is None:
-                text.add(f'{row(key, index, entry)} has {name}={value!r}')
+                where = f'{row(key, index, entry)} has {name}={value!r}'
+                text.add(where)
                 entry[name] = as_number(value)
+                if name == 'iscrowd' and entry[name] is None:
+                    entry[name] = _WORDS.get(str(value).strip().lower())
+                    if entry[name] is None:
+                        raise DataError(f'{part.file}: {where}', 'write 0, or 1 for a crowd')
         if text:
             yield text.finding(FAIL, f'have text, or no number, for {name!r}',
                                f'write {name} as a number', 'as numbers, where it is one')
@@ -94,32 +105,41 @@ def identities(part) -> Iterator[Finding]:
         owned, used = ({type(e[k]) for e in rows} for rows, k in ((entries, 'id'), (boxes, name)))
         if str not in owned | used:
             continue
-        joined = {e['id'] for e in entries} & {b[name] for b in boxes}
-        new = _new_ids([*(e['id'] for e in entries), *(b[name] for b in boxes)])
-        distinct = {e['id'] for e in entries}
+        ids, theirs = [e['id'] for e in entries], [b[name] for b in boxes]
+        new = _new_ids(ids, theirs)
+        distinct = set(ids)
         if len({new[i] for i in distinct}) < len(distinct):
             raise DataError(f'{part.file}: ids of {key} are both numbers and text, and some are '
                             'equal as numbers', f'write all ids of {key} as numbers')
         text = Tally(part.file, len(boxes))
         for index, box in enumerate(boxes):
-            if isinstance(box[name], str) or str in owned:
+            if str in owned or new[box[name]] != box[name]:
                 text.add(f'{row("annotations", index, box)} has {name}={box[name]!r}')
             box[name] = new[box[name]]
-        example = next((e['id'] for e in entries), None)
         for entry in entries:
             entry['id'] = new[entry['id']]
-        lost = bool(boxes) and not joined
+        if not text:
+            continue
+        joined = {new[i] for i in ids} & {new[i] for i in theirs}
+        lost = bool(joined) and not distinct & set(theirs)
         yield text.finding(
             FAIL if lost or used != owned else WARN,
-            f'name their {key} by text, or the list of {key} does (its first id is {example!r})'
+            f'name their {key} by text, or the list of {key} does (its first id is {ids[0]!r})'
             + ('. No box belongs to any of them, because "1" is not 1' if lost else ''),
             f'write the same number as {name} of the boxes and as id of the {key}',
             'ids as numbers')
 
 
-def _new_ids(ids: List[Any]) -> Dict[Any, int]:
-    """Map ids to numbers: those in the text, or counted from 1 if one is no number."""
-    numbers = {i: as_number(i) for i in ids}
-    if all(number is not None and number == int(number) for number in numbers.values()):
-        return {i: int(number) for i, number in numbers.items()}
-    return {i: index + 1 for index, i in enumerate(dict.fromkeys(ids))}
+def _new_ids(ids: List[Any], theirs: List[Any]) -> Dict[Any, int]:
+    """Map ids, and those in the boxes, to numbers.
+
+    They are the numbers in the text. If one of the ids is no number, or two
+    texts are one number as '7' and '007' are, all are counted from 1.
+    """
+    numbers = {i: as_number(i) for i in (*ids, *theirs)}
+    whole = {i: int(n) for i, n in numbers.items() if n is not None and n == int(n)}
+    texts = all(isinstance(i, str) for i in numbers)
+    clash = texts and len({whole.get(i) for i in ids}) < len(set(ids))
+    if whole.keys() >= set(ids) and not clash:
+        return {i: whole.get(i, i) for i in numbers}  # a text that is none of them stays
+    return {i: index + 1 for index, i in enumerate(numbers)}

@@ -1,11 +1,11 @@
 """Checks the other properties of a box: area, crowd, ignore, mask."""
-from typing import Any, Iterator, List
+from typing import Any, Iterator, List, Optional
 
 from .findings import FAIL, OK, WARN, Finding, Tally, row
 
 # share of all boxes
 _MANY_CROWDS = 0.05
-_NUMBERS = frozenset((int, float))
+_NUMBERS, _LARGE = frozenset((int, float)), 1e15
 
 
 def objects(part) -> Iterator[Finding]:
@@ -76,9 +76,11 @@ def _ignored(part, boxes: List[dict]) -> Iterator[Finding]:
 
 def _polygons(part, boxes: List[dict]) -> Iterator[Finding]:
     bad = Tally(part.file, len(boxes))
+    sizes = {e['id']: [e['height'], e['width']] for e in part.content['images']
+             if e.get('height') and e.get('width')}
     for index, box in enumerate(boxes):
         mask = box.get('segmentation')
-        if not mask or _is_good(mask):
+        if not mask or _is_good(mask, sizes.get(box['image_id'])):
             continue
         bad.add(row('annotations', index, box))
         good = [p for p in _flat(mask) if _is_polygon(p)] if isinstance(mask, list) else []
@@ -88,19 +90,27 @@ def _polygons(part, boxes: List[dict]) -> Iterator[Finding]:
             del box['segmentation']
     if bad:
         yield bad.finding({True: FAIL, False: OK, None: WARN}[part.masks],
-                          'have a mask of fewer than three points, or in no format of COCO',
+                          'have a mask of fewer than three points, of another size than the '
+                          'image, or in no format of COCO',
                           'draw them again, or delete their segmentation',
                           'without that mask, or with its good polygons')
 
 
 def _is_polygon(polygon: Any) -> bool:
     return (isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
-            and _NUMBERS.issuperset(map(type, polygon)))
+            and _NUMBERS.issuperset(map(type, polygon))
+            and min(polygon) > -_LARGE and max(polygon) < _LARGE and sum(polygon) == sum(polygon))
 
 
-def _is_good(mask: Any) -> bool:
+def _is_good(mask: Any, size: Optional[List[int]]) -> bool:
+    """Whether a mask is in a format of COCO, and of the image's height and width if known."""
     if isinstance(mask, dict):
-        return isinstance(mask.get('counts'), (list, str)) and isinstance(mask.get('size'), list)
+        counts, stated = mask.get('counts'), mask.get('size')
+        if not isinstance(stated, list) or len(stated) != 2 or size not in (None, stated):
+            return False
+        return isinstance(counts, str) or (
+            isinstance(counts, list) and {int}.issuperset(map(type, (*counts, *stated)))
+            and min(counts, default=0) >= 0 and sum(counts) == stated[0] * stated[1])
     return isinstance(mask, list) and all(map(_is_polygon, mask))
 
 

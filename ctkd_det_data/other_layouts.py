@@ -42,7 +42,7 @@ def _walk(root: Path) -> List[Path]:
 
 def _what_is(file: Path) -> str:
     try:
-        content = read_json(file)[0]
+        content = read_json(file, unique=False)[0]
     except DataError:
         return 'no JSON'
     if isinstance(content, dict) and isinstance(content.get('images'), list):
@@ -115,7 +115,7 @@ def _misplaced(root: Path, jsons: List[Path]) -> Iterator[str]:
 
 def _first_kind(file: Path) -> Optional[str]:
     try:
-        return _kind(read_json(file)[0])
+        return _kind(read_json(file, unique=False)[0])
     except DataError:
         return None
 

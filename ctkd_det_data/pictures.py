@@ -6,7 +6,7 @@ from typing import Dict, Iterator, List, Optional, Set
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from .findings import FAIL, WARN, Finding, Tally, row
-from .image_size import Size, size_of
+from .image_size import UNREAD, Size, size_of
 from .reading import LFS
 
 # number of headers that are read; of a larger data set, evenly spread ones
@@ -130,8 +130,8 @@ def sizes(part, files: ImageFolder) -> Iterator[Finding]:
             elif not size.whole:
                 cut.add(f'{entry["file_name"]!r}')
     if broken:
-        yield broken.finding(FAIL, 'cannot be opened as an image', 'replace them, or delete '
-                             'their rows and boxes')
+        yield broken.finding(FAIL, UNREAD, 'copy them again, save them as PNG, or delete their '
+                             'rows and boxes')
     if cut:
         yield cut.finding(WARN, 'are cut off: MMDetection sees grey in place of the rest',
                           'copy them again, or delete their rows and boxes')

@@ -1,8 +1,9 @@
 """Reads annotation and text files, or raises an error that says what is wrong."""
 import gc
 import json
+from functools import partial
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Iterator, List, Tuple
 
 from .findings import FAIL, DataError, Finding, Tally, row
 
@@ -42,8 +43,13 @@ def read_text(file: Path) -> str:
     return _decoded(file)[0]
 
 
-def read_json(file: Path) -> Tuple[object, str]:
+def read_json(file: Path, unique: bool = True) -> Tuple[object, str]:
     """Parse a JSON file in any encoding that starts with a byte order mark, else UTF-8.
+
+    Args:
+        file (Path): The file.
+        unique (bool): Whether a key that has two values in one dict is an
+            error; Python takes the last one. Defaults to True.
 
     Returns:
         tuple: The content, and the encoding of the byte order mark or ''.
@@ -57,7 +63,9 @@ def read_json(file: Path) -> Tuple[object, str]:
     collecting = gc.isenabled()
     gc.disable()  # there are millions of new objects and no garbage; this is three times as fast
     try:
-        return json.loads(text), mark
+        return json.loads(text, object_pairs_hook=partial(_dict, file) if unique else None), mark
+    except DataError:
+        raise
     except (ValueError, RecursionError) as error:
         raise DataError(f'{file} is no complete JSON ({error})', 'export it again') from error
     finally:
@@ -65,10 +73,22 @@ def read_json(file: Path) -> Tuple[object, str]:
             gc.enable()
 
 
+def _dict(file: Path, pairs: List[Tuple[str, object]]) -> dict:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        for key, value in pairs:
+            if made[key] != value:
+                where = f'the row of id {made["id"]!r}' if 'id' in made else (
+                    'the dict with ' + ', '.join(map(repr, list(made)[:5])))
+                raise DataError(f'{file}: {where} has two values of {key!r}',
+                                'keep one of them, or join them')
+    return made
+
+
 def is_coco(file: Path) -> bool:
     """Whether a file is JSON with the three lists of COCO's instances format."""
     try:
-        content = read_json(file)[0]
+        content = read_json(file, unique=False)[0]
     except DataError:
         return False
     return isinstance(content, dict) and {'images', 'annotations', 'categories'} <= content.keys()
@@ -135,9 +155,18 @@ def _check_key(file: Path, key: str, entries: list, name: str) -> None:
             raise DataError(f'{file}: {key}[{index}] is {str(entry)[:40]!r}, not a dict',
                             f'each of {key} is a dict with the keys {", ".join(_NEEDED[key])}')
         value = entry.get(name)
-        if value is None or value == '' or isinstance(value, (dict, list)):
+        if value is None or value == '' or isinstance(value, (dict, list)) or (
+                name == 'name' and not _can_be_written(value)):
             wrong.add(f'{row(key, index, entry)} has {name}={value!r}' if name in entry else
                       row(key, index, entry))
     if wrong:
         finding = wrong.finding(FAIL, f'have no usable {name!r}')
         raise DataError(f'{file}: {finding.what}', f'write {name!r} into each of {key}')
+
+
+def _can_be_written(value: object) -> bool:
+    """Whether a text has no half of a character of UTF-16, which JSON allows and no file does."""
+    try:
+        return bool(str(value).encode())
+    except UnicodeEncodeError:
+        return False

@@ -37,6 +37,10 @@ def cleaned(checkpoint: Any) -> dict:
             f'it holds a {type(checkpoint).__name__}, not a dictionary of weights')
     _plain(checkpoint, {})
     for path in _DICTIONARIES:
+        *parents, name = path
+        parent = _at(checkpoint, parents)
+        if name != 'state_dict' and parent.get(name, {}) is None:
+            del parent[name]  # a file that was saved by hand
         if not isinstance(_at(checkpoint, path), dict):
             raise pickle.UnpicklingError(f'its {".".join(path)} is a '
                                          f'{type(_at(checkpoint, path)).__name__}, no dictionary')

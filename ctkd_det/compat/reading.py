@@ -20,6 +20,14 @@ from .unpickling import restricted_pickle
 # since 2.6 torch's own restricted unpickler serves, and takes a list of what else is allowed
 TORCH_RESTRICTS = torch.__version__ >= torch.torch_version.TorchVersion('2.6')
 
+# how files of other formats begin, and what to say of them
+_OTHERS = {
+    b'\x1f\x8b': 'is compressed with gzip; unpack it first',
+    b'\x89HDF': 'is an HDF5 file, as Keras writes them, not a checkpoint of PyTorch',
+    b'\x08': 'is not a checkpoint; is it an ONNX model?',
+    b'{': 'is a text in JSON, not a checkpoint',
+    b'<': 'is a web page, not a checkpoint: what was downloaded is a message in HTML or XML'}
+
 
 class CheckpointError(pickle.UnpicklingError, RuntimeError):
     """A checkpoint is refused or cannot be read; the message names it and the reason.
@@ -106,8 +114,12 @@ def find_fault(path: Path) -> Optional[str]:
         return 'begins with zeros: it was not written to its end'
     if start.startswith(b'version https://git-lfs'):
         return 'is a pointer of Git LFS, not the file itself; "git lfs pull" fetches that'
-    if start.lstrip().startswith(b'<'):
-        return 'is a web page, not a checkpoint: what was downloaded is a message in HTML or XML'
+    if start[8:9] == b'{' and int.from_bytes(start[:8], 'little') < path.stat().st_size:
+        return ('is in the format safetensors; make a checkpoint of it with '
+                'torch.save(safetensors.torch.load_file(...), ...)')
+    for beginning, fault in _OTHERS.items():
+        if start.removeprefix(b'\xef\xbb\xbf').lstrip().startswith(beginning):
+            return fault
     if start.startswith(b'PK'):
         return _fault_of_archive(path)
     if start[257:262] == b'ustar':

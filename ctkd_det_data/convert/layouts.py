@@ -1,7 +1,7 @@
 """Chooses the reader for a folder, and converts it."""
 import re
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Tuple
 
 from ..findings import DataError
 from ..reading import read_json
@@ -48,7 +48,18 @@ def convert(source: Path, out: Path, kind: Optional[str] = None,
                         'say with --kind what it is')
     records, more = settle(records, source, lists, val_share)
     numbers = write(records, source, out.expanduser().resolve(), classes, val_share, longest_side)
-    return kind, numbers, [*notes, *more]
+    names = classes or {o.name for record in records for o in record.objects}
+    return kind, numbers, [*notes, *more, *_alike(names)]
+
+
+def _alike(names: Iterable[str]) -> List[str]:
+    """A note on classes whose names differ in upper and lower case only, or none."""
+    spelt: Dict[str, List[str]] = {}
+    for name in sorted(names):
+        spelt.setdefault(name.casefold(), []).append(name)
+    pairs = [' and '.join(map(repr, group)) for group in spelt.values() if len(group) > 1]
+    return [f'{"; ".join(pairs)} are classes of their own: spell them alike if they are not '
+            'meant to be'] if pairs else []
 
 
 def _kind(root: Path) -> str:
@@ -57,7 +68,7 @@ def _kind(root: Path) -> str:
         return 'voc'
     for file in [file for file in files if file.suffix.lower() == '.json'][:5]:
         try:
-            content = read_json(file)[0]
+            content = read_json(file, unique=False)[0]
         except DataError:
             continue
         if isinstance(content, dict) and 'shapes' in content:

@@ -1,4 +1,5 @@
 """The names of YOLO's classes, which stand beside the labels, in several kinds of files."""
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +75,11 @@ def _yaml(root: Path, file: Path) -> Optional[Sheet]:
     if isinstance(names, str):
         named = _named_file(root, file, content, names)
         return Sheet(file, _lines(named), content) if named else None
+    count = content.get('nc')
     if isinstance(names, list):
+        if type(count) is int and count != len(names):
+            raise DataError(f'{file}: nc is {count}, and names has {len(names)}',
+                            'make them agree')
         names = dict(enumerate(names))
     if not isinstance(names, dict):
         raise DataError(f'{file}: names is {names!r}', 'write names: [first, second, ...]')
@@ -85,8 +90,10 @@ def _yaml(root: Path, file: Path) -> Optional[Sheet]:
 def _named_file(root: Path, file: Path, content: dict, name: str) -> Optional[Path]:
     """The list that ``names`` is the name of; None: the file is of another program."""
     for folder in (file.parent, root, file.parent / str(content.get('path') or '')):
-        if (folder / name).is_file():
-            return folder / name
+        place = Path(os.path.normpath(folder / name))
+        # not a file of this machine that a stranger's data set names
+        if place.is_relative_to(root) and place.is_file():
+            return place
     if file.name != 'data.yaml' and not {'train', 'val', 'nc'} & content.keys():
         return None
     raise DataError(f'{file}: names is {name!r}, and there is no such file beside it',

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..findings import DataError
-from ..image_size import size_of
+from ..image_size import UNREAD, size_of
 
 
 @dataclass
@@ -57,7 +57,7 @@ def real_size(file: Path) -> Tuple[int, int]:
     """
     size = size_of(file)
     if not size:
-        raise DataError(f'{file} cannot be opened as an image', 'replace or delete it')
+        raise DataError(f'{file} {UNREAD}', 'copy it again, save it as PNG, or delete it')
     if not size.whole:
         raise DataError(f'{file} is cut off: the file ends before the image does',
                         'copy it again, or delete it')

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Optional, Tuple
 
 from ..findings import DataError
+from ..numbers import as_number
 from .files import walk
 from .lists import voc_lists
 from .partners import Images
@@ -64,6 +65,7 @@ def _ratio(file: Path, tree: ET.Element, size: Tuple[int, int]) -> float:
 def _object(file: Path, element: ET.Element, ratio: float, from_one: bool) -> Object:
     left, top, right, bottom = (_number(file, element, f'bndbox/{key}')
                                 for key in ('xmin', 'ymin', 'xmax', 'ymax'))
+    left, right, top, bottom = *sorted((left, right)), *sorted((top, bottom))
     if from_one:
         left, top = left - 1, top - 1
     name = (element.findtext('name') or '').strip()
@@ -77,7 +79,7 @@ def _number(file: Path, element: ET.Element, key: str, default: Optional[float] 
     text = element.findtext(key)
     if text is None and default is not None:
         return default
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        raise DataError(f'{file}: {key} is {text!r}, not a number', 'correct it') from None
+    value = as_number((text or '').strip())
+    if value is None:
+        raise DataError(f'{file}: {key} is {text!r}, not a number', 'correct it')
+    return value

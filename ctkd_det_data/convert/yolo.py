@@ -40,6 +40,10 @@ def read_yolo(root: Path) -> Content:
     without = len(images) - len(labels)
     notes = [f'{without} of {len(images)} images have no text file: nothing is in them'] \
         if without else []
+    masks = [labels[record.file] for record in records for o in record.objects if o.polygons]
+    if masks:
+        notes.append(f'{len(masks)} of {sum(len(r.objects) for r in records)} lines are read as '
+                     f'polygons, not as boxes (the first is in {masks[0].relative_to(root)})')
     lists, more = yolo_lists(root, sheets, files, named)
     return Content(records, list(names.values()),
                    notes + _alone(root, files, set(labels.values())) + more, lists)

@@ -54,7 +54,7 @@ def write(root, layout, content):
         (root / ann_file).parent.mkdir(parents=True, exist_ok=True)
         (root / ann_file).write_text(json.dumps(content))
         (root / images).mkdir(parents=True, exist_ok=True)
-        Image.new('RGB', (40, 40)).save(root / images / 'a.png')
+        Image.effect_noise((40, 40), 50).convert('RGB').save(root / images / 'a.png')
     return root
 
 

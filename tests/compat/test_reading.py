@@ -1,4 +1,5 @@
 """Only values come out of a checkpoint; a damaged file is refused by name."""
+import gzip
 import random
 import shutil
 import tarfile
@@ -82,6 +83,21 @@ def test_texts_that_would_be_run_are_dropped(tmp_path):
     for found in (read_checkpoint(path), CheckpointLoader.load_checkpoint(str(path))):
         assert found['meta'] == dict(epoch=3, dataset_meta=dict(classes=('c', )))
         assert found['message_hub'] == dict(runtime_info=dict(seed=1))
+
+
+@pytest.mark.parametrize('nothing', [
+    dict(meta=None), dict(meta=dict(dataset_meta=None)), dict(message_hub=None),
+    dict(message_hub=dict(runtime_info=None))], ids=str)
+def test_a_file_saved_by_hand_may_say_none(nothing, tmp_path):
+    path = saved(dict(state_dict=dict(w=torch.ones(1)), **nothing), tmp_path / 'a.pth')
+    for found in (read_checkpoint(path), CheckpointLoader.load_checkpoint(str(path))):
+        assert found['state_dict']['w'] == 1 and None not in found.values()
+        assert None not in found.get('meta', {}).values()
+
+
+def test_weights_may_not_be_none(tmp_path):
+    with pytest.raises(CheckpointError, match='its state_dict is a NoneType, no dictionary'):
+        read_checkpoint(saved(dict(state_dict=None), tmp_path / 'a.pth'))
 
 
 def test_methods_of_a_dictionary_stay_its_own(tmp_path):
@@ -187,8 +203,15 @@ def flipped(content: bytes) -> bytes:
     (lambda c: c[:100], 'truncated'), (lambda c: bytes(1000), 'begins with zeros'),
     (lambda c: b'version https://git-lfs.github.com/spec/v1\noid sha256:1\n', 'git lfs pull'),
     (lambda c: b'\n<!DOCTYPE html><html>404</html>', 'web page'),
+    (lambda c: b'\xef\xbb\xbf<!DOCTYPE html>', 'web page'),
+    (lambda c: gzip.compress(c), 'is compressed with gzip; unpack it'),
+    (lambda c: b'\x40' + bytes(7) + b'{"w":' + bytes(99), 'is in the format safetensors'),
+    (lambda c: b'{"message": "Not found"}', 'is a text in JSON'),
+    (lambda c: b'\x89HDF\r\n\x1a\n' + bytes(9), 'is an HDF5 file'),
+    (lambda c: b'\x08\x08\x12\x07pytorch', 'ONNX'),
     (lambda c: b'just a text', 'not a checkpoint')],
-    ids=['empty', 'flipped', 'half', 'end', 'head', 'zeros', 'lfs', 'page', 'text'])
+    ids=['empty', 'flipped', 'half', 'end', 'head', 'zeros', 'lfs', 'page', 'page_with_bom', 'gzip',
+         'safetensors', 'json', 'hdf5', 'onnx', 'text'])
 def test_a_damaged_file_is_refused_by_name(damage, reason, tmp_path):
     path = saved(WEIGHTS, tmp_path / 'whole.pth')
     (tmp_path / 'bad.pth').write_bytes(damage(path.read_bytes()))

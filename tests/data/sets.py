@@ -6,8 +6,11 @@ boxes, and says what must come of it: ``(change, verdict, said)``. ``verdict`` i
 """
 import copy
 import json
+import tempfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 from PIL import Image
 
 SIZE = (64, 48)
@@ -121,6 +124,11 @@ def _corners(entry):
     return [x + 20, y + 10, x + w + 20, y + h + 10]
 
 
+def _image_ids(*texts):
+    return both(boxes(image_id=lambda b: texts[b['image_id'] - 1]),
+                rows('images', id=lambda e: texts[e['id'] - 1]))
+
+
 ODD = dict(
     good=(lambda content: None, 'ok', ''),
     # joined wrongly
@@ -150,6 +158,13 @@ ODD = dict(
                              '"1" is not 1'),
     image_ids_text=(both(boxes(image_id=lambda b: f'img{b["image_id"]}'),
                          rows('images', id=lambda e: f'img{e["id"]}')), 'mended', "'img1'"),
+    image_ids_with_underscores=(_image_ids('1_11', '11_1', '111'), 'mended', "'1_11'"),
+    image_ids_with_zeros=(_image_ids('007', '7', '07'), 'mended', "'007'"),
+    image_ids_like_powers=(_image_ids('1e3', '1000', '10'), 'mended', "'1e3'"),
+    image_ids_with_zeros_in_boxes_only=(boxes(image_id=lambda b: f'0{b["image_id"]}'), 'mended',
+                                        '"1" is not 1'),
+    category_names_as_ids=(boxes(category_id=lambda b: ['apple', 'pear'][b['category_id'] - 1]),
+                           'refused', "of the list categories: category 'apple' is in 2 of 4"),
     category_ids_text=(boxes(category_id=lambda b: str(b['category_id'])), 'mended',
                        "category_id='1'"),
     category_ids_text_on_both_sides=(both(boxes(category_id=lambda b: str(b['category_id'])),
@@ -164,6 +179,7 @@ ODD = dict(
     a_dict=(boxes(bbox=dict(x=1, y=2, width=3, height=4)), 'refused', 'no bbox of four numbers'),
     not_a_number=(box(0, bbox=[float('nan'), 1, 2, 3]), 'refused', 'bbox=[nan'),
     infinite=(box(0, bbox=[1, 1, float('inf'), 3]), 'refused', 'inf'),
+    hundreds_of_digits=(box(0, bbox=[1, 1, 10 ** 400, 3]), 'refused', 'bbox=[1, 1, 1000'),
     no_bbox=(boxes(bbox=GONE), 'refused', 'annotations[0] (id 1) has no bbox'),
     no_bbox_but_a_polygon=(box(0, bbox=GONE, segmentation=[[4, 4, 28, 4, 28, 24, 4, 24]]),
                            'mended', 'have no bbox, but polygons'),
@@ -180,11 +196,23 @@ ODD = dict(
     area_text=(boxes(area='480'), 'mended', "area='480'"),
     no_iscrowd=(boxes(iscrowd=GONE), 'mended', "have no 'iscrowd'"),
     iscrowd_text=(boxes(iscrowd='0'), 'mended', "iscrowd='0'"),
+    iscrowd_word=(both(boxes(iscrowd='false'), box(0, iscrowd='True')), 'mended',
+                  "has iscrowd='True'"),
+    iscrowd_another_word=(box(1, iscrowd='maybe'), 'refused',
+                          "annotations[1] (id 2) has iscrowd='maybe'"),
     all_crowds=(boxes(iscrowd=1, segmentation=RLE), 'mended', 'CVAT writes brush masks as crowds'),
     some_crowds=(box(0, iscrowd=1), 'warn', '1 of 4 boxes are crowds'),
     all_ignored=(boxes(ignore=1), 'refused', 'no box is left'),
     one_ignored=(box(0, ignore=1), 'warn', "are marked 'ignore'"),
     two_points=(boxes(segmentation=[[1, 1, 5, 5]]), 'mended', 'fewer than three points'),
+    run_lengths_of_another_size=(boxes(segmentation=dict(size=[64, 48], counts=[200, 2872])),
+                                 'mended', 'another size than the image'),
+    run_lengths_that_end_early=(boxes(segmentation=dict(size=[48, 64], counts=[200, 480])),
+                                'mended', '4 of 4 boxes have a mask'),
+    good_run_lengths=(boxes(segmentation=RLE), 'ok', ''),
+    compressed_run_lengths=(boxes(segmentation=dict(size=[48, 64], counts='`6000oY1')), 'ok', ''),
+    not_a_number_in_a_polygon=(boxes(segmentation=[[1, 1, float('nan'), 5, 9, 1]]), 'mended',
+                               '4 of 4 boxes have a mask'),
     a_flat_polygon=(boxes(segmentation=[1, 1, 5, 5, 1, 5]), 'mended', 'in no format of COCO'),
     points=(boxes(segmentation=[[[1, 1], [5, 5], [1, 5]]]), 'mended', 'in no format of COCO'),
     id_0=(boxes(id=lambda b: b['id'] - 1), 'mended', 'takes for "not found"'),
@@ -196,6 +224,7 @@ ODD = dict(
     no_size=(both(rows('images', width=GONE, height=GONE)), 'mended', "have no 'width'"),
     size_0=(rows('images', width=0, height=0), 'mended', "have no 'width'"),
     size_text=(rows('images', width='64', height='48'), 'mended', "width='64'"),
+    size_of_hundreds_of_digits=(rows('images', width=10 ** 400), 'mended', 'width=1000'),
     size_mirrored=(_mirror_size, 'mended', "'a.png' is 64 x 48, stated is 48 x 64"),
     size_of_the_large_original=(both(rows('images', width=640, height=480), boxes(
         bbox=lambda b: [10 * v for v in b['bbox']])), 'refused', 'stated is 640 x 480'),
@@ -225,6 +254,9 @@ ODD = dict(
     image_without_name=(row('images', 0, file_name=GONE), 'refused', "'file_name'"),
     category_without_name=(row('categories', 0, name=GONE), 'refused', "'name'"),
     category_without_id=(row('categories', 0, id=GONE), 'refused', "'id'"),
+    half_a_character_as_name=(row('categories', 0, name='\ud800'), 'refused', "name='\\ud800'"),
+    a_file_name_that_is_too_long=(row('images', 0, file_name='x' * 300), 'refused',
+                                  '1 of 3 images are not in'),
     panoptic=(lambda c: c.update(annotations=[dict(image_id=1, segments_info=[])]), 'refused',
               'panoptic segmentation'),
     captions=(lambda c: c.update(annotations=[dict(image_id=1, id=1, caption='a cat')]),
@@ -263,12 +295,50 @@ def _with_more_behind(path):
     path.write_bytes(path.read_bytes() + b'a film' * 20)
 
 
+def _flipped(path):
+    """A PNG with wrong bytes in its middle."""
+    Image.effect_noise(SIZE, 50).save(path, 'PNG')
+    data, middle = bytearray(path.read_bytes()), path.stat().st_size // 2
+    data[middle:middle + 9] = b'\xff\0\xff\0\xff\0\xff\0\xff'
+    path.write_bytes(data)
+
+
+def _odd_checksum(path):
+    """A PNG that OpenCV reads, with a wrong checksum of a comment."""
+    from PIL.PngImagePlugin import PngInfo
+    text = PngInfo()
+    text.add_text('Comment', 'hello')
+    Image.effect_noise(SIZE, 50).save(path, 'PNG', pnginfo=text)
+    path.write_bytes(path.read_bytes().replace(b'hello', b'jello'))
+
+
+def _floats(path):
+    Image.effect_noise(SIZE, 50).convert('F').save(path, 'TIFF')
+
+
+def _reads_cut_jpegs():
+    """Whether this OpenCV shows grey in place of the rest, as versions before 5 do."""
+    with tempfile.TemporaryDirectory() as folder:
+        _cut('JPEG')(Path(folder, 'a'))
+        return cv2.imdecode(np.fromfile(Path(folder, 'a'), np.uint8), cv2.IMREAD_COLOR) is not None
+
+
 # image files, with good annotations
 FILES = dict(
     cut_jpeg=({'b.png': _cut('JPEG')}, 'warn',
               "1 of 3 images are cut off: MMDetection sees grey in place of the rest; the first: "
-              "'b.png'"),
+              "'b.png'") if _reads_cut_jpegs() else (
+                  {'b.png': _cut('JPEG')}, 'refused',
+                  '1 of 3 images cannot be opened as an image by OpenCV'),
     cut_png=({'b.png': _cut('PNG')}, 'refused', 'cannot be opened as an image'),
+    cut_bmp=({'b.png': _cut('BMP')}, 'refused', 'cannot be opened as an image'),
+    cut_tiff=({'b.png': _cut('TIFF')}, 'refused', 'cannot be opened as an image'),
+    tiff_of_floats=({'b.png': _floats}, 'refused', 'cannot be opened as an image'),
+    whole_tiff=({'b.png': lambda path: Image.new('RGB', SIZE).save(path, 'TIFF')}, 'ok', ''),
+    tga=({'b.png': lambda path: Image.new('RGB', SIZE).save(path, 'TGA')}, 'refused',
+         'cannot be opened as an image'),
+    flipped_bytes=({'b.png': _flipped}, 'refused', 'cannot be opened as an image'),
+    wrong_checksum_of_a_comment=({'b.png': _odd_checksum}, 'ok', ''),
     jpeg_with_more_behind=({'b.png': _with_more_behind}, 'ok', ''),
     empty_image=({'b.png': b''}, 'refused', "are empty files"),
     pointer=({'b.png': LFS}, 'refused', 'pointers of git LFS'),
@@ -284,6 +354,13 @@ BYTES = dict(
     utf_16=(json.dumps(good()).encode('utf-16'), 'mended', 'byte order mark'),
     latin_1=(json.dumps(good(), ensure_ascii=False).replace('apple', 'p\xe4rl').encode('latin-1'),
              'refused', 'not encoded in UTF-8'),
+    two_lists=(json.dumps(good()).encode()[:-1] + b', "annotations": []}', 'refused',
+               "'annotations', 'categories' has two values of 'annotations'"),
+    two_boxes_in_one_row=(json.dumps(good()).encode().replace(
+        b'"bbox": [0,', b'"bbox": [1, 1, 9, 9], "bbox": [0,'), 'refused',
+        "the row of id 3 has two values of 'bbox'"),
+    one_value_twice=(json.dumps(good()).encode().replace(
+        b'"iscrowd": 0', b'"iscrowd": 0, "iscrowd": 0'), 'ok', ''),
     half=(json.dumps(good()).encode()[:200], 'refused', 'no complete JSON'),
     a_list=(b'[{"image": "a.png"}]', 'refused', 'it is a list at its top level'),
     a_number=(b'3', 'refused', 'no COCO annotation file'),

@@ -100,7 +100,7 @@ EXPECTED = sorted((f'{"abc"[image - 1]}.png', category - 1,
                    [float(v) for v in (x, y, x + w, y + h)])
                   for image, category, (x, y, w, h) in BOXES)
 # a box fewer, or another one
-CHANGED = ('an_unknown_image', 'zero_width', 'outside', 'over_the_edge')
+CHANGED = ('iscrowd_word', 'an_unknown_image', 'zero_width', 'outside', 'over_the_edge')
 
 
 def test_every_verdict_reaches_the_table(tmp_path):

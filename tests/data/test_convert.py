@@ -54,6 +54,35 @@ def test_images_of_another_shape_are_refused(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+def change(root, *pairs):
+    """Replaces text in all XML files."""
+    for file in (root / 'Annotations').iterdir():
+        content = file.read_text()
+        for old, new in pairs:
+            content = content.replace(old, new)
+        file.write_text(content)
+    return root
+
+
+def test_corners_in_another_order(tmp_path):
+    source = change(voc(tmp_path / 'voc'), ('<xmin>4<', '<xmin>24<'), ('<xmax>24<', '<xmax>4<'),
+                    ('<ymin>6<', '<ymin>36<'), ('<ymax>36<', '<ymax>6<'))
+    convert(source, tmp_path / 'out')
+    assert boxes(tmp_path / 'out')[0] == ('pear', [4, 6, 20, 30], 0)
+
+
+@pytest.mark.parametrize('value', ['nan', 'inf', '1_0', ''])
+def test_a_corner_that_is_no_number(value, tmp_path):
+    source = change(voc(tmp_path / 'voc'), ('<xmin>4<', f'<xmin>{value}<'))
+    with pytest.raises(DataError, match=f"a.xml: bndbox/xmin is '{value}', not a number"):
+        convert(source, tmp_path / 'out')
+
+
+def test_classes_that_differ_in_their_case_only(tmp_path):
+    notes = convert(change(voc(tmp_path / 'voc'), ('apple', 'Pear')), tmp_path / 'out')[2]
+    assert notes[-1].startswith("'Pear' and 'pear' are classes of their own")
+
+
 YOLO = dict(
     ultralytics=('images/{part}/{name}.png', 'labels/{part}/{name}.txt', 'train', 'val'),
     roboflow=('{part}/images/{name}.png', '{part}/labels/{name}.txt', 'train', 'valid'))
@@ -71,6 +100,7 @@ def test_yolo(layout, tmp_path):
     kind, numbers, notes = convert(tmp_path / 'yolo', tmp_path / 'out')
     assert (kind, numbers) == ('yolo', dict(train=2, val=1))
     assert '1 of 4 images have no text file' in notes[0]
+    assert '3 of 6 lines are read as polygons, not as boxes' in notes[1]
     assert boxes(tmp_path / 'out') == [('pear', [24, 12, 16, 24], 0), ('apple', [0, 0, 32, 24], 0)]
     assert find_coco(tmp_path / 'out').classes == ('apple', 'pear')
 
@@ -109,6 +139,38 @@ def test_a_shape_of_labelme_without_a_label(tmp_path):
         convert(tmp_path / 'in', tmp_path / 'out')
 
 
+def labelme(root, *shapes):
+    """One image for each part, with the same shapes."""
+    for part in ('train', 'val'):
+        image(root / 'in' / part / f'{part}.png')
+        text(root / 'in' / part / f'{part}.json', dict(imagePath=f'{part}.png', shapes=[
+            dict(label='apple', **shape) for shape in shapes]))
+    return root / 'in'
+
+
+def test_shapes_of_one_group_are_one_object(tmp_path):
+    """As labelme's own converter has it: an apple behind a branch."""
+    left, right = [[1, 1], [9, 1], [9, 9]], [[20, 4], [30, 4], [30, 14]]
+    source = labelme(
+        tmp_path, dict(points=left, group_id=7), dict(points=right, group_id=7),
+        dict(points=[[40, 2], [44, 8]], shape_type='rectangle', group_id=7),
+        dict(points=left), dict(points=right, group_id=None, difficult=True))
+    kind, numbers, notes = convert(source, tmp_path / 'out')
+    assert '2 objects were joined from several shapes of one group_id' in notes
+    assert '2 objects are difficult: nothing is learnt from them' in notes
+    assert boxes(tmp_path / 'out') == [
+        ('apple', [1, 1, 43, 13], 0), ('apple', [1, 1, 8, 8], 0), ('apple', [20, 4, 10, 10], 1)]
+    first = json.loads((tmp_path / 'out' / 'val.json').read_text())['annotations'][0]
+    assert first['segmentation'] == [[1, 1, 9, 1, 9, 9], [20, 4, 30, 4, 30, 14],
+                                     [40, 2, 44, 2, 44, 8, 40, 8]]
+
+
+def test_only_other_shapes_of_labelme(tmp_path):
+    source = labelme(tmp_path, dict(points=[[1, 1], [9, 9]], shape_type='mask'))
+    with pytest.raises(DataError, match='none of 2 shapes is a rectangle or polygon'):
+        convert(source, tmp_path / 'out')
+
+
 def cut(path):
     """A JPEG whose second half is missing."""
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
@@ -116,7 +178,7 @@ def cut(path):
 
 def test_a_jpeg_that_is_cut_off(tmp_path):
     cut(voc(tmp_path / 'voc') / 'JPEGImages' / 'd.jpg')
-    with pytest.raises(DataError, match='d.jpg is cut off'):
+    with pytest.raises(DataError, match='d.jpg (is cut off|cannot be opened as an image)'):
         convert(tmp_path / 'voc', tmp_path / 'out', longest_side=32)
     assert sorted(f.name for f in tmp_path.iterdir()) == ['voc']
 

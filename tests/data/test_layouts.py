@@ -1,8 +1,10 @@
 """Layouts in which people keep data sets, and what is said of those that are not ours."""
 import json
+import shutil
 
 import pytest
 from cli.conftest import coco, write
+from data.sets import good, write_set
 from PIL import Image
 
 from ctkd_det_data import DataError, find_coco
@@ -125,6 +127,80 @@ def test_images_in_both_parts(tmp_path):
     write(tmp_path, dict(train=('train.json', 'images')), val)
     data = find_coco(tmp_path)
     assert data.is_one_file_twice and not data.findings
+
+
+def test_a_cleaned_copy_that_was_edited_stays(tmp_path):
+    root = write_set(tmp_path / 'set', good())
+    (root / 'val.json').write_text(json.dumps(dict(
+        good(), annotations=[{k: v for k, v in box.items() if k != 'iscrowd'}
+                             for box in good()['annotations']])))
+    copies = find_coco(root).beside(tmp_path / 'my.py')
+    assert copies.save() == copies.save() == [tmp_path / 'my_val.json']
+    content = json.loads((tmp_path / 'my_val.json').read_text())
+    content['annotations'][0]['bbox'] = [1, 2, 3, 4]
+    edited = json.dumps(content)
+    (tmp_path / 'my_val.json').write_text(edited)
+    with pytest.raises(DataError, match='my_val.json exists and .* was edited since.*--force'):
+        copies.save()
+    assert (tmp_path / 'my_val.json').read_text() == edited
+    copies.save(force=True)
+    assert (tmp_path / 'my_val.json').read_text() != edited
+
+
+def test_a_folder_in_the_way_of_a_copy(tmp_path):
+    root = write_set(tmp_path / 'set', dict(good(), categories=good()['categories'] + [
+        good()['categories'][0]]))
+    (tmp_path / 'my_val.json').mkdir()
+    copies = find_coco(root).beside(tmp_path / 'my.py')
+    for force, said in ((False, 'exists and'), (True, 'cannot be written')):
+        with pytest.raises(DataError, match=f'my_val.json {said}'):
+            copies.save(force)
+
+
+def two_folders(root):
+    """Two images in each part, of the same names and of different content."""
+    content = coco(['cat'])
+    content['images'].append(dict(id=2, file_name='b.png', width=40, height=40))
+    write(root, LAYOUTS['roboflow'], content)
+    for part in ('train', 'valid'):
+        Image.effect_noise((40, 40), 50).save(root / part / 'b.png')
+    return root
+
+
+def test_copies_in_both_parts(tmp_path):
+    assert not find_coco(two_folders(tmp_path)).findings
+    shutil.copy(tmp_path / 'train' / 'b.png', tmp_path / 'valid' / 'b.png')
+    (finding, ) = find_coco(tmp_path).failures
+    train = tmp_path / 'train'
+    assert (f"1 of 2 images are also in {train / '_annotations.coco.json'}; the first: 'b.png', a "
+            f"copy of {train / 'b.png'}") in finding.what
+    data = bytearray((tmp_path / 'valid' / 'b.png').read_bytes())
+    data += bytes(2 ** 17)  # as in pictures without compression, whose beginnings may be equal
+    (tmp_path / 'train' / 'b.png').write_bytes(data)
+    (tmp_path / 'valid' / 'b.png').write_bytes(data[:-1] + b'x')
+    assert not find_coco(tmp_path).findings
+
+
+def test_links_to_the_same_images(tmp_path):
+    root = two_folders(tmp_path)
+    (root / 'valid' / 'a.png').unlink()
+    (root / 'valid' / 'a.png').symlink_to(root / 'train' / 'a.png')
+    (finding, ) = find_coco(root).failures
+    assert "1 of 2 images are also in" in finding.what and "'a.png'. What" in finding.what
+    shutil.rmtree(root / 'valid')
+    (root / 'valid').symlink_to('train')
+    data = find_coco(root)
+    assert data.is_one_file_twice and not data.findings
+
+
+def test_the_same_image_by_another_path(tmp_path):
+    train, val = coco(['cat']), coco(['cat'])
+    train['images'].append(dict(id=2, file_name='b.png', width=40, height=40))
+    val['images'][0]['file_name'] = '../images/a.png'
+    write(tmp_path, dict(train=('train.json', 'images')), train)
+    write(tmp_path, dict(val=('val.json', 'images')), val)
+    Image.effect_noise((40, 40), 50).save(tmp_path / 'images' / 'b.png')
+    assert "train.json; the first: 'a.png'. What" in find_coco(tmp_path).failures[0].what
 
 
 FOREIGN = dict(

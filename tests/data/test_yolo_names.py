@@ -49,6 +49,10 @@ def test_names_in_a_file_of_their_own(named, tmp_path):
 REFUSED = dict(
     no_such_file=(dict(data_yaml='names: coco.names'),
                   "names is 'coco.names', and there is no such file"),
+    another_number=(dict(data_yaml='nc: 1\nnames: [cat, dog]'), 'nc is 1, and names has 2'),
+    a_file_of_this_machine=(dict(data_yaml='names: /etc/hostname'), 'there is no such file'),
+    a_file_above=(dict(data_yaml='names: ../../../../../../../../etc/hostname'),
+                  'there is no such file'),
     booleans=(dict(data_yaml='names: [yes, no]'),
               "reads one of the names as True.*write it in quotes"),
     a_boolean_as_label=(dict(data_yaml='names: {yes: cat}'), 'True in names is no label'),
