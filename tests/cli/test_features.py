@@ -88,6 +88,20 @@ def test_necks_without_a_common_level_are_refused_before_a_file_is_written(shape
     assert taken.exit_code == 0, taken.output
 
 
+def test_a_teacher_whose_neck_fails_is_refused_with_a_sentence(shapes, tmp_path):
+    teacher = tiny('retinanet')
+    teacher.model.neck.in_channels = [8, 16, 32, 65]  # the backbone's last map has 64
+    (tmp_path / 'broken.py').write_text(f'model = {teacher.model.to_dict()!r}\n')
+    (tmp_path / 'broken.pth').touch()
+    result = invoke('distill', '--dry-run', save_student(tmp_path, 'retinanet'), '--teacher',
+                    tmp_path / 'broken.py', '--teacher-ckpt', tmp_path / 'broken.pth', '--data',
+                    shapes, '--method', 'pkd', '--out', tmp_path / 'x.py')
+    assert result.exit_code == 1 and not (tmp_path / 'x.py').exists()
+    assert re.search(r'Error: backbone and neck of a RetinaNet fail on a black image of .*'
+                     'RuntimeError: .* take another detector', ' '.join(result.output.split()))
+    assert 'Traceback' not in result.output
+
+
 def test_a_single_stage_student_has_no_roi_features(shapes, tmp_path):
     result = invoke(*line(tmp_path, 'retinanet', 'retinanet', 'srrl'), '--data', shapes)
     assert result.exit_code == 1

@@ -232,6 +232,13 @@ def swin():
     return cfg
 
 
+def ssd(strides=(2, 1, 1, 1), paddings=(1, 1, 0, 0)):
+    """As SSD300's, its neck takes no image of 128 pixels; the backbone is that of SSDLite."""
+    cfg = get_config('mmdet::ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py')
+    cfg.model.neck.update(level_strides=strides, level_paddings=paddings)
+    return cfg
+
+
 STRANGERS = {  # teacher, student's levels that are compared
     'retinanet_teaches_faster': ('retinanet', 'faster', (1, 2, 3)),
     'faster_teaches_retinanet': ('faster', 'retinanet', (0, 1, 2)),
@@ -258,6 +265,38 @@ def test_any_teacher_teaches_through_the_neck(tmp_path, name):
         type='KDLoss' if student == 'faster' else 'BinaryKDLoss', temperature=1.0))
     with pytest.raises((TeacherError, TypeError), match='logits|classif|distilled'):
         MODELS.build(cfg.model)
+
+
+def test_an_ssd_teaches_through_the_neck(tmp_path):
+    cfg = distill(families.tiny('retinanet'), families.save_teacher(tmp_path, ssd()),
+                  dict(loss_pkd=dict(type='PKDLoss')))
+    cfg.model.type = 'KnowledgeDistillationDenseDetector'
+    model = build(cfg).train()
+    assert model.level_match.teacher.strides[:3] == (16, 32, 64)
+    assert model(**batch(model, size=320), mode='loss')['loss_pkd'] > 0
+
+
+def test_strides_of_levels_that_are_single_positions_of_a_small_image():
+    """The coarsest three of SSDLite are, at 128 pixels."""
+    levels = neck_levels(build(ssd((2, 2, 2, 2), (1, 1, 1, 1))))
+    assert levels.strides == (16, 32, 64, 128, 256, 512)
+
+
+def test_the_look_at_an_ordinary_detector_is_one_image():
+    model = build(families.tiny('retinanet'))
+    with counting(neck=model.neck) as calls:
+        assert neck_levels(model).strides == (8, 16, 32, 64, 128)
+    assert calls == ['neck']
+
+
+def test_a_detector_without_maps_is_refused_with_a_sentence():
+    with pytest.raises(TeacherError, match='^a Linear has no backbone of its own'):
+        neck_levels(torch.nn.Linear(1, 1))
+    model = build(families.tiny('retinanet'))
+    model.neck.forward = lambda maps: maps['p3']
+    with pytest.raises(TeacherError, match=r'RetinaNet fail on .* 300 x 300 pixels \(TypeError: .*'
+                                           'take another detector'):
+        neck_levels(model)
 
 
 def test_a_single_stage_student_has_no_rois(tmp_path):
