@@ -12,7 +12,7 @@ _NEAR = 2**0.5
 
 
 class LevelMatch:
-    """The levels of student and teacher with the same stride.
+    """The levels of student and teacher with the same stride, the finest first.
 
     Args:
         student (nn.Module): A detector, in any state; it is left as it is.
@@ -30,8 +30,14 @@ class LevelMatch:
 
     def __init__(self, student: nn.Module, teacher: nn.Module, teacher_scale: float = 1.0,
                  teacher_levels: Optional[int] = None) -> None:
-        self.student = neck_levels(student)
-        self.teacher = NeckLevels(*(each[:teacher_levels] for each in neck_levels(teacher)))
+        levels = neck_levels(student), NeckLevels(
+            *(each[:teacher_levels] for each in neck_levels(teacher)))
+        # YOLOv3's neck gives the coarsest first
+        self.orders = [sorted(range(len(side.strides)), key=side.strides.__getitem__)
+                       for side in levels]
+        self.student, self.teacher = (
+            NeckLevels(*(tuple(each[i] for i in order) for each in side))
+            for side, order in zip(levels, self.orders, strict=True))
         self.scale = teacher_scale
         theirs = [stride / teacher_scale for stride in self.teacher.strides]
         self.counterparts = _counterparts(self.student.strides, theirs)
@@ -72,17 +78,20 @@ class LevelMatch:
         of them covers is cut off.
 
         Args:
-            student (Sequence[Tensor]): Of each of its levels (B, C, H, W).
+            student (Sequence[Tensor]): Of each of its levels (B, C, H, W), in
+                its neck's order.
             teacher (Sequence[Tensor]): The same of the teacher's levels.
             image_shape (tuple[int, int]): Height and width of the student's
                 padded batch.
 
         Returns:
-            tuple: Two lists of (B, C, H, W), with None where the teacher has
-            no such level; height and width that these maps cover, in pixels of
-            the student's batch.
+            tuple: Two lists of (B, C, H, W), the finest first, with None where
+            the teacher has no such level; height and width that these maps
+            cover, in pixels of the student's batch.
         """
-        s, t = list(student), [None if j is None else teacher[j] for j in self.counterparts]
+        s, t = ([maps[i] for i in order]
+                for maps, order in zip((student, teacher), self.orders, strict=True))
+        t = [None if j is None else t[j] for j in self.counterparts]
         if self.scale == 1:
             return s, t, image_shape
         covered = None

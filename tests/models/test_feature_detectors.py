@@ -9,7 +9,7 @@ from mmengine.hub import get_config
 from mmengine.model import ExponentialMovingAverage
 
 import families
-from ctkd_det.models.levels import _counterparts, neck_levels
+from ctkd_det.models.levels import LevelMatch, _counterparts, neck_levels
 from ctkd_det.models.losses.features.fgd_loss import box_mask
 from ctkd_det.models.teachers import TeacherError
 from helpers import FEATURES, GLOBAL, batch, build, distill, make_teacher, student_config
@@ -265,6 +265,34 @@ def test_any_teacher_teaches_through_the_neck(tmp_path, name):
         type='KDLoss' if student == 'faster' else 'BinaryKDLoss', temperature=1.0))
     with pytest.raises((TeacherError, TypeError), match='logits|classif|distilled'):
         MODELS.build(cfg.model)
+
+
+def yolov3():
+    """The widths of its maps are 96, 32 and 8, the coarsest first."""
+    cfg = get_config('mmdet::yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py')
+    cfg.model.backbone.init_cfg = None
+    cfg.model.neck.out_channels = cfg.model.bbox_head.in_channels = [96, 32, 8]
+    return cfg
+
+
+def test_the_finest_level_is_0_whatever_the_necks_order():
+    """That of YOLOv3 gives its coarsest map first."""
+    yolo, retinanet = build(yolov3()).eval(), build(families.tiny('retinanet')).eval()
+    images = torch.zeros(1, 3, 64, 64)
+    maps = yolo.extract_feat(images), retinanet.extract_feat(images)
+    for student, teacher, first, second in (
+            (yolo, retinanet, *maps), (retinanet, yolo, *maps[::-1])):
+        match = LevelMatch(student, teacher)
+        assert match.student.strides[:3] == match.teacher.strides[:3] == (8, 16, 32)
+        assert match.counterparts == [0, 1, 2, None, None][:len(first)]
+        settings = match.settings('loss_review', None)
+        assert settings['levels'] == (0, 1, 2)
+        sides = match.align(first, second, (64, 64))
+        for aligned, widths in zip(sides, (settings['student_channels'],
+                                           settings['teacher_channels']), strict=False):
+            assert [x.shape[1:] for x in aligned[:3]] == [
+                (width, size, size) for width, size in zip(widths, (8, 4, 2), strict=False)]
+        assert {8, 32, 96} <= {*settings['student_channels'], *settings['teacher_channels']}
 
 
 def test_an_ssd_teaches_through_the_neck(tmp_path):
