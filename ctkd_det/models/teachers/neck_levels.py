@@ -1,4 +1,5 @@
 """What the neck of a detector gives, seen on small, black images."""
+import math
 from contextlib import contextmanager
 from typing import Iterator, NamedTuple, Sequence, Tuple
 
@@ -10,6 +11,7 @@ from .checkpoint import TeacherError
 # sides of the images; at the first, levels up to a stride of 128 have a position. An SSD takes no
 # such small one
 _SIDES = (128, 512, 300)
+_NEEDS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class NeckLevels(NamedTuple):
@@ -60,6 +62,28 @@ def neck_levels(detector: nn.Module) -> NeckLevels:
                            'their maps cannot be compared: take another detector, or compare '
                            'logits only')
     return smallest
+
+
+def padding_need(detector: nn.Module) -> Tuple[int, Tuple[float, ...]]:
+    """The multiple to which a neck needs an image padded, and the strides of its levels.
+
+    It is the smallest power of 2 for which each level has the usual size, a
+    position for each stride that begins. It is 1 if none does that: then the
+    neck has other sizes whatever the image's are, as an SSD's has.
+    """
+    side, strides = _SIDES[0], ()
+    for need in (0, *_NEEDS):
+        try:
+            sizes = [x.size(2) for x in _look(detector, side + need)[0]]
+        except Exception:  # maps that do not meet; or it takes no small image, or is no detector
+            if not need:
+                break
+            continue
+        if not need:
+            strides = tuple(side / size for size in sizes)
+        elif sizes == [math.ceil((side + need) / stride) for stride in strides]:
+            return need, strides
+    return 1, strides
 
 
 def _levels(detector: nn.Module, side: int) -> NeckLevels:
