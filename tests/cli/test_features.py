@@ -109,6 +109,23 @@ def test_a_single_stage_student_has_no_roi_features(shapes, tmp_path):
     assert 'Traceback' not in result.output
 
 
+def test_single_stage_students_get_the_weights_published_for_them(folder, shapes, tmp_path):
+    """DETRs, too; and an explicit name is taken as it is."""
+    for student, expected in (([folder / 'student.py'], 6), ('retinanet', 10), ('deformable', 10)):
+        result = invoke(*line(tmp_path, student, 'faster', 'pkd'), '--data', shapes, '--force')
+        assert result.exit_code == 0, result.output
+        assert Config.fromfile(
+            tmp_path / 'x.py').model.distill_losses.loss_pkd.loss_weight == expected
+    found = {name: loss for method in ('fgd', 'mgd+cwd') for name, loss in read_method(
+        method, 3, single_stage=True).losses.items()}
+    assert found == dict(
+        loss_fgd=dict(type='FGDLoss', loss_weight=1.0, temperature=0.5, alpha=1e-3, beta=5e-4,
+                      gamma=5e-4, lambda_=5e-6),
+        loss_mgd=dict(type='MGDLoss', loss_weight=2e-5, mask_ratio=0.65),
+        loss_cwd=dict(type='CWDLoss', loss_weight=5.0, tau=1.0))
+    assert read_method('fgd_dense', 3) == read_method('fgd', 3, single_stage=True)
+
+
 def test_what_methods_compare():
     assert sources('ctkd+pkd') == {'logits', 'neck'} and sources('sp') == {'roi'}
     assert read_method('pkd', 3, sigmoids=True) == read_method('pkd', 3)
