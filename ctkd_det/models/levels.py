@@ -1,35 +1,18 @@
 """Which levels of two necks belong together."""
 import math
-from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import torch
 from torch import Tensor, nn
 
 from .teachers import TeacherError
+from .teachers.neck_levels import NeckLevels, neck_levels
 
-# side of the image that shows what a neck gives: levels up to a stride of 128 have a position
-_SIDE = 128
 # strides belong together within half an octave: with a teacher_scale they are no powers of 2
 _NEAR = 2**0.5
 
 
-class NeckLevels(NamedTuple):
-    """What the neck of a detector gives, the finest level first.
-
-    Attributes:
-        channels: Width of each level.
-        strides: Pixels of the image from one position to the next.
-        own: Whether a level says something of its own. The coarsest of Faster
-            R-CNN is every second position of the one before.
-    """
-    channels: Tuple[int, ...]
-    strides: Tuple[float, ...]
-    own: Tuple[bool, ...]
-
-
 class LevelMatch:
-    """The levels of student and teacher with the same stride.
+    """The levels of student and teacher with the same stride, the finest first.
 
     Args:
         student (nn.Module): A detector, in any state; it is left as it is.
@@ -47,8 +30,14 @@ class LevelMatch:
 
     def __init__(self, student: nn.Module, teacher: nn.Module, teacher_scale: float = 1.0,
                  teacher_levels: Optional[int] = None) -> None:
-        self.student = neck_levels(student)
-        self.teacher = NeckLevels(*(each[:teacher_levels] for each in neck_levels(teacher)))
+        levels = neck_levels(student), NeckLevels(
+            *(each[:teacher_levels] for each in neck_levels(teacher)))
+        # YOLOv3's neck gives the coarsest first
+        self.orders = [sorted(range(len(side.strides)), key=side.strides.__getitem__)
+                       for side in levels]
+        self.student, self.teacher = (
+            NeckLevels(*(tuple(each[i] for i in order) for each in side))
+            for side, order in zip(levels, self.orders, strict=True))
         self.scale = teacher_scale
         theirs = [stride / teacher_scale for stride in self.teacher.strides]
         self.counterparts = _counterparts(self.student.strides, theirs)
@@ -89,17 +78,20 @@ class LevelMatch:
         of them covers is cut off.
 
         Args:
-            student (Sequence[Tensor]): Of each of its levels (B, C, H, W).
+            student (Sequence[Tensor]): Of each of its levels (B, C, H, W), in
+                its neck's order.
             teacher (Sequence[Tensor]): The same of the teacher's levels.
             image_shape (tuple[int, int]): Height and width of the student's
                 padded batch.
 
         Returns:
-            tuple: Two lists of (B, C, H, W), with None where the teacher has
-            no such level; height and width that these maps cover, in pixels of
-            the student's batch.
+            tuple: Two lists of (B, C, H, W), the finest first, with None where
+            the teacher has no such level; height and width that these maps
+            cover, in pixels of the student's batch.
         """
-        s, t = list(student), [None if j is None else teacher[j] for j in self.counterparts]
+        s, t = ([maps[i] for i in order]
+                for maps, order in zip((student, teacher), self.orders, strict=True))
+        t = [None if j is None else t[j] for j in self.counterparts]
         if self.scale == 1:
             return s, t, image_shape
         covered = None
@@ -116,48 +108,6 @@ class LevelMatch:
         text = (f'strides {list(self.student.strides)} of the student, '
                 f'{list(self.teacher.strides)} of the teacher')
         return text if self.scale == 1 else f'{text} on images {self.scale} times as large'
-
-
-@torch.no_grad()
-def neck_levels(detector: nn.Module) -> NeckLevels:
-    """Look at what a detector makes of one small, black image.
-
-    Black, because the weights of a student need not be initialised yet, and a
-    deformable convolution that meets what is not finite can end the process.
-    The neck sees noise in place of the backbone's maps: what it merely
-    subsamples is found by its values.
-
-    Raises:
-        TeacherError: if it makes something else than maps of it.
-    """
-    image = next(detector.parameters()).new_zeros((1, 3, _SIDE, _SIDE))
-    noise = torch.Generator().manual_seed(0)
-    with _evaluating(detector):
-        maps = detector.backbone(image)
-        # a neck that runs a backbone of its own gets the image, too: no noise for that one
-        noisy = detector.with_neck and all(x.shape != image.shape for x in maps)
-        if noisy:
-            maps = [torch.randn(x.shape, generator=noise, device='cpu').to(x) for x in maps]
-        if detector.with_neck:
-            maps = detector.neck(tuple(maps))
-    if not all(isinstance(x, Tensor) and x.dim() == 4 for x in maps):
-        raise TeacherError(f'the features of a {type(detector).__name__} are no maps (B, C, H, W)')
-    own = [i == 0 or not noisy or not torch.equal(x, maps[i - 1][..., ::2, ::2])
-           for i, x in enumerate(maps)]
-    return NeckLevels(tuple(x.size(1) for x in maps), tuple(_SIDE / x.size(2) for x in maps),
-                      tuple(own))
-
-
-@contextmanager
-def _evaluating(detector: nn.Module) -> Iterator[None]:
-    """In evaluation mode, and afterwards each module in its own again."""
-    modes = [(module, module.training) for module in detector.modules()]
-    detector.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def _counterparts(strides: Sequence[float], others: List[float]) -> List[Optional[int]]:

@@ -14,6 +14,8 @@ SELF_TAUGHT = ('snapshot', 'snapshot_kd', 'snapshot_sigmoid', 'frskd')
 # for softmax classifiers, and for those that end in sigmoids
 SHORT = dict(ctkd=('ctkd_global', 'ctkd_sigmoid'), kd=('kd_fixed', 'kd_sigmoid'),
              snapshot=('snapshot_kd', 'snapshot_sigmoid'))
+# other weights are published for single-stage detectors; DETRs take those, too
+_DENSE = ('cwd', 'fgd', 'mgd', 'pkd')
 
 
 @dataclass
@@ -26,10 +28,17 @@ class Method:
     model: Dict[str, Any] = field(default_factory=dict)
 
 
-def fragments(sigmoids: bool = False) -> Dict[str, Path]:
-    """Name of each method and its file, for a classifier that ends in sigmoids or does not."""
+def fragments(sigmoids: bool = False, single_stage: bool = False) -> Dict[str, Path]:
+    """Name of each method and its file, for a student of this kind.
+
+    Args:
+        sigmoids (bool): Whether its classifier ends in sigmoids.
+        single_stage (bool): Whether it is no two-stage detector.
+    """
     folder = shipped('ctkd_det', 'configs') / '_base_' / 'distill'
     files = {path.stem: path for path in sorted(folder.glob('*.py'))}
+    if single_stage:
+        files.update({name: files[f'{name}_dense'] for name in _DENSE})
     return {**{short: files[names[sigmoids]] for short, names in SHORT.items()}, **files}
 
 
@@ -53,13 +62,15 @@ def check_names(name: str) -> None:
                 + f'. All: {", ".join([*files, ALONE])}')
 
 
-def read_method(name: str, num_classes: int, sigmoids: bool = False) -> Method:
+def read_method(name: str, num_classes: int, sigmoids: bool = False,
+                single_stage: bool = False) -> Method:
     """Read a method, or several joined with ``+``.
 
     Args:
         name (str): As in 'ctkd' or 'ctkd+dkd'.
         num_classes (int): Number of the student's classes.
-        sigmoids (bool): Whether its classifier ends in sigmoids.
+        sigmoids (bool): See :func:`fragments`.
+        single_stage (bool): See the same.
 
     Raises:
         click.ClickException: if a name is unknown, or of a method for
@@ -68,7 +79,7 @@ def read_method(name: str, num_classes: int, sigmoids: bool = False) -> Method:
     """
     from mmengine.config import Config
     check_names(name)
-    files, method = fragments(sigmoids), Method()
+    files, method = fragments(sigmoids, single_stage), Method()
     for part in name.split('+'):
         fragment = Config.fromfile(files[part]).to_dict()
         if not _suits(fragment, sigmoids):

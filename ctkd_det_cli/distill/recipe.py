@@ -14,6 +14,7 @@ from ctkd_det.models.building import arguments_of
 from ctkd_det.models.detr_heads import whose_queries
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.models.heads import classifiers, has_sigmoids
+from ctkd_det.models.teachers.pair import kind_of
 from ctkd_det_data import CocoFolder
 from ..guards import safe_hooks
 from ..options import writing
@@ -140,7 +141,8 @@ class Recipe:
 
     def _distillation(self, base: Config) -> Dict[str, Any]:
         sigmoids = self.sources != {'neck'} and has_sigmoids(classifiers(self.built)[0])
-        method = read_method(self.method, self.num_classes, sigmoids)
+        method = read_method(self.method, self.num_classes, sigmoids,
+                             kind_of(self.built) != 'two-stage')
         detector = distilled_type(self.student)
         for name in set(method.model).difference(arguments_of(detector)):
             raise click.ClickException(

@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from cli.conftest import invoke
 from ctkd_det_cli.distill.methods import read_method
 from ctkd_det_cli.distill.student import heads_for
-from families import DENSE, save_teacher, tiny
+from families import DENSE, DETR, save_teacher, tiny
 from helpers import CLASSES, CONFIGS, build
 
 RETINANET = 'retinanet_r50_fpn_1x_coco'
@@ -24,7 +24,7 @@ def distill(*args):
 
 def save_student(folder, family):
     """mmdet's config of a family with COCO's 80 classes, but thin."""
-    cfg = get_config(f'mmdet::{DENSE[family]}').to_dict()
+    cfg = get_config(f'mmdet::{({**DENSE, **DETR})[family]}').to_dict()
     cfg['model'] = tiny(family).model.to_dict()
     cfg['model']['bbox_head']['num_classes'] = 80
     path = folder / f'{family}.py'
@@ -48,7 +48,7 @@ def line(family, shapes, tmp_path):
 
 
 def test_every_family_builds_and_is_exported(line, family, tmp_path):
-    plain_type = get_config(f'mmdet::{DENSE[family]}').model.type
+    plain_type = get_config(f'mmdet::{({**DENSE, **DETR})[family]}').model.type
     result = distill(*line)
     assert result.exit_code == 0, result.output
     cfg = Config.fromfile(tmp_path / 'x.py')
@@ -223,7 +223,7 @@ def test_crossed_heads_are_in_the_config_and_not_in_the_exported_student(shapes,
     teacher = save_teacher(tmp_path, tiny('gfl'))
     result = distill(save_student(tmp_path, 'gfl'), '--teacher', teacher['teacher_config'],
                      '--teacher-ckpt', teacher['teacher_ckpt'], '--data', shapes, '--method',
-                     'crosskd+pkd', '--out', tmp_path / 'x.py')
+                     'crosskd_pkd', '--out', tmp_path / 'x.py')
     assert result.exit_code == 0, result.output
     cfg = Config.fromfile(tmp_path / 'x.py')
     shipped = Config.fromfile(CONFIGS / 'crosskd' / 'gfl_r18_fpn_crosskd-pkd-r101_1x_coco.py')

@@ -88,11 +88,42 @@ def test_necks_without_a_common_level_are_refused_before_a_file_is_written(shape
     assert taken.exit_code == 0, taken.output
 
 
+def test_a_teacher_whose_neck_fails_is_refused_with_a_sentence(shapes, tmp_path):
+    teacher = tiny('retinanet')
+    teacher.model.neck.in_channels = [8, 16, 32, 65]  # the backbone's last map has 64
+    (tmp_path / 'broken.py').write_text(f'model = {teacher.model.to_dict()!r}\n')
+    (tmp_path / 'broken.pth').touch()
+    result = invoke('distill', '--dry-run', save_student(tmp_path, 'retinanet'), '--teacher',
+                    tmp_path / 'broken.py', '--teacher-ckpt', tmp_path / 'broken.pth', '--data',
+                    shapes, '--method', 'pkd', '--out', tmp_path / 'x.py')
+    assert result.exit_code == 1 and not (tmp_path / 'x.py').exists()
+    assert re.search(r'Error: backbone and neck of a RetinaNet fail on a black image of .*'
+                     'RuntimeError: .* take another detector', ' '.join(result.output.split()))
+    assert 'Traceback' not in result.output
+
+
 def test_a_single_stage_student_has_no_roi_features(shapes, tmp_path):
     result = invoke(*line(tmp_path, 'retinanet', 'retinanet', 'srrl'), '--data', shapes)
     assert result.exit_code == 1
     assert 'no RoI features to compare: take a method' in result.output
     assert 'Traceback' not in result.output
+
+
+def test_single_stage_students_get_the_weights_published_for_them(folder, shapes, tmp_path):
+    """DETRs, too; and an explicit name is taken as it is."""
+    for student, expected in (([folder / 'student.py'], 6), ('retinanet', 10), ('deformable', 10)):
+        result = invoke(*line(tmp_path, student, 'faster', 'pkd'), '--data', shapes, '--force')
+        assert result.exit_code == 0, result.output
+        assert Config.fromfile(
+            tmp_path / 'x.py').model.distill_losses.loss_pkd.loss_weight == expected
+    found = {name: loss for method in ('fgd', 'mgd+cwd') for name, loss in read_method(
+        method, 3, single_stage=True).losses.items()}
+    assert found == dict(
+        loss_fgd=dict(type='FGDLoss', loss_weight=1.0, temperature=0.5, alpha=1e-3, beta=5e-4,
+                      gamma=5e-4, lambda_=5e-6),
+        loss_mgd=dict(type='MGDLoss', loss_weight=2e-5, mask_ratio=0.65),
+        loss_cwd=dict(type='CWDLoss', loss_weight=5.0, tau=1.0))
+    assert read_method('fgd_dense', 3) == read_method('fgd', 3, single_stage=True)
 
 
 def test_what_methods_compare():

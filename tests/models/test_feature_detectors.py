@@ -9,7 +9,7 @@ from mmengine.hub import get_config
 from mmengine.model import ExponentialMovingAverage
 
 import families
-from ctkd_det.models.levels import _counterparts, neck_levels
+from ctkd_det.models.levels import LevelMatch, _counterparts, neck_levels
 from ctkd_det.models.losses.features.fgd_loss import box_mask
 from ctkd_det.models.teachers import TeacherError
 from helpers import FEATURES, GLOBAL, batch, build, distill, make_teacher, student_config
@@ -232,6 +232,13 @@ def swin():
     return cfg
 
 
+def ssd(strides=(2, 1, 1, 1), paddings=(1, 1, 0, 0)):
+    """As SSD300's, its neck takes no image of 128 pixels; the backbone is that of SSDLite."""
+    cfg = get_config('mmdet::ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py')
+    cfg.model.neck.update(level_strides=strides, level_paddings=paddings)
+    return cfg
+
+
 STRANGERS = {  # teacher, student's levels that are compared
     'retinanet_teaches_faster': ('retinanet', 'faster', (1, 2, 3)),
     'faster_teaches_retinanet': ('faster', 'retinanet', (0, 1, 2)),
@@ -258,6 +265,66 @@ def test_any_teacher_teaches_through_the_neck(tmp_path, name):
         type='KDLoss' if student == 'faster' else 'BinaryKDLoss', temperature=1.0))
     with pytest.raises((TeacherError, TypeError), match='logits|classif|distilled'):
         MODELS.build(cfg.model)
+
+
+def yolov3():
+    """The widths of its maps are 96, 32 and 8, the coarsest first."""
+    cfg = get_config('mmdet::yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py')
+    cfg.model.backbone.init_cfg = None
+    cfg.model.neck.out_channels = cfg.model.bbox_head.in_channels = [96, 32, 8]
+    return cfg
+
+
+def test_the_finest_level_is_0_whatever_the_necks_order():
+    """That of YOLOv3 gives its coarsest map first."""
+    yolo, retinanet = build(yolov3()).eval(), build(families.tiny('retinanet')).eval()
+    images = torch.zeros(1, 3, 64, 64)
+    maps = yolo.extract_feat(images), retinanet.extract_feat(images)
+    for student, teacher, first, second in (
+            (yolo, retinanet, *maps), (retinanet, yolo, *maps[::-1])):
+        match = LevelMatch(student, teacher)
+        assert match.student.strides[:3] == match.teacher.strides[:3] == (8, 16, 32)
+        assert match.counterparts == [0, 1, 2, None, None][:len(first)]
+        settings = match.settings('loss_review', None)
+        assert settings['levels'] == (0, 1, 2)
+        sides = match.align(first, second, (64, 64))
+        for aligned, widths in zip(sides, (settings['student_channels'],
+                                           settings['teacher_channels']), strict=False):
+            assert [x.shape[1:] for x in aligned[:3]] == [
+                (width, size, size) for width, size in zip(widths, (8, 4, 2), strict=False)]
+        assert {8, 32, 96} <= {*settings['student_channels'], *settings['teacher_channels']}
+
+
+def test_an_ssd_teaches_through_the_neck(tmp_path):
+    cfg = distill(families.tiny('retinanet'), families.save_teacher(tmp_path, ssd()),
+                  dict(loss_pkd=dict(type='PKDLoss')))
+    cfg.model.type = 'KnowledgeDistillationDenseDetector'
+    model = build(cfg).train()
+    assert model.level_match.teacher.strides[:3] == (16, 32, 64)
+    assert model(**batch(model, size=320), mode='loss')['loss_pkd'] > 0
+
+
+def test_strides_of_levels_that_are_single_positions_of_a_small_image():
+    """The coarsest three of SSDLite are, at 128 pixels."""
+    levels = neck_levels(build(ssd((2, 2, 2, 2), (1, 1, 1, 1))))
+    assert levels.strides == (16, 32, 64, 128, 256, 512)
+
+
+def test_the_look_at_an_ordinary_detector_is_one_image():
+    model = build(families.tiny('retinanet'))
+    with counting(neck=model.neck) as calls:
+        assert neck_levels(model).strides == (8, 16, 32, 64, 128)
+    assert calls == ['neck']
+
+
+def test_a_detector_without_maps_is_refused_with_a_sentence():
+    with pytest.raises(TeacherError, match='^a Linear has no backbone of its own'):
+        neck_levels(torch.nn.Linear(1, 1))
+    model = build(families.tiny('retinanet'))
+    model.neck.forward = lambda maps: maps['p3']
+    with pytest.raises(TeacherError, match=r'RetinaNet fail on .* 300 x 300 pixels \(TypeError: .*'
+                                           'take another detector'):
+        neck_levels(model)
 
 
 def test_a_single_stage_student_has_no_rois(tmp_path):

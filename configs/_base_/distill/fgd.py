@@ -1,7 +1,7 @@
 """FGD: foreground and background apart, with the weights of its paper for two-stage detectors.
 
 The weights are for 800 x 1333 images: the losses are sums over positions. Single-stage detectors
-take alpha=1e-3, beta=5e-4, gamma=5e-4 and lambda_=5e-6.
+take fgd_dense.py.
 """
 custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
 custom_hooks = [dict(type='CheckDataHook')]

@@ -1,6 +1,6 @@
 """PKD: correlation of the neck's maps, with the weight of its paper for two-stage detectors.
 
-Single-stage ones take 10.
+Single-stage ones take pkd_dense.py.
 """
 custom_imports = dict(imports=['ctkd_det'], allow_failed_imports=False)
 custom_hooks = [dict(type='CheckDataHook')]

@@ -19,6 +19,7 @@ from .compilation import compiled
 from .inherit import inherited_heads
 from .inputs import InputConverter, InputScale
 from .normalisation import normalisation, pipeline_of
+from .padding import NeckPadding
 from .pair import check_pair
 
 
@@ -100,6 +101,7 @@ class FrozenTeacher:
             normalisation(self.model.data_preprocessor,
                           () if self.is_snapshot else pipeline_of(config), self.name))
         self.scale = InputScale(teacher_scale, self.model.data_preprocessor)
+        self.padding = NeckPadding(self.model, student if teacher_scale == 1 else None)
         self.fold, self.dtype = fold, check_dtype(dtype)
         self.extract_feat = self.model.extract_feat
         if compile is not False:
@@ -152,11 +154,12 @@ class FrozenTeacher:
         if weight.device != images.device:
             self.model.to(images.device)
         images = images.to(weight.dtype)
+        padded = self.padding.images(images)
         if self.fold:  # no earlier: the student inherits weights by their names
-            fold(self.model, images, self.name)
+            fold(self.model, padded, self.name)
             self.fold = False
         with autocast(self.dtype, images.device):
-            maps = self.extract_feat(images)
+            maps = self.padding.maps(self.extract_feat(padded), images)
         return [x.to(weight.dtype) for x in maps] if self.dtype else maps
 
     def check_answers(self, kind: str, answers: Sequence[Tensor]) -> None:
@@ -210,8 +213,8 @@ class FrozenTeacher:
             Sequence[DetDataSample]: Boxes in pixels of the files, labels of
             its own classes.
         """
-        return self.model.predict(self.prepare(images, batch_data_samples),
-                                  self.describe(batch_data_samples))
+        images = self.padding.images(self.prepare(images, batch_data_samples))
+        return self.model.predict(images, self.describe(batch_data_samples))
 
     def describe(self, batch_data_samples: Sequence) -> Sequence:
         """Copies of the samples that fit the images that :meth:`prepare` returns."""
