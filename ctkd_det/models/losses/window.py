@@ -40,6 +40,8 @@ class Window:
         self.begin, self.end, self.warmup, self.by_epoch = begin, end, warmup, by_epoch
         self.every = every
         self.move_to(iteration=0, epoch=0)
+        if begin:  # a part of a training whose length is not known yet is not reached
+            self.waits, self.factor = True, 0.0
 
     def steps(self, max_iters: int, max_epochs: int) -> Tuple[int, Optional[int], int]:
         """``begin``, ``end`` and ``warmup`` of a training of this length, as integers.
