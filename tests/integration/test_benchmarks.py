@@ -157,7 +157,7 @@ def test_students_that_teach_themselves(tmp_path):
         cycles = [hook.cycle for hook in cfg.custom_hooks if hook.type == 'SnapshotHook']
         half = cfg.train_cfg.max_epochs // 2
         assert cycles == ([half] if teacher == 'snapshot' else [])
-        assert (cfg.param_scheduler[-1].get('periods') == [half, cfg.max_epochs - half]) == bool(
+        assert (cfg.param_scheduler[0].get('periods') == [half, cfg.max_epochs - half]) == bool(
             cycles)
 
 
