@@ -5,7 +5,8 @@ from mmengine.model import BaseTTAModel
 from mmengine.runner import Runner
 
 from ..compat.reading import CheckpointError
-from ..models.teachers.checkpoint import classes_of_checkpoint
+from ..models.distilled_config import is_beside_student
+from ..models.teachers.checkpoint import class_difference, classes_of_checkpoint
 from .unwrapped import detector_of
 
 
@@ -32,25 +33,19 @@ class CheckWeightsHook(Hook):
             model = model.module
         kind = type(model).__name__
         try:
-            missing = model.load_state_dict(weights, strict=False).missing_keys
+            absent = model.load_state_dict(weights, strict=False).missing_keys
         except RuntimeError as error:
             raise CheckpointError(
                 f'the checkpoint is not of this config ({kind}): {error}') from error
+        # what a distilled student has for its losses is not evaluated
+        missing = [name for name in absent if not is_beside_student(name)]
         if missing:
             raise CheckpointError(
                 f'the checkpoint is not of this config: {len(missing)} of the '
                 f'{len(model.state_dict())} weights of the {kind} are missing, {missing[0]} among '
                 'them. They would be evaluated at random')
-        trained = classes_of_checkpoint(checkpoint)
         tested = getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes')
-        if trained and tested and tuple(trained) != tuple(tested):
-            runner.logger.warning(
-                f'The checkpoint was trained on other classes than those of the test data, or in '
-                f'another order: {_first_difference(trained, tested)}')
-
-
-def _first_difference(trained: tuple, tested: tuple) -> str:
-    if len(trained) != len(tested):
-        return f'{len(trained)} and {len(tested)}'
-    label = next(i for i, name in enumerate(trained) if name != tested[i])
-    return f'label {label} is {trained[label]!r} and {tested[label]!r}'
+        difference = class_difference(classes_of_checkpoint(checkpoint), tested)
+        if difference:
+            runner.logger.warning('The checkpoint was trained on other classes than those of the '
+                                  f'test data, or in another order: {difference}')

@@ -126,18 +126,16 @@ def _check_classes(number: int, images: Any, meta: dict) -> None:
     Raises:
         click.ClickException: if not; mAP and the names in the file would be wrong.
     """
+    from ctkd_det.models.teachers.checkpoint import class_difference, classes_of_checkpoint
     names, file = list(images.dataset.metainfo['classes']), images.dataset.ann_file
-    learnt = (meta.get('dataset_meta') or {}).get('classes')
     if len(names) != number:
         raise click.ClickException(f'the detector has {number} classes, {file} {len(names)}: '
                                    'compare on the data that it was trained for, --data FOLDER')
-    if isinstance(learnt, (list, tuple)) and list(map(str, learnt)) != names:
-        first = next((pair for pair in zip(learnt, names, strict=False) if str(pair[0]) != pair[1]),
-                     (len(learnt), len(names)))
+    difference = class_difference(classes_of_checkpoint(dict(meta=meta)), names)
+    if difference:
         raise click.ClickException(
-            f'the checkpoint and {file} have other classes, or in another order: first '
-            f'{first[0]!r} and {first[1]!r}. Compare on the data that it was trained for, '
-            '--data FOLDER')
+            f'the checkpoint and {file} have other classes, or in another order: {difference}. '
+            'Compare on the data that it was trained for, --data FOLDER')
 
 
 def _metadata(cfg: Any, checkpoint: dict, images: Any, options: OnnxOptions) -> Dict[str, str]:

@@ -150,7 +150,7 @@ def test_other_classes(shapes, tmp_path):
     torch.save(checkpoint, tmp_path / 'other.pth')
     result = invoke('export', TEACHER[0], tmp_path / 'other.pth', '--out', tmp_path / 'out',
                     '--format', 'onnx', '--data', shapes)
-    assert result.exit_code == 1 and "first 'square' and 'triangle'" in result.output
+    assert result.exit_code == 1 and "label 0 is 'square' and 'triangle'" in result.output
     assert not (tmp_path / 'out').exists()
 
 

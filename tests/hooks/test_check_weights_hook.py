@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 
 from ctkd_det.compat.reading import CheckpointError
 from ctkd_det.hooks import CheckWeightsHook
-from helpers import student_config
+from helpers import distill, student_config
 
 
 @pytest.fixture(scope='module')
@@ -33,6 +33,8 @@ def test_weights_that_are_all_there(model):
     # what a distilled student has beside its own, and what a wrapper puts before the names
     assert look(model, dict(weights, theta=weights['rpn_head.rpn_cls.bias'])) == ''
     assert look(model, {f'module.{name}': value for name, value in weights.items()}) == ''
+    distilled = MODELS.build(distill(student_config(), dict(teacher_config='snapshot')).model)
+    assert look(distilled, weights) == ''
     wrapped = DetTTAModel(module=student_config().model)
     assert look(wrapped, weights) == ''
 
