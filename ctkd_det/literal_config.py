@@ -5,7 +5,9 @@ mmengine dumps a config as assignments of plain values and ``dict(...)``, so
 that it can be read as data.
 """
 import ast
+import io
 import math
+import tokenize
 from pathlib import Path
 from typing import Any, Dict, Union
 
@@ -42,12 +44,19 @@ def read_literal_config(file: Union[str, Path]) -> Config:
 
 
 def is_dump(file: Union[str, Path]) -> bool:
-    """Whether mmengine has written this config, and nobody has edited it since."""
+    """Whether mmengine has written this config, and nobody has edited it since.
+
+    Its formatting says nothing: versions of yapf differ. What mmengine writes is in order, without
+    comments, and has no base.
+    """
     try:
-        config = read_literal_config(file)
+        written = read_literal_config(file).pretty_text
+        text = Path(file).read_text(encoding='utf-8')
+        comments = any(token.type == tokenize.COMMENT
+                       for token in tokenize.generate_tokens(io.StringIO(text).readline))
     except (ValueError, OSError):
         return False
-    return config.pretty_text.strip() == Path(file).read_text(encoding='utf-8').strip()
+    return not comments and ast.dump(ast.parse(text)) == ast.dump(ast.parse(written))
 
 
 def parse_literals(text: str) -> Dict[str, Any]:

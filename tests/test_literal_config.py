@@ -4,7 +4,7 @@ import math
 import pytest
 from mmengine.config import Config
 
-from ctkd_det.literal_config import parse_literals, read_literal_config
+from ctkd_det.literal_config import is_dump, parse_literals, read_literal_config
 from helpers import CONFIGS
 
 
@@ -14,6 +14,18 @@ def test_a_dumped_config_is_what_mmengine_reads(tmp_path, name):
     ours = read_literal_config(tmp_path / 'config.py')
     assert ours.to_dict() == Config.fromfile(tmp_path / 'config.py').to_dict()
     assert isinstance(ours.model, dict) and ours.model.type
+
+
+def test_a_dump_that_was_edited_is_none(tmp_path):
+    file = tmp_path / 'config.py'
+    Config(dict(model=dict(type='A', b=[1, 2]), a=1)).dump(file)
+    text = file.read_text()
+    for added, expected in (('', True), ('\n\n', True), ('# mine\n', False), ('z = 2\n', True),
+                            ("_base_ = 'x.py'\n", False), ('import os\n', False)):
+        file.write_text(f'{text}\n{added}')
+        assert is_dump(file) == expected, added
+    file.write_text(text.replace('=', ' = '))  # as another version of yapf may write it
+    assert is_dump(file) and not is_dump(tmp_path / 'none.py')
 
 
 def test_values_that_are_no_python_names(tmp_path):
