@@ -144,7 +144,8 @@ def test_schedules_are_those_of_their_names():
         epochs = 24 if '_2x_' in name else 12 if '_1x_' in name else None
         if epochs:
             cfg = read(name)
-            assert cfg.train_cfg.max_epochs == epochs == cfg.param_scheduler[1].end
+            (end, ) = [s.end for s in cfg.param_scheduler if s.by_epoch]
+            assert cfg.train_cfg.max_epochs == epochs == end
             assert cfg.auto_scale_lr.base_batch_size == 16
 
 

@@ -175,8 +175,8 @@ def test_a_warm_start_is_the_trunks_backbone_and_no_more(trunk):
 def five_classes(small, tmp_path_factory):
     """The images of the second pair."""
     folder = tmp_path_factory.mktemp('five')
-    for part in ('train', 'val'):
-        generate(folder, part, ShapesConfig(8, size=64, num_classes=5))
+    for seed, part in enumerate(('train', 'val')):
+        generate(folder, part, ShapesConfig(8, size=64, num_classes=5, seed=seed))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PAIRS, 'shapes_b', PAIRS['shapes_b']._replace(data_root=f'{folder}/'))
         yield small
