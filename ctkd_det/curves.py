@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Dict, List, Tuple, Union
 
 Series = Tuple[List[float], List[float]]
-FILES = '*/vis_data/scalars.json'  # below a work directory, one for each start
+CURVES = '*/vis_data/scalars.json'  # below a work directory, one for each start
 _TIMES = ('time', 'data_time')
 
 
@@ -30,10 +30,10 @@ def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
     Raises:
         FileNotFoundError: if the directory holds no ``scalars.json``.
     """
-    files = sorted(Path(work_dir).glob(FILES))
+    files = sorted(Path(work_dir).glob(CURVES))
     if not files:
         raise FileNotFoundError(f'{work_dir} is no work directory of a run: it contains no '
-                                f'{FILES}')
+                                f'{CURVES}')
     curves = _Curves()
     for file in files:
         for line in file.read_text(encoding='utf-8', errors='replace').splitlines():

@@ -5,8 +5,7 @@ from typing import Dict, List, Optional, Union
 
 from mmengine.config import Config
 
-from .curves import FILES as CURVES
-from .curves import Series, read_scalars
+from .curves import CURVES, Series, read_scalars
 from .literal_config import read_literal_config
 
 _EVENTS = '*/vis_data/*tfevents*'  # TensorBoard's

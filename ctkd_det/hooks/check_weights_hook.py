@@ -21,7 +21,7 @@ class CheckWeightsHook(Hook):
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Load the weights once, strictly but for those that the detector does not have.
+        """See that each weight of the detector is in the checkpoint, which may hold others, too.
 
         Raises:
             CheckpointError: if weights are missing or of other shapes.

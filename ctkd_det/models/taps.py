@@ -105,10 +105,15 @@ class NeckTap:
 def heard(modules: Sequence[nn.Module], inputs: bool = False) -> Iterator[List[Any]]:
     """Collect what modules give, or take as their first input, in the order of their calls."""
     found: List[Any] = []
-    handles = [module.register_forward_pre_hook(lambda module, args: found.append(args[0]))
-               if inputs else
-               module.register_forward_hook(lambda module, args, output: found.append(output))
-               for module in modules]
+
+    def take_input(module: nn.Module, args: tuple) -> None:
+        found.append(args[0])
+
+    def take_output(module: nn.Module, args: tuple, output: Any) -> None:
+        found.append(output)
+
+    handles = [module.register_forward_pre_hook(take_input) if inputs else
+               module.register_forward_hook(take_output) for module in modules]
     try:
         yield found
     finally:
