@@ -28,6 +28,7 @@ import formulations  # noqa: E402, F401
 import noisy_labels  # noqa: E402
 import recipe_search  # noqa: E402
 import recipe_table  # noqa: E402
+import sharpen_teacher  # noqa: E402
 import temperature_gradient  # noqa: E402
 from benches import BENCHES, PAIRS, teacher_config  # noqa: E402
 from recipes import FEATURE_WEIGHTS  # noqa: E402
@@ -275,3 +276,24 @@ def test_real_images_in_their_smallest_form(small, tmp_path, monkeypatch, bench)
     # a step of training away from it, and not drawn anew
     first = backbone['conv1.conv.weight']
     assert 0 < (trained['backbone.conv1.conv.weight'] - first).norm() < 0.1 * first.norm()
+
+
+def test_a_sharpened_teacher_is_surer_and_nothing_else(small, tmp_path, monkeypatch):
+    target = tmp_path / 'sharp.pth'
+    shipped = ROOT / 'configs' / 'shapes' / 'teacher.pth'
+    call(monkeypatch, sharpen_teacher, shipped, target, '--factor', '3')
+    before, after = (torch.load(path)['state_dict'] for path in (shipped, target))
+    x = torch.randn(5, before['roi_head.bbox_head.fc_cls.weight'].shape[1], dtype=torch.float64)
+    old, new = (torch.nn.functional.linear(x, *(
+        weights[f'roi_head.bbox_head.fc_cls.{name}'].double() for name in ('weight', 'bias')))
+        for weights in (before, after))
+    # single precision: 2**-24 of each weight
+    torch.testing.assert_close(new, 3 * old, rtol=1e-6, atol=1e-6)
+    assert all(value.equal(before[name]) for name, value in after.items() if 'fc_cls' not in name)
+    monkeypatch.setitem(PAIRS, 'shapes_sharp',
+                        PAIRS['shapes_sharp']._replace(teacher_ckpt=str(target)))
+    runs = search(monkeypatch, small, '--bench', 'shapes_sharp', '--seeds', '0',
+                  '--methods', 'kd_tau4')
+    cfg = Config.fromfile(runs / 'shapes_sharp/kd_tau4/seed_0/kd_tau4.py')
+    assert cfg.model.teacher_ckpt == str(target)
+    assert cfg.model.teacher_config == str(ROOT / 'configs' / 'shapes' / 'teacher.py')

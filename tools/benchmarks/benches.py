@@ -21,7 +21,9 @@ class Pair(NamedTuple):
         data_root: The folder of their images.
         classes: Of these images; None: those of the embedded example.
         student: What its model has that ``student.py``'s has not.
-        teacher: What its model has that ``teacher.py``'s has not; None: the shipped teacher.
+        teacher: What its model has that ``teacher.py``'s has not; None: it is that model, with
+            ``teacher_ckpt``.
+        teacher_ckpt: The shipped weights, or others of that model.
         settings: What else both configs have: data loaders, learning rate.
         compiled: Whether the teacher's backbone and neck are compiled.
         teacher_epochs: Of its own teacher's training.
@@ -30,6 +32,7 @@ class Pair(NamedTuple):
     classes: Optional[Tuple[str, ...]] = None
     student: Optional[dict] = None
     teacher: Optional[dict] = None
+    teacher_ckpt: str = str(SHAPES / 'teacher.pth')
     settings: Optional[dict] = None
     compiled: bool = False
     teacher_epochs: int = 16
@@ -139,6 +142,9 @@ PAIRS: Dict[str, Pair] = {
     'shapes_noisy': Pair(
         'data/shapes_bench/', teacher={},
         settings=dict(train_dataloader=dict(dataset=dict(ann_file='train_noisy.json')))),
+    # an over-confident teacher: the shipped one with class logits times 3
+    'shapes_sharp': Pair('data/shapes_bench/',
+                         teacher_ckpt='data/shapes_bench/teacher_sharp.pth'),
     # single-stage, with box distributions
     'shapes_gfl': Pair('data/shapes_bench/', student=_gfl(8, 16, 2), teacher=_gfl(32, 64, 2),
                        settings=dict(optim_wrapper=dict(optimizer=dict(lr=0.02))),
@@ -190,6 +196,8 @@ BENCHES: Dict[str, Bench] = {
     'shapes_scratch': Bench(epochs=16, val_interval=2, start='scratch', warm_up=200),
     'shapes_noisy': Bench(
         epochs=8, val_interval=4, pair='shapes_noisy', start='shared backbone', warm_up=200),
+    'shapes_sharp': Bench(
+        epochs=8, val_interval=4, pair='shapes_sharp', start='shared backbone', warm_up=200),
     'shapes_b': Bench(epochs=3, val_interval=3, pair='shapes_b'),
     'shapes_b_warm': Bench(
         epochs=8, val_interval=2, pair='shapes_b', start='shared backbone', warm_up=200),

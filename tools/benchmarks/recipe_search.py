@@ -10,6 +10,7 @@ images in the same order, so methods can be compared in pairs. The other benches
   ImageNet, all else new;
 - shapes_scratch: no trunks, from scratch;
 - shapes_noisy: as shapes_warm, with wrong labels, also its own teacher's;
+- shapes_sharp: as shapes_warm, with an over-confident teacher;
 - shapes_b and shapes_b_warm: a teacher, data and students of their own, on which no
   setting was chosen;
 - shapes_gfl: single-stage, with box distributions; as shapes_warm, with a teacher of its own;
@@ -31,6 +32,11 @@ from other weights.
     python tools/benchmarks/noisy_labels.py data/shapes_bench/train.json \
         data/shapes_bench/train_noisy.json --share 0.2
     python tools/benchmarks/recipe_search.py --bench shapes_noisy --seeds 0 1 2 \
+        --methods student kd_tau1 kd_tau2 kd_tau4 ctkd
+
+    python tools/benchmarks/sharpen_teacher.py configs/shapes/teacher.pth \
+        data/shapes_bench/teacher_sharp.pth --factor 3
+    python tools/benchmarks/recipe_search.py --bench shapes_sharp --seeds 0 1 2 \
         --methods student kd_tau1 kd_tau2 kd_tau4 ctkd
 
     python tools/benchmarks/recipe_search.py --bench shapes_gfl --seeds 0 1 2 \
@@ -177,7 +183,8 @@ def branch(bench: str, method: str, seed: int, work_dir: Path) -> Run:
         cfg.model.update(
             type=distilled_class(MODELS.get(cfg.model.type)).__name__,
             distill_losses=added['distill_losses'],
-            teacher_config=str(SHAPES / 'teacher.py'), teacher_ckpt=str(SHAPES / 'teacher.pth'))
+            teacher_config=str(SHAPES / 'teacher.py'),
+            teacher_ckpt=PAIRS[BENCHES[bench].pair].teacher_ckpt)
         cfg.custom_hooks = added['custom_hooks']
         cfg.custom_imports = added['custom_imports']
         cfg.optim_wrapper.paramwise_cfg = added['paramwise_cfg']
