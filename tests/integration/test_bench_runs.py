@@ -35,8 +35,6 @@ from recipes import FEATURE_WEIGHTS  # noqa: E402
 
 from ctkd_det.datasets.shapes_generator import ShapesConfig, generate  # noqa: E402
 
-LONG = pytest.mark.skipif('CTKD_DET_LONG' not in os.environ, reason='long: set CTKD_DET_LONG=1')
-
 
 @pytest.fixture(scope='module')
 def small(tmp_path_factory, request):
@@ -160,6 +158,18 @@ def test_seeds_of_one_trunk_differ_in_order_alone(trunk, bench):
     assert configs[0].model.init_cfg.checkpoint == str(trunk.checkpoint)
 
 
+@pytest.mark.parametrize('bench, method', [
+    ('shapes_order', 'kd_tau1'), ('shapes_long', 'ctkd'), ('shapes_warm', 'ttm'),
+    ('shapes_gfl', 'ctkd_ld'), ('shapes_gfl_wide', 'crosskd')])
+def test_the_other_benches_in_their_smallest_form(small, monkeypatch, bench, method):
+    runs = search(monkeypatch, small, '--bench', bench, '--seeds', '2', '--methods', method)
+    line, = map(json.loads, (small / f'docs/evidence/{bench}.jsonl').read_text().splitlines())
+    assert (line['method'], line['seed']) == (method, 2) and 0 <= line['mAP'] <= 1
+    config = (runs / bench / method / f'seed_2/{method}.py').read_text()
+    # every seed begins from the trunk of seed 0
+    assert f'{BENCHES[bench].pair}/trunk/seed_0/epoch_1.pth' in config
+
+
 def test_a_warm_start_is_the_trunks_backbone_and_no_more(trunk):
     run = recipe_search.branch('shapes_warm', 'student', 1, trunk.work_dir.parents[2])
     cfg = Config.fromfile(run.config)
@@ -248,31 +258,32 @@ def test_wrong_labels_are_those_of_the_students_the_trunk_and_the_teacher(
     assert clean == json.loads((tmp_path / 'train.json').read_text())
 
 
-@pytest.mark.parametrize('bench', ['deeppcb', pytest.param('neu_det', marks=LONG),
-                                   pytest.param('coco_real', marks=LONG)])
+@pytest.mark.parametrize('bench', ['deeppcb', 'deeppcb_scratch', 'neu_det', 'coco_real'])
 def test_real_images_in_their_smallest_form(small, tmp_path, monkeypatch, bench):
     """A teacher from the backbone that was put there; it teaches maps and logits."""
-    pair, images = PAIRS[bench], Path(PAIRS[bench].data_root)
+    name = BENCHES[bench].pair
+    pair, images = PAIRS[name], Path(PAIRS[name].data_root)
     for part in ('train', 'val'):
         data = json.loads((images / f'{part}.json').read_text())
-        data['categories'] = [dict(id=i, name=name) for i, name in enumerate(pair.classes)]
+        data['categories'] = [dict(id=i, name=text) for i, text in enumerate(pair.classes)]
         for annotation in data['annotations']:
             annotation['category_id'] %= len(pair.classes)
         shutil.copytree(images / part, tmp_path / 'images', dirs_exist_ok=True)
         (tmp_path / f'{part}.json').write_text(json.dumps(data))
     teacher = copy.deepcopy(pair.teacher)
+    torch.manual_seed(0)  # deeppcb_scratch has the teacher of deeppcb
     backbone = MODELS.build(dict(type='MobileNetV2')).state_dict()
     torch.save(backbone, tmp_path / 'mobilenet.pth')
     teacher['backbone']['init_cfg']['checkpoint'] = str(tmp_path / 'mobilenet.pth')
-    monkeypatch.setitem(PAIRS, bench, pair._replace(
+    monkeypatch.setitem(PAIRS, name, pair._replace(
         data_root=f'{tmp_path}/', teacher=teacher, compiled=False))
     runs = search(monkeypatch, small, '--bench', bench, '--seeds', '0', '--methods', 'ctkd+pkd')
     (line, ) = map(json.loads, (small / f'docs/evidence/{bench}.jsonl').read_text().splitlines())
     assert line['temperatures']['tau_mean'] == pytest.approx(1, abs=0.02) and 0 <= line['mAP'] <= 1
     losses = Config.fromfile(runs / bench / 'ctkd+pkd/seed_0/ctkd+pkd.py').model.distill_losses
-    weights = FEATURE_WEIGHTS.get(bench, FEATURE_WEIGHTS['shapes'])
+    weights = FEATURE_WEIGHTS.get(name, FEATURE_WEIGHTS['shapes'])
     assert losses.loss_pkd.loss_weight == weights['pkd']
-    trained = torch.load(runs / bench / 'teacher/epoch_1.pth')['state_dict']
+    trained = torch.load(runs / name / 'teacher/epoch_1.pth')['state_dict']
     # a step of training away from it, and not drawn anew
     first = backbone['conv1.conv.weight']
     assert 0 < (trained['backbone.conv1.conv.weight'] - first).norm() < 0.1 * first.norm()
