@@ -1,5 +1,6 @@
 """Makes the task harder as training goes on."""
 import math
+from numbers import Integral
 from typing import Optional
 
 from mmdet.registry import HOOKS
@@ -65,6 +66,9 @@ class CurriculumHook(Hook):
                  lambda_min: float = 0.0,
                  lambda_max: float = 1.0,
                  patience: int = 1000) -> None:
+        if not all(isinstance(step, Integral) for step in (begin, begin if end is None else end)):
+            raise ValueError('begin and end count epochs or iterations, so they are integers, got '
+                             f'begin={begin}, end={end}')
         if begin < 0 or (end is not None and end <= begin):
             raise ValueError(f'need 0 <= begin < end, got begin={begin}, end={end}')
         if schedule not in CURVES:

@@ -31,8 +31,11 @@ def log_gradients(runner: Runner) -> None:
     sharded = isinstance(runner.model, FullyShardedDataParallel)
 
     def record(optimizer, args, kwargs) -> None:
+        # a fused optimizer takes the AMP loss scale out itself, within the step
+        scale = getattr(optimizer, 'grad_scale', None)
         for name, temperature in learned_temperatures(runner.model):
             for key, value in _gradients(temperature, sharded).items():
+                value = value / float(scale) if scale is not None else value
                 runner.message_hub.update_scalar(f'train/{log_name(name, key)}', value)
 
     runner.optim_wrapper.optimizer.register_step_pre_hook(record)

@@ -246,6 +246,20 @@ def test_logs_the_gradient_that_reaches_the_optimizer(tmp_path):
     assert (taus[1] - taus[0]) * logged[0] < 0  # the optimizer goes against it
 
 
+def test_the_logged_gradient_is_without_the_loss_scale_of_a_fused_optimizer(tmp_path):
+    """Which unscales within its step, from a `grad_scale` that the scaler sets before."""
+    _, runner = train(tmp_path, CurriculumHook(schedule='constant'), 1,
+                      optimizer=dict(type='SGD', lr=0.1, fused=True))
+    optimizer = runner.optim_wrapper.optimizer
+    theta = next(p for name, p in runner.model.named_parameters() if name.endswith('theta'))
+    for scale in (None, torch.tensor(1024.0)):
+        theta.grad = torch.full_like(theta, 3072.0 if scale is not None else 3.0)
+        optimizer.grad_scale = scale
+        optimizer.step()
+        logged = runner.message_hub.get_scalar('train/ctkd.theta_grad').data[0]
+        assert logged[-1] == 3.0
+
+
 def test_warns_of_weight_decay_and_of_nothing_to_drive(tmp_path):
     for model, decay, expected in ((Toy(), 1e-4, 'has weight decay'), (Toy(), 0, None),
                                    (Toy(temperature=2.0), 1e-4, 'nothing to drive')):

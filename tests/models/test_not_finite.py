@@ -3,13 +3,15 @@ import math
 
 import pytest
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import HOOKS, MODELS
 
+from ctkd_det.models.losses.window import Window
 from ctkd_det.models.teachers import TeacherError
 from helpers import GLOBAL, batch, build, distill, make_teacher, student_config
 
 NUMBERS = (math.nan, math.inf, -1.0)
 LOSS = dict(temperature=1.0)
+WIDTHS = dict(student_channels=4, teacher_channels=4)
 
 
 @pytest.mark.parametrize('value', NUMBERS)
@@ -24,10 +26,92 @@ LOSS = dict(temperature=1.0)
     (dict(type='ScheduledTemperature', end=1.0), 'start'),
     (dict(type='ScheduledTemperature', start=1.0), 'end'), (dict(type='FixedTemperature'), 'value'),
     (dict(type='GradientReversal'), 'lambda_'),
+    (dict(type='CRDLoss', **WIDTHS), 'tau'), (dict(type='SSKDLoss', **WIDTHS), 'tau'),
+    (dict(type='CWDLoss', **WIDTHS), 'tau'), (dict(type='FGDLoss', **WIDTHS), 'temperature'),
+    (dict(type='PKTLoss'), 'eps'), (dict(type='ATLoss'), 'p'),
+    (dict(type='VIDLoss', **WIDTHS), 'init_variance'),
 ])
 def test_arguments_are_refused_where_given(config, name, value):
     with pytest.raises(ValueError, match=str(value)):
         MODELS.build({**config, name: value})
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+def test_a_margin_that_would_switch_the_loss_off_is_refused(value):
+    with pytest.raises(ValueError, match='margin must be a finite number'):
+        MODELS.build(dict(type='BoxKDLoss', mode='bounded', margin=value))
+
+
+@pytest.mark.parametrize('options', [
+    dict(begin=math.nan), dict(end=math.nan), dict(warmup=math.nan), dict(end=math.inf),
+    dict(every=math.nan), dict(every=2.5), dict(every=0)])
+def test_windows_that_say_nothing_are_refused(options):
+    with pytest.raises(ValueError, match='got begin='):
+        Window(**options)
+
+
+@pytest.mark.parametrize('options', [
+    dict(begin=0.5), dict(end=1.0), dict(end=math.inf), dict(begin=math.nan)])
+def test_a_curriculum_counts_whole_steps(options):
+    """In a window 0.5 is half of the training; here it would be half an epoch."""
+    with pytest.raises(ValueError, match='integers, got begin='):
+        HOOKS.build(dict(type='CurriculumHook', **options))
+
+
+@pytest.mark.parametrize('options', [
+    dict(init=20.0), dict(init=-40.0), dict(initial_temperature=2 - 1e-8)])
+def test_a_temperature_that_starts_at_its_bound_is_refused(options):
+    with pytest.raises(ValueError, match='would never move'):
+        MODELS.build(dict(type='GlobalTemperature', **options))
+
+
+def test_a_temperature_near_its_bound_moves():
+    temperature = MODELS.build(dict(type='GlobalTemperature', initial_temperature=1.999))
+    temperature.grl.lambda_ = 1.0
+    temperature(None, None, None).backward()
+    # dtau / dtheta = (tau - tau_min)(tau_max - tau) / tau_range, by hand
+    assert abs(temperature.theta.grad.item()) == pytest.approx(1.499 * 0.001 / 1.5, rel=1e-3)
+
+
+@pytest.mark.parametrize('kind', ['KDLoss', 'DKDLoss', 'DISTLoss'])
+@pytest.mark.parametrize('sides', ['teacher', 'both'])
+def test_a_masked_class_is_one_that_has_no_probability(kind, sides):
+    """Logits of -inf: as a class that both are sure to be absent."""
+    torch.manual_seed(0)
+    s, t = torch.randn(2, 6, 5)
+    labels = torch.tensor([0, 1, 3, 4, 4, 0])
+    loss = MODELS.build(dict(type=kind, temperature=1.0))
+
+    def result(student_mask, teacher_mask):
+        student, teacher = s.clone(), t.clone()
+        if sides == 'both':
+            student[:, 2] = student_mask
+        teacher[:, 2] = teacher_mask
+        student.requires_grad_()
+        value = loss(student, teacher, labels)
+        value.backward()
+        return value.detach(), student.grad
+
+    value, gradient = result(-math.inf, -math.inf)
+    expected, expected_gradient = result(-200.0, -200.0)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(gradient, expected_gradient)
+    assert gradient.isfinite().all() and gradient.any()
+
+
+def test_a_row_that_does_not_vary_has_no_gradient_when_standardized():
+    """Its deviation, by which the gradient is divided, is 0; the other row has its own loss."""
+    z = torch.tensor([[0.5, 0.5, 0.5], [1.0, 2.0, 6.0]], requires_grad=True)
+    t = torch.tensor([[3.0, 1.0, 2.0], [2.0, 1.0, 0.0]])
+    loss = MODELS.build(dict(type='KDLoss', temperature=1.0, standardize=True))
+    loss(z, t, torch.tensor([0, 1])).backward()
+    assert not z.grad[0].any() and z.grad[1].any() and z.grad.abs().max() < 1
+
+
+def test_one_weight_for_each_roi():
+    loss, z = MODELS.build(dict(type='KDLoss', **LOSS)), torch.rand(3, 4)
+    with pytest.raises(ValueError, match=r'weights of shape \(3, 1\)'):
+        loss(z, z, torch.zeros(3).long(), torch.ones(3, 1))
 
 
 def test_theta_and_a_range_beyond_float32_are_refused():

@@ -16,7 +16,7 @@ RANDOM = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, databa
 TEMPERATURES = st.one_of(
     st.floats(1e-3, 1e3),
     st.builds(dict, type=st.just('GlobalTemperature'), tau_min=st.floats(1e-2, 5),
-              tau_range=st.floats(1e-2, 50), init=st.floats(-30, 30)),
+              tau_range=st.floats(1e-2, 50), init=st.floats(-5, 5)),
     st.builds(dict, type=st.just('GroupTemperature'), by=st.just('class'), num_classes=st.just(4)),
     st.builds(dict, type=st.just('DTKDTemperature'), temperature=st.floats(0.5, 1e3),
               tau_min=st.floats(1e-3, 0.5)),
@@ -64,9 +64,13 @@ def test_logit_losses(data, kind, temperature, shape, foreground_weight, standar
     for module in loss.modules():
         if hasattr(module, 'lambda_') and hasattr(module, '_lambda'):
             module.lambda_ = 1.0
+    theta = getattr(loss.temperature, 'theta', None)
+    if theta is not None:  # an adversary may get far
+        theta.data *= 6
     if s.dtype == torch.float16:  # whose numbers end at 65504
         full = s.detach().float().requires_grad_()
         assert_finite(loss, full, t, labels, weight=weight)
+        # a loss of so large a gradient: a tau of 1e-3, or nearly equal logits that are standardized
         if full.numel() and full.grad.abs().max() > 6e4:
             return
         loss.zero_grad()

@@ -57,6 +57,17 @@ class DistillLoss(nn.Module):
         return f'rotated_{self.source}' if self.rotated else self.source
 
 
+def above_zero(name: str, value: float) -> float:
+    """``value`` itself.
+
+    Raises:
+        ValueError: if it is not above 0, or not finite.
+    """
+    if not 0 < value < math.inf:  # False for NaN
+        raise ValueError(f'{name} must be a finite number > 0, got {value}')
+    return value
+
+
 def at_least_zero(name: str, value: float) -> float:
     """``value`` itself.
 

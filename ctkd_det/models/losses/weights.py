@@ -37,7 +37,13 @@ def weighted_mean(loss: Tensor, weight: Tensor, avg_factor: Union[Tensor, float]
     ``avg_factor`` is averaged over the ranks first: data-parallel training
     averages the gradients, and the average of the ranks' sums over this is the
     mean of all their RoIs, however unequally the RoIs are spread.
+
+    Raises:
+        ValueError: if there is neither one weight for each loss nor one for all.
     """
+    if weight.dim() and weight.shape != loss.shape:
+        raise ValueError(f'there are weights of shape {tuple(weight.shape)} for losses of shape '
+                         f'{tuple(loss.shape)}: give one for each')
     avg_factor = mean_over_ranks(torch.as_tensor(avg_factor).to(loss))
     return (weight * loss).sum() / avg_factor.clamp(min=TINY)
 

@@ -26,13 +26,15 @@ class Window:
 
     Raises:
         ValueError: if not 0 <= begin < end, ``warmup`` is negative, a float is
-            above 1, or ``every`` is below 1.
+            above 1, or ``every`` is not an integer of at least 1.
     """
 
     def __init__(self, begin: Union[int, float] = 0, end: Union[int, float, None] = None,
                  warmup: Union[int, float] = 0, by_epoch: bool = False, every: int = 1) -> None:
-        if begin < 0 or warmup < 0 or every < 1 or (type(begin) is type(end) and end <= begin):
-            raise ValueError('need 0 <= begin < end, warmup >= 0 and every >= 1, got '
+        # comparisons that are False for NaN
+        ordered = end is None or end > (begin if type(begin) is type(end) else 0)
+        if not (begin >= 0 and warmup >= 0 and ordered and isinstance(every, int) and every >= 1):
+            raise ValueError('need 0 <= begin < end, warmup >= 0 and an integer every >= 1, got '
                              f'begin={begin}, end={end}, warmup={warmup}, every={every}')
         if any(isinstance(value, float) and value > 1 for value in (begin, end, warmup)):
             raise ValueError('a float is a part of the training, at most 1.0, and steps are '

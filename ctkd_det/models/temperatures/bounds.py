@@ -8,6 +8,8 @@ from ..precision import at_least_float32
 
 # beyond it float32 does not tell a softened distribution from a uniform one, and tau^2 grows on
 LARGEST = 1e6
+# of tau; if a step of 1 in theta moves tau by less, theta's gradient is lost in rounding
+_FLAT = 1e-5
 
 
 def check_temperature(name: str, value: float) -> None:
@@ -49,12 +51,26 @@ class TemperatureBounds:
         """The parameter at which the temperature is ``tau``.
 
         Raises:
-            ValueError: if ``tau`` is not strictly between the bounds.
+            ValueError: if ``tau`` is not strictly between the bounds, or see :meth:`check_start`.
         """
         if not self.tau_min < tau < self.tau_max:
             raise ValueError(f'an initial temperature of {tau} does not lie strictly '
                              f'between {self.tau_min} and {self.tau_max}')
-        return math.log((tau - self.tau_min) / (self.tau_max - tau))
+        theta = math.log((tau - self.tau_min) / (self.tau_max - tau))
+        self.check_start(theta)
+        return theta
+
+    def check_start(self, theta: float) -> None:
+        """See whether a temperature can move away from a first ``theta``.
+
+        Raises:
+            ValueError: if tau is so near a bound there that theta's gradient vanishes.
+        """
+        share = (1 + math.tanh(theta / 2)) / 2  # the sigmoid, which does not overflow
+        tau = self.tau_min + self.tau_range * share
+        if self.tau_range * share * (1 - share) < _FLAT * tau:
+            raise ValueError(f'theta = {theta:.3g} starts at a bound of {self!r}, where its '
+                             'gradient vanishes: tau would never move. Start further inside')
 
     def initial_theta(self, tau: Optional[float], otherwise: float) -> float:
         """The parameter to start from.

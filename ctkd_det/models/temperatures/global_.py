@@ -27,8 +27,8 @@ class GlobalTemperature(LearnedTemperature):
             otherwise theta is 1 as in the paper.
 
     Raises:
-        ValueError: if a bound is not above 0, ``init`` is not finite, if ``initial_temperature`` is
-            outside the bounds, or if it is given together with ``init``.
+        ValueError: if a bound is not above 0, ``init`` is not finite, ``initial_temperature`` is
+            outside the bounds or given together with ``init``, or tau starts at a bound.
 
     Example:
         >>> GlobalTemperature()(None, None, None).item()
@@ -51,6 +51,7 @@ class GlobalTemperature(LearnedTemperature):
             init = self.bounds.initial_theta(initial_temperature, otherwise=1.0)
         if not math.isfinite(init):
             raise ValueError(f'init must be a finite number, got {init}')
+        self.bounds.check_start(init)
         # (1,) as in the paper's code, not (): FSDP refuses parameters without a dimension
         self.theta = nn.Parameter(torch.tensor([float(init)]))
 

@@ -1,4 +1,5 @@
 """Distillation between boxes in pixels."""
+import math
 from typing import Optional
 
 import torch
@@ -59,8 +60,8 @@ class BoxKDLoss(DistillLoss):
         **kwargs: ``loss_weight`` and ``window``, see :class:`DistillLoss`.
 
     Raises:
-        ValueError: if ``mode``, ``source`` or ``target`` is unknown, or an option of
-            'bounded' is given with 'iou'.
+        ValueError: if ``mode``, ``source`` or ``target`` is unknown, ``margin`` is not finite,
+            or an option of 'bounded' is given with 'iou'.
 
     Example:
         >>> loss = BoxKDLoss('iou')
@@ -88,6 +89,8 @@ class BoxKDLoss(DistillLoss):
         if source not in ('boxes', 'all_boxes') or source == 'all_boxes' and mode != 'iou':
             raise ValueError("source must be 'boxes', or with mode='iou' 'all_boxes', got "
                              f'{source!r}')
+        if not math.isfinite(margin):
+            raise ValueError(f'margin must be a finite number, got {margin}')
         self.mode, self.source, self.margin, self.target = mode, source, margin, target
 
     def forward(self, student: Tensor, teacher: Tensor, objects: Optional[Tensor] = None,

@@ -1,4 +1,5 @@
 """Attention transfer: where features are large."""
+import math
 from typing import Any, Optional
 
 import torch.nn.functional as F
@@ -38,8 +39,8 @@ class ATLoss(FeatureLoss):
 
     def __init__(self, *args: Any, p: float = 2, reduction: str = 'mean', **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not p >= 1:
-            raise ValueError(f'ATLoss: p must be >= 1, got {p}')
+        if not 1 <= p < math.inf:
+            raise ValueError(f'ATLoss: p must be a finite number >= 1, got {p}')
         if reduction not in ('mean', 'batch'):
             raise ValueError(f"ATLoss: reduction must be 'mean' or 'batch', got {reduction!r}")
         self.p, self.reduction = p, reduction

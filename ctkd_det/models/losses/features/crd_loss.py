@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from ...precision import at_least_float32
+from ..distill_loss import above_zero
 from ..draws import Draws
 from ..weights import mean_over_ranks, weighted_mean
 from .adapters import need_widths
@@ -58,10 +59,9 @@ class CRDLoss(FeatureLoss):
                  queue_size: int = 0, **kwargs: Any) -> None:
         self.embed_channels = embed_channels  # before the adapters are built
         super().__init__(*args, **kwargs)
-        if not tau > 0 or not queue_size >= 0:
-            raise ValueError('CRDLoss: need tau > 0 and queue_size >= 0, '
-                             f'got {tau} and {queue_size}')
-        self.tau, self.queue_size = tau, queue_size
+        if not queue_size >= 0:
+            raise ValueError(f'CRDLoss: queue_size must be >= 0, got {queue_size}')
+        self.tau, self.queue_size = above_zero('CRDLoss: tau', tau), queue_size
         self.draws = Draws()
         # of each stage log Z of both directions, and whether they are known
         stages = len(self.widths)

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..distill_loss import above_zero
 from .base import FeatureLoss
 
 
@@ -29,9 +30,7 @@ class CWDLoss(FeatureLoss):
 
     def __init__(self, *args: Any, tau: float = 1.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not tau > 0:
-            raise ValueError(f'CWDLoss: tau must be > 0, got {tau}')
-        self.tau = tau
+        self.tau = above_zero('CWDLoss: tau', tau)
 
     def compare(self, i: int, s: Tensor, t: Tensor) -> Tensor:
         """The loss of a level or stage, see the class."""

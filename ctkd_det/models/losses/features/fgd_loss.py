@@ -6,7 +6,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ...precision import at_least_float32
-from ..distill_loss import at_least_zero
+from ..distill_loss import above_zero, at_least_zero
 from .adapters import need_widths
 from .base import FeatureLoss
 
@@ -54,9 +54,7 @@ class FGDLoss(FeatureLoss):
         super().__init__(*args, **kwargs)
         for student, teacher in self.widths:
             need_widths(student, teacher)
-        if not temperature > 0:
-            raise ValueError(f'FGDLoss: temperature must be > 0, got {temperature}')
-        self.tau = temperature
+        self.tau = above_zero('FGDLoss: temperature', temperature)
         self.alpha, self.beta = at_least_zero('alpha', alpha), at_least_zero('beta', beta)
         self.gamma, self.lambda_ = at_least_zero('gamma', gamma), at_least_zero('lambda_', lambda_)
         self.student_contexts, self.teacher_contexts = (

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..distill_loss import above_zero
 from .base import FeatureLoss
 from .reductions import mean_over_rois
 
@@ -63,9 +64,7 @@ class PKTLoss(RelationLoss):
 
     def __init__(self, *args: Any, eps: float = 1e-7, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not eps > 0:
-            raise ValueError(f'PKTLoss: eps must be > 0, got {eps}')
-        self.eps = eps
+        self.eps = above_zero('PKTLoss: eps', eps)
 
     def compare(self, i: int, s: Tensor, t: Tensor) -> Tensor:
         """The loss of a level or stage, see the class."""

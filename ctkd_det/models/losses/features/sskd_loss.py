@@ -7,6 +7,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ...precision import at_least_float32
+from ..distill_loss import above_zero
 from ..draws import Draws
 from ..weights import weighted_mean
 from .adapters import need_widths
@@ -60,10 +61,9 @@ class SSKDLoss(FeatureLoss):
     def __init__(self, *args: Any, tau: float = 0.5, wrong_share: float = 0.75,
                  **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not tau > 0 or not 0 <= wrong_share <= 1:
-            raise ValueError('SSKDLoss: need tau > 0 and wrong_share from 0 to 1, got '
-                             f'{tau} and {wrong_share}')
-        self.tau, self.wrong_share = tau, wrong_share
+        if not 0 <= wrong_share <= 1:
+            raise ValueError(f'SSKDLoss: wrong_share must be from 0 to 1, got {wrong_share}')
+        self.tau, self.wrong_share = above_zero('SSKDLoss: tau', tau), wrong_share
         self.draws = Draws()
 
     @property

@@ -39,8 +39,8 @@ class VIDLoss(SourcedLoss):
     def __init__(self, *args: Any, init_variance: float = 5.0, eps: float = 1e-5,
                  **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not 0 < eps < init_variance:
-            raise ValueError('VIDLoss: need 0 < eps < init_variance, got '
+        if not 0 < eps < init_variance < math.inf:
+            raise ValueError('VIDLoss: need 0 < eps < init_variance, a finite number, got '
                              f'eps={eps}, init_variance={init_variance}')
         self.eps = eps
         # inverse of softplus, without an overflow at large variances

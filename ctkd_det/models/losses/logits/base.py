@@ -20,6 +20,11 @@ from ..draws import Draws
 from ..weights import TINY, balance_foreground, mean_over_ranks, weighted_mean
 from .softening import SIDES, power_of, softening, uncertainty
 
+# far below any logit of a network, and finite in float32 when divided by a small tau
+_MASKED = -1e9
+# below it a row of logits says nothing about the classes
+_SMALLEST_DEVIATION = 1e-4
+
 
 class LogitLoss(DistillLoss):
     """Base of the logit losses: temperature, weights and reduction.
@@ -152,6 +157,8 @@ class LogitLoss(DistillLoss):
                 'the same classes?')
         with torch.autocast(student_logits.device.type, enabled=False):
             s, t = (at_least_float32(z) for z in (student_logits, teacher_logits.detach()))
+            # a masked class, -inf, is one that has no probability: finite, so that p log p is 0
+            s, t = (z.clamp(min=_MASKED) for z in (s, t))
             if self.standardize:
                 s, t = _standardize(s), _standardize(t)
             tau = self.temperature(s, t, labels)
@@ -237,7 +244,9 @@ def build_temperature(temperature: Union[float, List[float], dict, nn.Module]) -
 
 
 def _standardize(z: Tensor) -> Tensor:
-    """Each row at mean 0 and deviation 1."""
+    """Each row at mean 0 and deviation 1; 0 and without a gradient where it does not vary."""
     z = z - z.mean(1, keepdim=True)
-    # below the smallest deviation that says anything about the classes
-    return z / z.square().mean(1, keepdim=True).add(1e-12).sqrt()
+    variance = z.square().mean(1, keepdim=True)
+    # the gradient of a row is divided by its deviation
+    varies = variance > _SMALLEST_DEVIATION**2
+    return z.where(varies, 0) / variance.where(varies, 1).sqrt()
