@@ -28,14 +28,14 @@ def is_adaptive(optimizer: Union[optim.Optimizer, dict]) -> bool:
 def lr_mult_for(lr: float, steps: int) -> float:
     """Multiplier with which theta can move by :data:`REACH` in a training.
 
-    Adam moves a parameter by its learning rate in each step, whatever the
-    loss, its weight and lambda are, as long as the gradient keeps its sign.
+    Adam moves a parameter by about its learning rate in each step, whatever the
+    size of the loss is, as long as the gradient keeps its sign.
 
     Args:
         lr (float): The optimizer's, at its peak.
         steps (int): Its steps in the whole training.
     """
-    return float(f'{REACH / (lr * steps):.1g}')
+    return float(f'{REACH / (lr * steps):.2g}')
 
 
 def warn_of_short_steps(runner: Runner) -> None:
@@ -54,8 +54,8 @@ def warn_of_short_steps(runner: Runner) -> None:
         if lr * steps < _TOO_SHORT:
             runner.logger.warning(
                 f'The temperature of loss_{name} can hardly move: {type(optimizer).__name__} takes '
-                f'theta by its learning rate, {lr:.1g}, in each step, whatever the loss and lambda '
-                f'are. In {steps} steps tau gets {_way(temperature, theta, lr * steps)}. '
+                f'theta by about its learning rate, {lr:.1g}, in each step, whatever the size of '
+                f'the loss is. In {steps} steps tau gets {_way(temperature, theta, lr * steps)}. '
                 'lr_mult=0.05 is made for SGD; take '
                 f'{lr_mult_for(usual_rate(runner), steps):g}: optim_wrapper=dict('
                 'paramwise_cfg=dict(custom_keys=dict(temperature=dict(lr_mult=..., decay_mult=0))))'
@@ -66,4 +66,4 @@ def warn_of_short_steps(runner: Runner) -> None:
 
 def _way(temperature: LearnedTemperature, theta: nn.Parameter, reach: float) -> str:
     start, end = (temperature.bounds.tau(theta.detach().mean() + x).item() for x in (0, reach))
-    return f'from {start:.3g} to {end:.5g} at most'
+    return f'from {start:.3g} to about {end:.5g}'

@@ -158,15 +158,16 @@ def test_a_resume_with_another_batch_size_goes_on_by_epochs_and_says_so(tmp_path
 
 @pytest.mark.parametrize('optimizer, expected', [
     (dict(type='AdamW', lr=1e-4), 1), (dict(type='SGD', lr=1e-4), 0),
-    # 12 steps of 0.115 are 2 ln 2
+    # 12 steps of 0.115 are 2 ln 2, with a rate of 1e-4 1200 times as much
     (dict(type='Adam', lr=0.1155), 0)])
 def test_says_before_the_first_step_that_adam_moves_nothing(tmp_path, optimizer, expected):
     _, runner = train(tmp_path, CurriculumHook(), 4, optimizer=optimizer)
     log = log_of(tmp_path)
-    assert log.count('can hardly move: AdamW takes theta by its learning rate, 0.0001,') == expected
+    moved = 'can hardly move: AdamW takes theta by about its learning rate, 0.0001,'
+    assert log.count(moved) == expected
     if expected:
-        assert 'In 12 steps tau gets from 1 to 1.0004 at most' in log
-        assert 'lr_mult=0.05 is made for SGD; take 1000: ' in log
+        assert 'In 12 steps tau gets from 1 to about 1.0004.' in log
+        assert 'lr_mult=0.05 is made for SGD; take 1200: ' in log
         theta = runner.model.distill_losses['loss_ctkd'].temperature.theta
         assert abs(theta.item() + math.log(2)) < 12 * 1.1e-4
 
@@ -175,7 +176,7 @@ def test_the_multiplier_is_of_the_rate_that_was_scaled_for_the_batch(tmp_path):
     """Batches of 2 instead of 16: 12 steps of 1e-4 / 8, and 2 ln 2 / 1.5e-4 = 9242."""
     train(tmp_path, CurriculumHook(), 4, optimizer=dict(type='AdamW', lr=1e-4),
           options=dict(auto_scale_lr=dict(enable=True, base_batch_size=16)))
-    assert f'take {float(f"{2 * math.log(2) / (12 * 1e-4 / 8):.1g}"):g}: ' in log_of(tmp_path)
+    assert f'take {float(f"{2 * math.log(2) / (12 * 1e-4 / 8):.2g}"):g}: ' in log_of(tmp_path)
 
 
 def test_a_resume_does_not_take_its_rest_for_the_whole_training(tmp_path):
