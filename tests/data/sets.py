@@ -170,6 +170,17 @@ ODD = dict(
     category_ids_text_on_both_sides=(both(boxes(category_id=lambda b: str(b['category_id'])),
                                           rows('categories', id=lambda c: str(c['id']))),
                                      'mended', "category_id='1'"),
+    image_ids_above_2_to_the_63=(_image_ids(1, 2 ** 63 + 1, 2 ** 63 + 3), 'mended',
+                                 'images have an id that is no whole number up to'),
+    image_ids_above_2_to_the_53=(_image_ids(2 ** 53, 2 ** 53 + 1, 1.5), 'mended',
+                                 '2 of 3 images have an id that is no whole number up to'),
+    image_ids_of_many_digits_as_text=(_image_ids('9' * 20, '9' * 19 + '8', '3'), 'mended',
+                                      "'9999999"),
+    image_ids_that_are_floats=(_image_ids(1.0, 2, 3.0), 'ok', ''),
+    category_ids_above_2_to_the_63=(both(
+        boxes(category_id=lambda b: 2 ** 63 * (b['category_id'] - 1) + 1),
+        rows('categories', id=lambda c: 2 ** 63 * (c['id'] - 1) + 1)), 'mended',
+        '1 of 2 categories have an id that is no whole number'),
     a_name_that_is_a_number=(rows('categories', name=lambda c: c['id']), 'mended', 'is no text'),
     # boxes
     normalised=(boxes(bbox=_normalised), 'refused', 'lie between 0 and 1'),
@@ -219,6 +230,9 @@ ODD = dict(
     no_id=(boxes(id=GONE), 'mended', "have no number as 'id'"),
     id_twice=(box(1, id=1), 'mended', 'have the id of another box'),
     id_text=(boxes(id=lambda b: f'ann{b["id"]}'), 'mended', "have no number as 'id'"),
+    ids_below_0=(boxes(id=lambda b: -b['id']), 'mended', '4 of 4 boxes have an id that is no wh'),
+    ids_above_2_to_the_63=(boxes(id=lambda b: b['id'] + 2 ** 63), 'mended', '4 of 4 boxes have an'),
+    an_id_between_two_numbers=(box(1, id=1.5), 'mended', '1 of 4 boxes have an id that is no whol'),
     nothing_annotated=(lambda c: c.update(annotations=[]), 'refused', 'no box is left'),
     # images
     no_size=(both(rows('images', width=GONE, height=GONE)), 'mended', "have no 'width'"),
