@@ -155,7 +155,8 @@ def _new_ids(ids: List[Any], theirs: List[Any]) -> Dict[Any, int]:
     two texts are one number as '7' and '007' are, all are counted from 1.
     """
     numbers = {i: as_number(i) for i in (*ids, *theirs)}
-    whole = {i: int(n) for i, n in numbers.items() if n is not None and n == int(n) and exact(int(n))}
+    whole = {i: int(n) for i, n in numbers.items() if n is not None and n == int(n)
+             and exact(int(n))}
     texts = all(isinstance(i, str) for i in numbers)
     clash = texts and len({whole.get(i) for i in ids}) < len(set(ids))
     if whole.keys() >= set(ids) and not clash:
