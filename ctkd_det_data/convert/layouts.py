@@ -1,14 +1,15 @@
 """Chooses the reader for a folder, and converts it."""
 import re
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ..findings import DataError
+from ..image_size import TURNED
 from ..reading import read_json
 from .files import walk
 from .others import read_coco, read_labelme
 from .parts import settle
-from .records import write
+from .records import Record, write
 from .voc import read_voc
 from .yolo import read_yolo
 
@@ -49,7 +50,13 @@ def convert(source: Path, out: Path, kind: Optional[str] = None,
     records, more = settle(records, source, lists, val_share)
     numbers = write(records, source, out.expanduser().resolve(), classes, val_share, longest_side)
     names = classes or {o.name for record in records for o in record.objects}
-    return kind, numbers, [*notes, *more, *_alike(names)]
+    return kind, numbers, [*notes, *more, *_turned(records), *_alike(names)]
+
+
+def _turned(records: Sequence[Record]) -> List[str]:
+    turned = [record.file.name for record in records if record.turned]
+    return [f'{len(turned)} of {len(records)} images {TURNED} (the first: {turned[0]})'] \
+        if turned else []
 
 
 def _alike(names: Iterable[str]) -> List[str]:

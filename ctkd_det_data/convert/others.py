@@ -36,7 +36,8 @@ def read_labelme(root: Path) -> Content:
         image = images.of(file, named)
         if image is None:
             raise DataError(f'{file}: its image {named!r} is not below {root}', 'put it there')
-        size = real_size(image)
+        real = real_size(image)
+        size = real.seen
         _compare(file, content, size)
         if not isinstance(content['shapes'], list):
             raise DataError(f'{file}: shapes is {content["shapes"]!r:.40}, not a list',
@@ -50,7 +51,8 @@ def read_labelme(root: Path) -> Content:
                 key = number if group in (None, '') else (found.name, str(group))
                 groups.setdefault(key, []).append(found)
         grouped += sum(len(group) > 1 for group in groups.values())
-        records.append(Record(image, size, list(map(_joined, groups.values()))))
+        records.append(Record(image, size, list(map(_joined, groups.values())),
+                              turned=real.looks_upright))
     if other and not any(record.objects for record in records):
         raise DataError(f'{root}: none of {other} shapes is a rectangle or polygon of numbers',
                         'draw rectangles or polygons')

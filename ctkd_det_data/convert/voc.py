@@ -38,13 +38,14 @@ def read_voc(root: Path) -> Content:
         if image is None:
             raise DataError(f'{file}: there is no image {tree.findtext("filename")!r} nor '
                             f'{file.stem!r} below {root}', 'put it there, or delete the XML file')
-        size = real_size(image)
+        real = real_size(image)
+        size = real.seen
         ratio = _ratio(file, tree, size)
         if ratio != 1:
             scaled, first = scaled + 1, first or f'{image.name} is {size[0]} x {size[1]}'
         records.append(Record(image, size, [
             _object(file, element, ratio, 'VOC20' in (tree.findtext('source/database') or ''))
-            for element in tree.iter('object')]))
+            for element in tree.iter('object')], turned=real.looks_upright))
     notes = [f'{scaled} of {len(records)} images have another size than their XML file says '
              f'(the first: {first}): their boxes were scaled'] if scaled else []
     return Content(records, None, notes + images.without('XML'),

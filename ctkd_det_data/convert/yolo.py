@@ -33,7 +33,8 @@ def read_yolo(root: Path) -> Content:
     for image in images:
         size = real_size(image)
         label = labels.get(image)
-        records.append(Record(image, size, _objects(label, size, names, points) if label else []))
+        objects = _objects(label, size.seen, names, points) if label else []
+        records.append(Record(image, size.seen, objects, turned=size.turn > 1))
     if not labels:
         raise DataError(f'{root}: no image has a text file of labels', 'labels/NAME.txt or '
                         'NAME.txt beside each image')
