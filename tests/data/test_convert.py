@@ -83,6 +83,27 @@ def test_classes_that_differ_in_their_case_only(tmp_path):
     assert notes[-1].startswith("'Pear' and 'pear' are classes of their own")
 
 
+@pytest.mark.parametrize('other', ['pe\u200bar', 'p\uff45ar', 'pe\u00adar'])
+def test_classes_that_print_alike(other, tmp_path):
+    notes = convert(change(voc(tmp_path / 'voc'), ('apple', other)), tmp_path / 'out')[2]
+    assert notes[-1].startswith(f"{ascii(other)} and 'pear' are classes of" if other < 'pear' else
+                                f"'pear' and {ascii(other)} are classes of")
+
+
+def test_classes_of_coco_are_compared_once(tmp_path):
+    text(tmp_path / 'in' / 'all.json', dict(
+        images=[dict(id=i, file_name=f'{i}.png', width=64, height=48) for i in range(8)],
+        annotations=[dict(id=i + 1, image_id=i, category_id=i % 2, bbox=[4, 4, 9, 9], area=81,
+                          iscrowd=0) for i in range(8)],
+        categories=[dict(id=0, name='pear'), dict(id=1, name='Pear')]))
+    for i in range(8):
+        image(tmp_path / 'in' / f'{i}.png')
+    notes = convert(tmp_path / 'in', tmp_path / 'out', val_share=0.5)[2]
+    assert [note for note in notes if 'of their own' in note] == [
+        f"{tmp_path / 'in' / 'all.json'}: 'Pear' and 'pear' are classes of their own. To mend it: "
+        'spell them alike if they are not meant to be']
+
+
 YOLO = dict(
     ultralytics=('images/{part}/{name}.png', 'labels/{part}/{name}.txt', 'train', 'val'),
     roboflow=('{part}/images/{name}.png', '{part}/labels/{name}.txt', 'train', 'valid'))
