@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from ..findings import DataError
 from ..image_size import UNKNOWN, UNREAD, Size, orientation, size_of
 
+# what Roboflow adds to the name of a photo for each picture that it makes of it
+_ROBOFLOWS = re.compile(r'\.rf\.[0-9a-f]+')
 # numbers of Pillow's Image.Transpose by the orientation that EXIF data state
 _UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 
@@ -144,7 +147,8 @@ def _write_whole(parts: Dict[str, List[Record]], names: Sequence[str], root: Pat
 
 
 def _drawn(name: Path, share: float) -> str:
-    number = int(hashlib.md5(name.as_posix().encode(), usedforsecurity=False).hexdigest()[:8], 16)
+    photo = _ROBOFLOWS.sub('', name.as_posix())
+    number = int(hashlib.md5(photo.encode(), usedforsecurity=False).hexdigest()[:8], 16)
     return 'val' if number < share * 16 ** 8 else 'train'
 
 
