@@ -75,7 +75,7 @@ def _kind(root: Path) -> str:
             return 'labelme'
         if isinstance(content, dict) and 'images' in content:
             return 'coco'
-    if any(file.suffix == '.txt' for file in files):
+    if any(file.suffix.lower() == '.txt' for file in files):
         return 'yolo'
     raise DataError(f'{root} has neither XML files (VOC), nor text files (YOLO), nor JSON files of '
                     'labelme or COCO', 'ctkd-det doctor --data shows what it has; --kind says what '
