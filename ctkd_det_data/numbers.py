@@ -8,6 +8,7 @@ _NUMBERS, _LARGE = frozenset((int, float)), 1e15
 # all whole numbers up to here are 64-bit floats
 EXACT = 2 ** 53
 _JOINS = dict(images='image_id', categories='category_id')
+_FLAGS = dict(iscrowd='write 0, or 1 for a crowd', ignore='write 0, or 1 to ignore the box')
 _WORDS = dict(true=1, yes=1, false=0, no=0)
 
 
@@ -27,15 +28,21 @@ def as_number(value: Any) -> Optional[float]:
     return value if usable else None
 
 
+def as_flag(value: Any) -> Optional[float]:
+    """Convert a flag to a number, also from text such as 'true'; None if it is no flag."""
+    number = as_number(value)
+    return _WORDS.get(str(value).strip().lower()) if number is None else number
+
+
 def values(part) -> Iterator[Finding]:
-    """Convert sizes, boxes, areas and crowd flags to numbers.
+    """Convert sizes, boxes, areas and flags to numbers.
 
     Raises:
-        DataError: if a box is not four numbers, or a crowd flag is no flag.
+        DataError: if a box is not four numbers, or a flag is none.
     """
     content = part.content
     for key, name in (('images', 'width'), ('images', 'height'), ('annotations', 'area'),
-                      ('annotations', 'iscrowd')):
+                      ('annotations', 'iscrowd'), ('annotations', 'ignore')):
         text = Tally(part.file, len(content[key]), 'boxes' if key == 'annotations' else key)
         for index, entry in enumerate(content[key]):
             value = entry.get(name)
@@ -44,11 +51,9 @@ def values(part) -> Iterator[Finding]:
             if isinstance(value, str) or as_number(value) is None:
                 where = f'{row(key, index, entry)} has {name}={value!r}'
                 text.add(where)
-                entry[name] = as_number(value)
-                if name == 'iscrowd' and entry[name] is None:
-                    entry[name] = _WORDS.get(str(value).strip().lower())
-                    if entry[name] is None:
-                        raise DataError(f'{part.file}: {where}', 'write 0, or 1 for a crowd')
+                entry[name] = (as_flag if name in _FLAGS else as_number)(value)
+                if name in _FLAGS and entry[name] is None:
+                    raise DataError(f'{part.file}: {where}', _FLAGS[name])
         if text:
             yield text.finding(FAIL, f'have text, or no number, for {name!r}',
                                f'write {name} as a number', 'as numbers, where it is one')

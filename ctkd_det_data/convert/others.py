@@ -54,7 +54,7 @@ def read_labelme(root: Path) -> Content:
         records.append(Record(image, size, list(map(_joined, groups.values())),
                               turned=real.looks_upright))
     if other and not any(record.objects for record in records):
-        raise DataError(f'{root}: none of {other} shapes is a rectangle or polygon of numbers',
+        raise DataError(f'{root}: none of {other} shapes is a rectangle or polygon',
                         'draw rectangles or polygons')
     ignored = sum(o.ignored for record in records for o in record.objects)
     notes = [note for number, note in (
@@ -91,9 +91,10 @@ def _shape(where: str, shape: object) -> Optional[Object]:
             isinstance(point, list) and len(point) == 2 for point in shape['points']):
         raise DataError(f'{where} has no list of points [x, y]', 'draw it again')
     points = [[as_number(v) for v in point] for point in shape['points']]
-    if len(points) < 2 or (shape.get('shape_type') or 'polygon') not in (
-            'rectangle', 'polygon') or None in sum(points, []):
+    if len(points) < 2 or (shape.get('shape_type') or 'polygon') not in ('rectangle', 'polygon'):
         return None
+    if None in sum(points, []):
+        raise DataError(f'{where} has a point that is no number', 'draw it again')
     label = shape.get('label')
     if label is None or not str(label).strip():
         raise DataError(f'{where} has no label', 'write one')

@@ -5,6 +5,7 @@ boxes, and says what must come of it: ``(change, verdict, said)``. ``verdict`` i
 (read right: a perfect detector gets mAP 1 with every usable box), 'warn' or 'refused'.
 """
 import copy
+import gzip
 import json
 import tempfile
 from pathlib import Path
@@ -190,6 +191,8 @@ ODD = dict(
                               r"'cafe\u0301' and 'caf\xe9' are classes of their own"),
     a_zero_width_space=(row('categories', 1, name='ap\u200bple'), 'warn',
                         r"'apple' and 'ap\u200bple' are classes of their own"),
+    image_ids_that_are_no_numbers=(_image_ids(float('nan'), float('nan'), 3), 'refused',
+                                   "2 of 3 images have no usable 'id'"),
     a_name_that_is_a_number=(rows('categories', name=lambda c: c['id']), 'mended', 'is no text'),
     # boxes
     normalised=(boxes(bbox=_normalised), 'refused', 'lie between 0 and 1'),
@@ -224,6 +227,8 @@ ODD = dict(
     some_crowds=(box(0, iscrowd=1), 'warn', '1 of 4 boxes are crowds'),
     all_ignored=(boxes(ignore=1), 'refused', 'no box is left'),
     one_ignored=(box(0, ignore=1), 'warn', "are marked 'ignore'"),
+    ignore_words=(both(boxes(ignore='false'), box(1, ignore='0')), 'mended', "has ignore='false'"),
+    ignore_another_word=(box(1, ignore='maybe'), 'refused', "has ignore='maybe'"),
     two_points=(boxes(segmentation=[[1, 1, 5, 5]]), 'mended', 'fewer than three points'),
     run_lengths_of_another_size=(boxes(segmentation=dict(size=[64, 48], counts=[200, 2872])),
                                  'mended', 'another size than the image'),
@@ -379,6 +384,13 @@ FILES = dict(
 BYTES = dict(
     bom=(b'\xef\xbb\xbf' + json.dumps(good()).encode(), 'mended', 'byte order mark'),
     utf_16=(json.dumps(good()).encode('utf-16'), 'mended', 'byte order mark'),
+    gzip=(gzip.compress(json.dumps(good()).encode()), 'refused', 'is compressed by gzip'),
+    utf_16_without_mark=(json.dumps(good()).encode('utf-16-be'), 'refused',
+                         'is encoded in UTF-16, without a byte order mark'),
+    utf_32=(json.dumps(good()).encode('utf-32'), 'refused', 'is encoded in UTF-32'),
+    utf_32_without_mark=(json.dumps(good()).encode('utf-32-le'), 'refused',
+                         'is encoded in UTF-32, without a byte order mark'),
+    zeros=(bytes(4096), 'refused', 'has nothing but zeros'),
     latin_1=(json.dumps(good(), ensure_ascii=False).replace('apple', 'p\xe4rl').encode('latin-1'),
              'refused', 'not encoded in UTF-8'),
     two_lists=(json.dumps(good()).encode()[:-1] + b', "annotations": []}', 'refused',
