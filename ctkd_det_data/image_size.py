@@ -61,6 +61,8 @@ def size_of(path: Path) -> Optional[Size]:
     if sound:
         return Size(stored[::-1] if turn > 4 else stored, stored, turn=turn)
     seen = _decoded(path)
+    if turn > 4 and seen == stored and seen != seen[::-1]:  # OpenCV turns no AVIF
+        turn = 1
     return seen and Size(seen, stored, sound is None, turn)
 
 

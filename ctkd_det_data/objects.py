@@ -92,7 +92,8 @@ def _polygons(part, boxes: List[dict]) -> Iterator[Finding]:
     if bad:
         yield bad.finding({True: FAIL, False: OK, None: WARN}[part.masks],
                           'have a mask of fewer than three points, of another size than the '
-                          'image, or in no format of COCO',
+                          'image, in no format of COCO, or of run lengths that do not fill the '
+                          'image',
                           'draw them again, or delete their segmentation',
                           'without that mask, or with its good polygons')
 

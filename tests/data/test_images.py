@@ -70,6 +70,20 @@ def test_the_orientation_of_xmp_is_not_opencvs(tmp_path):
     assert [size_of(tmp_path / f'{name}.jpg').turn for name in 'abcd'] == [1, 1, 6, 1]
 
 
+def test_a_turn_that_opencv_does_not_follow(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    try:
+        noise().save(tmp_path / 'a.avif', exif=exif)
+    except (KeyError, ValueError):
+        pytest.skip('this Pillow writes no AVIF')
+    size = size_of(tmp_path / 'a.avif')
+    if size is None:
+        pytest.skip('this OpenCV reads no AVIF')
+    assert size.seen == read(tmp_path / 'a.avif')
+    assert size.turn == (6 if size.seen == (48, 64) else 1)
+
+
 @pytest.mark.parametrize('turn, size, said', [
     (1, (64, 48), 0), (2, (64, 48), 1), (3, (64, 48), 1), (4, (64, 48), 1), (6, (64, 48), 0),
     (6, (48, 48), 1), (8, (48, 48), 1), (1, (48, 48), 0)])
