@@ -2,6 +2,7 @@
 from typing import Any, Dict, Iterator, List, Optional
 
 from .findings import FAIL, WARN, Finding, Tally, row
+from .numbers import EXACT, exact
 
 # shares of all boxes
 _MANY_OUTSIDE, _SOME_REPEATED = 0.3, 0.01
@@ -144,7 +145,7 @@ def _unusable(part) -> Iterator[Finding]:
 
 def _ids(part) -> Iterator[Finding]:
     boxes = part.content['annotations']
-    absent, again, zero = (Tally(part.file, len(boxes)) for _ in range(3))
+    absent, again, zero, odd = (Tally(part.file, len(boxes)) for _ in range(4))
     seen: Dict[Any, int] = {}
     for index, box in enumerate(boxes):
         name = box.get('id')
@@ -154,6 +155,8 @@ def _ids(part) -> Iterator[Finding]:
             again.add(f'{row("annotations", index, box)} and annotations[{seen[name]}]')
         elif not name:
             zero.add(row('annotations', index, box))
+        elif not (exact(name) and name > 0):
+            odd.add(row('annotations', index, box))
         if not isinstance(name, (list, dict)):
             seen.setdefault(name, index)
     findings = [
@@ -163,8 +166,12 @@ def _ids(part) -> Iterator[Finding]:
                                 'counted from 1'),
         part.evaluated and zero and zero.finding(
             WARN, 'have the id 0, which pycocotools takes for "not found": a perfect detector '
-            'would get less than mAP 1', 'count ids from 1', 'counted from 1')]
+            'would get less than mAP 1', 'count ids from 1', 'counted from 1'),
+        part.evaluated and odd and odd.finding(
+            FAIL, f'have an id that is no whole number from 1 to {EXACT} (2 to the power of 53): '
+            'some evaluations stop on it, others count the box as not found', 'count ids from 1',
+            'counted from 1')]
     yield from (finding for finding in findings if finding)
-    if absent or again or zero:
+    if absent or again or zero or odd:
         for number, box in enumerate(boxes):
             box['id'] = number + 1

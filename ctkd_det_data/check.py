@@ -5,6 +5,7 @@ from typing import List, Mapping, Optional, Set, Tuple
 
 from . import boxes, joins, numbers, objects, pictures, rows
 from .findings import FAIL, OK, Finding
+from .image_folder import ImageFolder
 
 
 @dataclass
@@ -49,7 +50,7 @@ def check(part: Part) -> List[Finding]:
         DataError: if the content cannot be read as a data set.
     """
     part.total = len(part.content['annotations'])
-    files = pictures.ImageFolder(part.images)
+    files = ImageFolder(part.images)
     findings = [
         *numbers.values(part), *rows.images(part), *rows.categories(part),
         *numbers.identities(part), *joins.partners(part), *pictures.names(part, files),

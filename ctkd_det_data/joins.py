@@ -1,8 +1,9 @@
 """Checks that boxes, images, categories and the classes of a config refer to each other."""
 import difflib
 from collections import Counter
-from typing import Iterator, List, Sequence
+from typing import Iterator, Sequence
 
+from .alike import some, written
 from .findings import FAIL, WARN, Finding, Tally, row
 
 # share of all boxes; from here on unknown categories are an error
@@ -112,32 +113,29 @@ def labels(part) -> Iterator[Finding]:
     left_out = [name for name in with_boxes if name not in set(classes)]
     if not got:
         yield Finding(FAIL, part.file, f'none of the {len(classes)} classes of the config '
-                      f'({_some(classes)}) is a category of the file ({_some(listed)}): the '
+                      f'({some(classes, listed)}) is a category of the file '
+                      f'({some(listed, classes)}): the '
                       'training would see no object',
                       f'give metainfo=dict(classes={tuple(listed)!r}) to the data set')
         return
     if list(classes)[:len(got)] != got:
         pairs = ((want, have) for want, have in zip(classes, got, strict=False) if want != have)
-        want, have = next(pairs, (classes[-1], got[-1]))
+        have, want = written(next(pairs, (classes[-1], got[-1]))[::-1])
         close = {name: difflib.get_close_matches(name, left_out, 1, 0.6) for name in absent}
-        guess = next((f'; is {name!r} meant to be {match[0]!r}?'
+        guess = next((f'; is {" meant to be ".join(written([name, *match]))}?'
                       for name, match in close.items() if match), '')
         yield Finding(FAIL, part.file, f"the classes of the config and the file's categories "
-                      f'give different labels: MMDetection takes {have!r} for {want!r}'
-                      + (f'; {_some(absent)} not in the file' if absent else '') + guess,
+                      f'give different labels: MMDetection takes {have} for {want}'
+                      + (f'; {some(absent, listed)} not in the file' if absent else '') + guess,
                       'write the same names in the same order in both')
     elif absent and left_out:
         yield Finding(FAIL, part.file, f'the config has classes that the file has not '
-                      f'({_some(absent)}), and leaves out others that have boxes '
-                      f'({_some(left_out)})', 'spell the names alike')
+                      f'({some(absent, listed)}), and leaves out others that have boxes '
+                      f'({some(left_out, classes)})', 'spell the names alike')
     elif left_out:
         ids = {e['id'] for e in part.content['categories'] if e['name'] in set(left_out)}
         number = sum(box['category_id'] in ids for box in part.content['annotations'])
         yield Finding(WARN, part.file, f'{number} of {len(part.content["annotations"])} boxes are '
                       f'left out, because the config does not name their categories: '
-                      f'{_some(left_out)}', 'add them to metainfo.classes if they are wanted')
-
-
-def _some(names: Sequence[str]) -> str:
-    shown: List[str] = [repr(name) for name in names[:4]]
-    return ', '.join(shown) + (' ...' if len(names) > 4 else '')
+                      f'{some(left_out, classes)}',
+                      'add them to metainfo.classes if they are wanted')

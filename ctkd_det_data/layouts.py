@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import List
 
 from .findings import DataError
+from .image_folder import ImageFolder
 from .other_layouts import describe
-from .pictures import ImageFolder
 
 NAMES = dict(train=('train', ), val=('val', 'valid', 'validation'))
 # number of images that are looked for in a folder

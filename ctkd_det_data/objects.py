@@ -2,6 +2,7 @@
 from typing import Any, Iterator, List, Optional
 
 from .findings import FAIL, OK, WARN, Finding, Tally, row
+from .run_lengths import fits
 
 # share of all boxes
 _MANY_CROWDS = 0.05
@@ -91,7 +92,8 @@ def _polygons(part, boxes: List[dict]) -> Iterator[Finding]:
     if bad:
         yield bad.finding({True: FAIL, False: OK, None: WARN}[part.masks],
                           'have a mask of fewer than three points, of another size than the '
-                          'image, or in no format of COCO',
+                          'image, in no format of COCO, or of run lengths that do not fill the '
+                          'image',
                           'draw them again, or delete their segmentation',
                           'without that mask, or with its good polygons')
 
@@ -105,12 +107,7 @@ def _is_polygon(polygon: Any) -> bool:
 def _is_good(mask: Any, size: Optional[List[int]]) -> bool:
     """Whether a mask is in a format of COCO, and of the image's height and width if known."""
     if isinstance(mask, dict):
-        counts, stated = mask.get('counts'), mask.get('size')
-        if not isinstance(stated, list) or len(stated) != 2 or size not in (None, stated):
-            return False
-        return isinstance(counts, str) or (
-            isinstance(counts, list) and {int}.issuperset(map(type, (*counts, *stated)))
-            and min(counts, default=0) >= 0 and sum(counts) == stated[0] * stated[1])
+        return fits(mask, size)
     return isinstance(mask, list) and all(map(_is_polygon, mask))
 
 

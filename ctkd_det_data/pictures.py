@@ -1,75 +1,16 @@
 """Checks that image files exist, can be opened and have the stated size."""
 import os
-import unicodedata
-from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Set
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Dict, Iterator, List, Optional
 
 from .findings import FAIL, WARN, Finding, Tally, row
-from .image_size import UNREAD, Size, size_of
+from .image_folder import ImageFolder
+from .image_size import TURNED, UNREAD, Size, size_of
 from .reading import LFS
 
 # number of headers that are read; of a larger data set, evenly spread ones
 MOST = 5000
 # a smaller file can be a pointer of git LFS, or the text of an error page
 _SMALL = 400
-
-
-class ImageFolder:
-    """The files below a folder; each directory is listed once.
-
-    Attributes:
-        no_images: Files that are known to be no images.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root, self._start = root, str(root)
-        self._listed: Dict[str, Dict[str, int]] = {}
-        self._lower: Dict[str, Dict[str, str]] = {}
-        self.no_images: Set[str] = set()
-
-    def bytes_of(self, name: str) -> Optional[int]:
-        """Size of a file in bytes; None if there is none."""
-        # the same as with pathlib, but several times faster
-        folder, base = os.path.split(os.path.join(self._start, name))
-        return self._list(folder).get(base)
-
-    def find(self, name: str) -> Optional[str]:
-        """Find the file that ``name`` probably means, relative to the folder.
-
-        Annotation tools write paths of other machines, backslashes of
-        Windows, URLs, and names in another case.
-        """
-        if self.bytes_of(name) is not None:
-            return name
-        plain = unquote(name).replace('\\', '/')
-        # macOS writes an accent as a letter of its own
-        spelt = [unicodedata.normalize(form, name) for form in ('NFC', 'NFD')]
-        query = parse_qs(urlsplit(plain).query).get('d', [''])[0]
-        for candidate in (*spelt, name.replace('\\', '/'), plain, plain.rsplit('/', 1)[-1],
-                          query.rsplit('/', 1)[-1], urlsplit(plain).path.rsplit('/', 1)[-1]):
-            if not candidate or candidate in ('.', '..'):
-                continue
-            if self.bytes_of(candidate) is not None:
-                return candidate
-            parent = os.path.split(os.path.join(self._start, candidate))[0]
-            files = self._list(parent)
-            if parent not in self._lower:
-                self._lower[parent] = {file.lower(): file for file in files}
-            other = self._lower[parent].get(Path(candidate).name.lower())
-            if other:
-                return (Path(candidate).parent / other).as_posix()
-        return None
-
-    def _list(self, folder: str) -> Dict[str, int]:
-        if folder not in self._listed:
-            try:
-                with os.scandir(folder) as entries:
-                    self._listed[folder] = {e.name: e.stat().st_size for e in entries
-                                            if e.is_file()}
-            except (OSError, ValueError):  # no such folder: it has no files
-                self._listed[folder] = {}
-        return self._listed[folder]
 
 
 def names(part, files: ImageFolder) -> Iterator[Finding]:
@@ -137,6 +78,7 @@ def sizes(part, files: ImageFolder) -> Iterator[Finding]:
                           'copy them again, or delete their rows and boxes')
     if silent:
         yield from _fill_in(part, silent, real)
+    yield from _turned(part, looked, silent, real)
     differ = [e for e in looked if real.get(id(e)) and _stated(e) != real[id(e)].seen]
     if differ and len(looked) < len(entries):
         for entry in entries:
@@ -149,13 +91,32 @@ def sizes(part, files: ImageFolder) -> Iterator[Finding]:
 
 
 def _fill_in(part, silent: List[dict], real: Dict[int, Optional[Size]]) -> Iterator[Finding]:
-    tally = Tally(part.file, len(part.content['images']), 'images')
+    filled, unknown = (Tally(part.file, len(part.content['images']), 'images') for _ in range(2))
     for entry in silent:
-        tally.add(f'{entry["file_name"]!r}')
-        if real[id(entry)]:
-            entry['width'], entry['height'] = real[id(entry)].seen
-    yield tally.finding(FAIL, "have no 'width' and 'height' above 0", 'write the size of each '
-                        'image', "the files' own sizes")
+        size = real[id(entry)]
+        if size:
+            entry['width'], entry['height'] = size.seen
+        if size is not None:  # else another finding says so
+            (filled if size else unknown).add(f'{entry["file_name"]!r}')
+    what, mend = "have no 'width' and 'height' above 0", 'write the size of each image'
+    if filled:
+        yield filled.finding(FAIL, what, mend, "the files' own sizes")
+    if unknown:
+        yield unknown.finding(FAIL, f"{what}, and their files' size cannot be read here", mend)
+
+
+def _turned(part, looked: List[dict], silent: List[dict], real: Dict[int, Optional[Size]]
+            ) -> Iterator[Finding]:
+    """Find images that are turned or mirrored, where the stated size says not for which boxes."""
+    unstated = set(map(id, silent))
+    tally = Tally(part.file, len(looked), 'images')
+    for entry in looked:
+        size = real[id(entry)]
+        if size and (size.looks_upright or size.turn > 1 and id(entry) in unstated):
+            tally.add(f'{entry["file_name"]!r}')
+    if tally:
+        yield tally.finding(WARN, TURNED, 'look whether the boxes were drawn on the upright '
+                            'pictures; if not, save the images without the tag')
 
 
 def _judge(part, differ: List[dict], real: Dict[int, Size], looked: int) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from .findings import FAIL, DataError, Finding, Tally, row
 
 LFS = b'version https://git-lfs'
 _BOMS = {b'\xef\xbb\xbf': 'utf-8-sig', b'\xff\xfe': 'utf-16', b'\xfe\xff': 'utf-16'}
+_PACKED = {b'\x1f\x8b': 'compressed by gzip', b'PK\3\4': 'a ZIP archive'}
 _NEEDED = dict(images=('id', 'file_name'), categories=('id', 'name'),
                annotations=('image_id', 'category_id'))
 _NOUNS = dict(images='images', categories='categories', annotations='boxes')
@@ -26,7 +27,17 @@ def _decoded(file: Path) -> Tuple[str, str]:
         raise DataError(f'{file} cannot be read: {error.strerror}') from error
     if data.startswith(LFS):
         raise DataError(f'{file} is a pointer of git LFS, not the file itself', 'git lfs pull')
+    if kind := next((kind for start, kind in _PACKED.items() if data.startswith(start)), ''):
+        raise DataError(f'{file} is {kind}, not the file in it', 'unpack it')
+    encoding = json.detect_encoding(data)
     mark = next((name for bom, name in _BOMS.items() if data.startswith(bom)), '')
+    if encoding.startswith(('utf-16-', 'utf-32')):
+        if not data.strip(b'\0'):
+            raise DataError(f'{file} has nothing but zeros: its copy was interrupted',
+                            'copy it again')
+        without = ', without a byte order mark' if encoding.count('-') > 1 else ''
+        raise DataError(f'{file} is encoded in {encoding[:6].upper()}{without}',
+                        'save it as UTF-8')
     try:
         return data.decode(mark or 'utf-8'), mark
     except UnicodeDecodeError as error:
@@ -155,8 +166,8 @@ def _check_key(file: Path, key: str, entries: list, name: str) -> None:
             raise DataError(f'{file}: {key}[{index}] is {str(entry)[:40]!r}, not a dict',
                             f'each of {key} is a dict with the keys {", ".join(_NEEDED[key])}')
         value = entry.get(name)
-        if value is None or value == '' or isinstance(value, (dict, list)) or (
-                name == 'name' and not _can_be_written(value)):
+        if value is None or value == '' or value != value or isinstance(value, (dict, list)) or (
+                name == 'name' and not _can_be_written(value)):  # NaN is not itself
             wrong.add(f'{row(key, index, entry)} has {name}={value!r}' if name in entry else
                       row(key, index, entry))
     if wrong:

@@ -3,6 +3,7 @@ import json
 from collections import Counter
 from typing import Iterator, List
 
+from .alike import ALIKE, SPELL, pairs
 from .findings import FAIL, WARN, Finding, Tally, row
 
 
@@ -28,6 +29,8 @@ def categories(part) -> Iterator[Finding]:
     yield from _one_id_twice(part, 'categories', 'name', 'give each category an id of its own, '
                              'and its boxes that id')
     yield from _one_name_twice(part)
+    if alike := pairs(entry['name'] for entry in part.content['categories']):
+        yield Finding(WARN, part.file, f'{alike} {ALIKE}', SPELL)
 
 
 def _templates(part) -> Iterator[Finding]:

@@ -3,6 +3,7 @@ import filecmp
 import os
 from typing import Dict, Iterator, List, NamedTuple
 
+from .alike import some
 from .check import Part
 from .findings import FAIL, WARN, Finding
 from .rows import class_names
@@ -23,13 +24,13 @@ def same_classes(train: Part, val: Part) -> Iterator[Finding]:
     unknown = [name for name in others if name not in names]
     with_boxes = {box['category_id'] for box in val.content['annotations']}
     rows = {entry['name']: entry for entry in val.content['categories']}
-    what = (f'its categories are {_list(others)}, those of {train.file.name} {_list(names)}; '
-            'labels are positions in that list')
+    what = (f'its categories are {some(others, names, 6)}, those of {train.file.name} '
+            f'{some(names, others, 6)}; labels are positions in that list')
     mend = 'training and validation must have the same categories in the same order'
     lost = [name for name in unknown if rows[name]['id'] in with_boxes]
     if lost or len(absent) == len(names):
-        yield Finding(FAIL, val.file, what + (f'. Boxes of {_list(lost)} would be unknown to the '
-                                              'student' if lost else ''), mend)
+        unknown_to = f'. Boxes of {some(lost, names, 6)} would be unknown to the student'
+        yield Finding(FAIL, val.file, what + (unknown_to if lost else ''), mend)
         return
     free = max((e['id'] for e in val.content['categories'] if isinstance(e['id'], int)), default=0)
     val.content['categories'] = [
@@ -111,7 +112,3 @@ def _copies(ours: List[_File], theirs: List[_File]) -> Dict[str, str]:
 def _beginning(file: _File) -> tuple:
     with open(file.path, 'rb') as opened:
         return (*file.kind, hash(opened.read(_BEGINNING)))
-
-
-def _list(names) -> str:
-    return ', '.join(map(repr, list(names)[:6])) + (' ...' if len(names) > 6 else '')

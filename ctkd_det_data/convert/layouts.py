@@ -1,14 +1,16 @@
 """Chooses the reader for a folder, and converts it."""
 import re
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
+from ..alike import ALIKE, SPELL, pairs
 from ..findings import DataError
+from ..image_size import TURNED
 from ..reading import read_json
 from .files import walk
 from .others import read_coco, read_labelme
 from .parts import settle
-from .records import write
+from .records import Record, write
 from .voc import read_voc
 from .yolo import read_yolo
 
@@ -49,17 +51,15 @@ def convert(source: Path, out: Path, kind: Optional[str] = None,
     records, more = settle(records, source, lists, val_share)
     numbers = write(records, source, out.expanduser().resolve(), classes, val_share, longest_side)
     names = classes or {o.name for record in records for o in record.objects}
-    return kind, numbers, [*notes, *more, *_alike(names)]
+    alike = pairs(names) if kind != 'coco' else ''  # whose findings say it
+    return kind, numbers, [*notes, *more, *_turned(records),
+                           *([f'{alike} {ALIKE}: {SPELL}'] if alike else [])]
 
 
-def _alike(names: Iterable[str]) -> List[str]:
-    """A note on classes whose names differ in upper and lower case only, or none."""
-    spelt: Dict[str, List[str]] = {}
-    for name in sorted(names):
-        spelt.setdefault(name.casefold(), []).append(name)
-    pairs = [' and '.join(map(repr, group)) for group in spelt.values() if len(group) > 1]
-    return [f'{"; ".join(pairs)} are classes of their own: spell them alike if they are not '
-            'meant to be'] if pairs else []
+def _turned(records: Sequence[Record]) -> List[str]:
+    turned = [record.file.name for record in records if record.turned]
+    return [f'{len(turned)} of {len(records)} images {TURNED} (the first: {turned[0]})'] \
+        if turned else []
 
 
 def _kind(root: Path) -> str:
@@ -75,7 +75,7 @@ def _kind(root: Path) -> str:
             return 'labelme'
         if isinstance(content, dict) and 'images' in content:
             return 'coco'
-    if any(file.suffix == '.txt' for file in files):
+    if any(file.suffix.lower() == '.txt' for file in files):
         return 'yolo'
     raise DataError(f'{root} has neither XML files (VOC), nor text files (YOLO), nor JSON files of '
                     'labelme or COCO', 'ctkd-det doctor --data shows what it has; --kind says what '

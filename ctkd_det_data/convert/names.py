@@ -1,12 +1,14 @@
 """The names of YOLO's classes, which stand beside the labels, in several kinds of files."""
 import os
 import re
+import reprlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 from ..findings import DataError
 from ..reading import read_text
+from .unique_keys import load
 
 _LISTS = ('classes.txt', 'obj.names')
 _NAMES = re.compile(r'^names\s*:', re.MULTILINE)
@@ -64,11 +66,13 @@ def _yaml(root: Path, file: Path) -> Optional[Sheet]:
         raise DataError(f'{file} cannot be read without PyYAML', 'pip install pyyaml') from error
     text = read_text(file)
     try:
-        content = yaml.safe_load(text)
+        content = load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if file.name != 'data.yaml' and not _NAMES.search(text):
             return None  # of another program
-        raise DataError(f'{file} is no YAML', 'correct it') from error
+        problem = getattr(error, 'problem', None)
+        raise DataError(f'{file} is no YAML' + (f' ({problem:.200})' if problem else ''),
+                        'correct it') from error
     names = content.get('names') if isinstance(content, dict) else None
     if not names:
         return None
@@ -82,7 +86,7 @@ def _yaml(root: Path, file: Path) -> Optional[Sheet]:
                             'make them agree')
         names = dict(enumerate(names))
     if not isinstance(names, dict):
-        raise DataError(f'{file}: names is {names!r}', 'write names: [first, second, ...]')
+        raise DataError(f'{file}: names is {_short(names)}', 'write names: [first, second, ...]')
     return Sheet(file, _distinct(file, {_label(file, key): _name(file, value)
                                         for key, value in names.items()}, len(names)), content)
 
@@ -96,25 +100,30 @@ def _named_file(root: Path, file: Path, content: dict, name: str) -> Optional[Pa
             return place
     if file.name != 'data.yaml' and not {'train', 'val', 'nc'} & content.keys():
         return None
-    raise DataError(f'{file}: names is {name!r}, and there is no such file beside it',
+    raise DataError(f'{file}: names is {_short(name)}, and there is no such file beside it',
                     'put that file there, or write names: [first, second, ...]')
 
 
 def _label(file: Path, key: Any) -> int:
     # '0' and '10' are numbers although they are quoted; yes is not 1
     if isinstance(key, bool) or not str(key).strip().isdecimal():
-        raise DataError(f'{file}: {key!r} in names is no label', 'labels are counted from 0')
+        raise DataError(f'{file}: {_short(key)} in names is no label', 'labels are counted from 0')
     return int(key)
 
 
 def _name(file: Path, value: Any) -> str:
     # YAML reads yes, no, on and off as booleans, ~ as nothing, 1.0 and 2020-01-01 as values
     if not isinstance(value, str) and type(value) is not int:
-        raise DataError(f'{file}: YAML reads one of the names as {value!r}, which is no text',
+        raise DataError(f'{file}: YAML reads one of the names as {_short(value)}, which is no text',
                         "write it in quotes, as 'no'")
     if not str(value).strip():
         raise DataError(f'{file}: one of the names is empty', 'write one')
     return str(value).strip()
+
+
+def _short(value: Any) -> str:
+    """The beginning of a value's text; aliases of YAML can make it as long as they like."""
+    return reprlib.repr(value)[:80]
 
 
 def _lines(file: Path) -> Dict[int, str]:

@@ -36,7 +36,8 @@ def read_labelme(root: Path) -> Content:
         image = images.of(file, named)
         if image is None:
             raise DataError(f'{file}: its image {named!r} is not below {root}', 'put it there')
-        size = real_size(image)
+        real = real_size(image)
+        size = real.seen
         _compare(file, content, size)
         if not isinstance(content['shapes'], list):
             raise DataError(f'{file}: shapes is {content["shapes"]!r:.40}, not a list',
@@ -50,9 +51,10 @@ def read_labelme(root: Path) -> Content:
                 key = number if group in (None, '') else (found.name, str(group))
                 groups.setdefault(key, []).append(found)
         grouped += sum(len(group) > 1 for group in groups.values())
-        records.append(Record(image, size, list(map(_joined, groups.values()))))
+        records.append(Record(image, size, list(map(_joined, groups.values())),
+                              turned=real.looks_upright))
     if other and not any(record.objects for record in records):
-        raise DataError(f'{root}: none of {other} shapes is a rectangle or polygon of numbers',
+        raise DataError(f'{root}: none of {other} shapes is a rectangle or polygon',
                         'draw rectangles or polygons')
     ignored = sum(o.ignored for record in records for o in record.objects)
     notes = [note for number, note in (
@@ -89,9 +91,10 @@ def _shape(where: str, shape: object) -> Optional[Object]:
             isinstance(point, list) and len(point) == 2 for point in shape['points']):
         raise DataError(f'{where} has no list of points [x, y]', 'draw it again')
     points = [[as_number(v) for v in point] for point in shape['points']]
-    if len(points) < 2 or (shape.get('shape_type') or 'polygon') not in (
-            'rectangle', 'polygon') or None in sum(points, []):
+    if len(points) < 2 or (shape.get('shape_type') or 'polygon') not in ('rectangle', 'polygon'):
         return None
+    if None in sum(points, []):
+        raise DataError(f'{where} has a point that is no number', 'draw it again')
     label = shape.get('label')
     if label is None or not str(label).strip():
         raise DataError(f'{where} has no label', 'write one')

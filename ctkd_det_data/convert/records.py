@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -9,7 +10,12 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..findings import DataError
-from ..image_size import UNREAD, size_of
+from ..image_size import UNKNOWN, UNREAD, Size, orientation, size_of
+
+# what Roboflow adds to the name of a photo for each picture that it makes of it
+_ROBOFLOWS = re.compile(r'\.rf\.[0-9a-f]+')
+# numbers of Pillow's Image.Transpose by the orientation that EXIF data state
+_UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 
 
 @dataclass
@@ -42,26 +48,31 @@ class Record:
         size: Its width and height.
         objects: What is in it.
         part: 'train' or 'val'; None: a hash of its name decides.
+        turned: Whether its EXIF tag turns or mirrors it, and nothing says
+            whether the objects were drawn on the upright picture.
     """
     file: Path
     size: Tuple[int, int]
     objects: List[Object]
     part: Optional[str] = None
+    turned: bool = False
 
 
-def real_size(file: Path) -> Tuple[int, int]:
-    """Width and height as MMDetection reads an image.
+def real_size(file: Path) -> Size:
+    """The size of an image as MMDetection reads it.
 
     Raises:
-        DataError: if it is none, or is cut off.
+        DataError: if it is none, is cut off, or cannot be looked into.
     """
     size = size_of(file)
-    if not size:
+    if size is UNKNOWN:
+        raise DataError(f'the size of {file} cannot be read without Pillow', 'pip install pillow')
+    if size is None:
         raise DataError(f'{file} {UNREAD}', 'copy it again, save it as PNG, or delete it')
     if not size.whole:
         raise DataError(f'{file} is cut off: the file ends before the image does',
                         'copy it again, or delete it')
-    return size.seen
+    return size
 
 
 def write(records: Sequence[Record], root: Path, out: Path, classes: Optional[Sequence[str]],
@@ -136,7 +147,8 @@ def _write_whole(parts: Dict[str, List[Record]], names: Sequence[str], root: Pat
 
 
 def _drawn(name: Path, share: float) -> str:
-    number = int(hashlib.md5(name.as_posix().encode(), usedforsecurity=False).hexdigest()[:8], 16)
+    photo = _ROBOFLOWS.sub('', name.as_posix())
+    number = int(hashlib.md5(photo.encode(), usedforsecurity=False).hexdigest()[:8], 16)
     return 'val' if number < share * 16 ** 8 else 'train'
 
 
@@ -149,7 +161,7 @@ def _put(source: Path, target: Path) -> None:
 
 
 def _shrink(record: Record, longest_side: int, target: Path) -> None:
-    from PIL import Image, ImageOps
+    from PIL import Image
     if any(o.run_lengths for o in record.objects):
         raise DataError(f'{record.file} has masks as run lengths, which cannot be shrunk',
                         'leave --longest-side out, or export the masks as polygons')
@@ -157,7 +169,8 @@ def _shrink(record: Record, longest_side: int, target: Path) -> None:
     record.size = tuple(max(round(v * factor), 1) for v in record.size)
     try:
         with Image.open(record.file) as image:
-            upright = ImageOps.exif_transpose(image)
+            turn = _UPRIGHT.get(orientation(image))
+            upright = image if turn is None else image.transpose(turn)
             upright.resize(record.size, Image.Resampling.LANCZOS).save(
                 target, **(dict(quality=92) if image.format == 'JPEG' else {}))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

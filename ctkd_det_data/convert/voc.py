@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Optional, Tuple
 
 from ..findings import DataError
-from ..numbers import as_number
+from ..numbers import as_flag, as_number
 from .files import walk
 from .lists import voc_lists
 from .partners import Images
@@ -26,7 +26,7 @@ def read_voc(root: Path) -> Content:
     """
     files = walk(root)
     images = Images(root, files)
-    records, scaled, first = [], 0, ''
+    records, scaled, first, several = [], 0, '', []
     for file in (f for f in files if f.suffix.lower() == '.xml'):
         try:
             tree = ET.parse(file).getroot()
@@ -38,15 +38,20 @@ def read_voc(root: Path) -> Content:
         if image is None:
             raise DataError(f'{file}: there is no image {tree.findtext("filename")!r} nor '
                             f'{file.stem!r} below {root}', 'put it there, or delete the XML file')
-        size = real_size(image)
+        real = real_size(image)
+        size = real.seen
         ratio = _ratio(file, tree, size)
         if ratio != 1:
             scaled, first = scaled + 1, first or f'{image.name} is {size[0]} x {size[1]}'
+        several += [file for element in tree.iter('object') if len(element.findall('bndbox')) > 1]
         records.append(Record(image, size, [
             _object(file, element, ratio, 'VOC20' in (tree.findtext('source/database') or ''))
-            for element in tree.iter('object')]))
+            for element in tree.iter('object')], turned=real.looks_upright))
     notes = [f'{scaled} of {len(records)} images have another size than their XML file says '
              f'(the first: {first}): their boxes were scaled'] if scaled else []
+    if several:
+        notes.append(f'{len(several)} objects have more than one bndbox, of which the first was '
+                     f'taken (the first object is in {several[0].relative_to(root)})')
     return Content(records, None, notes + images.without('XML'),
                    voc_lists(root, files, images.named))
 
@@ -71,8 +76,12 @@ def _object(file: Path, element: ET.Element, ratio: float, from_one: bool) -> Ob
     name = (element.findtext('name') or '').strip()
     if not name:
         raise DataError(f'{file}: an object has no name', 'write one')
+    stated = (element.findtext('difficult') or '').strip()
+    difficult = 0 if stated.lower() in ('', 'unspecified') else as_flag(stated)
+    if difficult is None:
+        raise DataError(f'{file}: difficult is {stated!r:.40}', 'write 0, or 1')
     return Object(name, [ratio * v for v in (left, top, right - left, bottom - top)],
-                  ignored=(element.findtext('difficult') or '0').strip() == '1')
+                  ignored=bool(difficult))
 
 
 def _number(file: Path, element: ET.Element, key: str, default: Optional[float] = None) -> float:

@@ -1,11 +1,11 @@
 """Reader for YOLO: a text file for each image, with boxes as fractions of its size."""
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Set, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..findings import DataError
-from ..numbers import as_number
 from ..reading import read_text
 from .files import by_name, walk
+from .label_files import alone, label_files
 from .lists import yolo_lists
 from .names import Sheet, read_sheets
 from .parts import Content
@@ -28,64 +28,47 @@ def read_yolo(root: Path) -> Content:
     images = sorted(image for group in named.values() for image in group)
     sheets = read_sheets(root, files)
     names, points = sheets[0].names, _keypoints(sheets)
-    labels = _labels(root, images)
+    labels = label_files(root, files, images)
     records = []
     for image in images:
         size = real_size(image)
         label = labels.get(image)
-        records.append(Record(image, size, _objects(label, size, names, points) if label else []))
+        objects = _objects(label, size.seen, names, points) if label else []
+        records.append(Record(image, size.seen, objects, turned=size.turn > 1))
     if not labels:
         raise DataError(f'{root}: no image has a text file of labels', 'labels/NAME.txt or '
                         'NAME.txt beside each image')
     without = len(images) - len(labels)
     notes = [f'{without} of {len(images)} images have no text file: nothing is in them'] \
         if without else []
-    masks = [labels[record.file] for record in records for o in record.objects if o.polygons]
-    if masks:
-        notes.append(f'{len(masks)} of {sum(len(r.objects) for r in records)} lines are read as '
-                     f'polygons, not as boxes (the first is in {masks[0].relative_to(root)})')
+    notes += _polygons(root, records, labels)
     lists, more = yolo_lists(root, sheets, files, named)
     return Content(records, list(names.values()),
-                   notes + _alone(root, files, set(labels.values())) + more, lists)
+                   notes + alone(root, files, set(labels.values())) + more, lists)
 
 
-def _labels(root: Path, images: Sequence[Path]) -> Dict[Path, Path]:
-    """The text file of each image that has one."""
-    found: Dict[Path, Path] = {}
-    owner: Dict[Path, Path] = {}
-    for image in images:
-        parts = list(image.relative_to(root).with_suffix('.txt').parts)
-        texts = [image.with_suffix('.txt')]
-        texts += [root.joinpath(*parts[:i], 'labels', *parts[i + 1:])
-                  for i, word in enumerate(parts) if word == 'images']
-        texts = [file for file in texts if file.is_file()]
-        for text in texts[1:]:
-            if text.read_bytes() != texts[0].read_bytes():
-                raise DataError(f'{texts[0]} and {text} both belong to the image {image}, and '
-                                'differ', 'delete one of them')
-        for text in texts:
-            if owner.setdefault(text, image) != image:
-                raise DataError(f'{text} belongs to two images, {owner[text]} and {image}',
-                                'give each image its own name')
-        if texts:
-            found[image] = texts[0]
-    return found
+def _polygons(root: Path, records: Sequence[Record], labels: Dict[Path, Path]) -> List[str]:
+    """A note on lines that are read as polygons, or none.
 
-
-def _alone(root: Path, files: Sequence[Path], used: Set[Path]) -> List[str]:
-    """A note on files of labels whose image is not there, or none."""
-    alone = [file for file in files if file.suffix == '.txt' and file not in used
-             and _has_labels(file)]
-    return [f'{len(alone)} text files have labels, but no image (the first: '
-            f'{alone[0].relative_to(root)})'] if alone else []
-
-
-def _has_labels(file: Path) -> bool:
-    try:
-        first = read_text(file).split('\n', 1)[0].split()
-    except DataError:  # nobody needs this file
-        return False
-    return len(first) >= 5 and all(as_number(word) is not None for word in first)
+    Raises:
+        DataError: if all of them seem to be boxes of a tracker, which are
+            CLASS X Y WIDTH HEIGHT CONFIDENCE TRACK.
+    """
+    found = [(record, o.polygons[0]) for record in records for o in record.objects if o.polygons]
+    if not found:
+        return []
+    number = sum(len(record.objects) for record in records)
+    first = labels[found[0][0].file].relative_to(root)
+    # a track of 0 or 1; others are outside the image
+    if len(found) == number and all(len(polygon) == 6 and polygon[5] in (0, record.size[1])
+                                    for record, polygon in found):
+        raise DataError(
+            f'{root}: all {number} lines have seven numbers, of which the last is whole (the first '
+            f'is in {first}). They seem to be boxes with a confidence and a track, and would be '
+            'read as triangles', 'delete the sixth and the seventh number of each line')
+    return [f'{len(found)} of {number} lines are read as polygons, not as boxes (the first is in '
+            f'{first}). This is right for outlines, and wrong for boxes with a confidence and a '
+            'track behind them']
 
 
 def _keypoints(sheets: Sequence[Sheet]) -> Optional[int]:

@@ -5,6 +5,7 @@ boxes, and says what must come of it: ``(change, verdict, said)``. ``verdict`` i
 (read right: a perfect detector gets mAP 1 with every usable box), 'warn' or 'refused'.
 """
 import copy
+import gzip
 import json
 import tempfile
 from pathlib import Path
@@ -170,6 +171,28 @@ ODD = dict(
     category_ids_text_on_both_sides=(both(boxes(category_id=lambda b: str(b['category_id'])),
                                           rows('categories', id=lambda c: str(c['id']))),
                                      'mended', "category_id='1'"),
+    image_ids_above_2_to_the_63=(_image_ids(1, 2 ** 63 + 1, 2 ** 63 + 3), 'mended',
+                                 'images have an id that is no whole number up to'),
+    image_ids_above_2_to_the_53=(_image_ids(2 ** 53, 2 ** 53 + 1, 1.5), 'mended',
+                                 '2 of 3 images have an id that is no whole number up to'),
+    image_ids_of_many_digits_as_text=(_image_ids('9' * 20, '9' * 19 + '8', '3'), 'mended',
+                                      "'9999999"),
+    image_ids_that_are_floats=(_image_ids(1.0, 2, 3.0), 'ok', ''),
+    category_ids_above_2_to_the_63=(both(
+        boxes(category_id=lambda b: 2 ** 63 * (b['category_id'] - 1) + 1),
+        rows('categories', id=lambda c: 2 ** 63 * (c['id'] - 1) + 1)), 'mended',
+        '1 of 2 categories have an id that is no whole number'),
+    names_in_two_cases=(row('categories', 1, name='Apple'), 'warn',
+                        "'Apple' and 'apple' are classes of their own"),
+    names_with_spaces=(row('categories', 1, name='apple  '), 'warn',
+                       "'apple' and 'apple  ' are classes of their own"),
+    accents_in_two_spellings=(both(row('categories', 0, name='caf\u00e9'),
+                                   row('categories', 1, name='cafe\u0301')), 'warn',
+                              r"'cafe\u0301' and 'caf\xe9' are classes of their own"),
+    a_zero_width_space=(row('categories', 1, name='ap\u200bple'), 'warn',
+                        r"'apple' and 'ap\u200bple' are classes of their own"),
+    image_ids_that_are_no_numbers=(_image_ids(float('nan'), float('nan'), 3), 'refused',
+                                   "2 of 3 images have no usable 'id'"),
     a_name_that_is_a_number=(rows('categories', name=lambda c: c['id']), 'mended', 'is no text'),
     # boxes
     normalised=(boxes(bbox=_normalised), 'refused', 'lie between 0 and 1'),
@@ -204,13 +227,19 @@ ODD = dict(
     some_crowds=(box(0, iscrowd=1), 'warn', '1 of 4 boxes are crowds'),
     all_ignored=(boxes(ignore=1), 'refused', 'no box is left'),
     one_ignored=(box(0, ignore=1), 'warn', "are marked 'ignore'"),
+    ignore_words=(both(boxes(ignore='false'), box(1, ignore='0')), 'mended', "has ignore='false'"),
+    ignore_another_word=(box(1, ignore='maybe'), 'refused', "has ignore='maybe'"),
     two_points=(boxes(segmentation=[[1, 1, 5, 5]]), 'mended', 'fewer than three points'),
     run_lengths_of_another_size=(boxes(segmentation=dict(size=[64, 48], counts=[200, 2872])),
                                  'mended', 'another size than the image'),
     run_lengths_that_end_early=(boxes(segmentation=dict(size=[48, 64], counts=[200, 480])),
                                 'mended', '4 of 4 boxes have a mask'),
     good_run_lengths=(boxes(segmentation=RLE), 'ok', ''),
-    compressed_run_lengths=(boxes(segmentation=dict(size=[48, 64], counts='`6000oY1')), 'ok', ''),
+    compressed_run_lengths=(boxes(segmentation=dict(size=[48, 64], counts='X6P?hZ2')), 'ok', ''),
+    empty_run_lengths=(boxes(segmentation=dict(size=[48, 64], counts='')), 'mended',
+                       '4 of 4 boxes have a mask'),
+    run_lengths_of_zeros=(boxes(segmentation=dict(size=[48, 64], counts='0' * 50)), 'mended',
+                          '4 of 4 boxes have a mask'),
     not_a_number_in_a_polygon=(boxes(segmentation=[[1, 1, float('nan'), 5, 9, 1]]), 'mended',
                                '4 of 4 boxes have a mask'),
     a_flat_polygon=(boxes(segmentation=[1, 1, 5, 5, 1, 5]), 'mended', 'in no format of COCO'),
@@ -219,6 +248,9 @@ ODD = dict(
     no_id=(boxes(id=GONE), 'mended', "have no number as 'id'"),
     id_twice=(box(1, id=1), 'mended', 'have the id of another box'),
     id_text=(boxes(id=lambda b: f'ann{b["id"]}'), 'mended', "have no number as 'id'"),
+    ids_below_0=(boxes(id=lambda b: -b['id']), 'mended', '4 of 4 boxes have an id that is no wh'),
+    ids_above_2_to_the_63=(boxes(id=lambda b: b['id'] + 2 ** 63), 'mended', '4 of 4 boxes have an'),
+    an_id_between_two_numbers=(box(1, id=1.5), 'mended', '1 of 4 boxes have an id that is no whol'),
     nothing_annotated=(lambda c: c.update(annotations=[]), 'refused', 'no box is left'),
     # images
     no_size=(both(rows('images', width=GONE, height=GONE)), 'mended', "have no 'width'"),
@@ -352,6 +384,13 @@ FILES = dict(
 BYTES = dict(
     bom=(b'\xef\xbb\xbf' + json.dumps(good()).encode(), 'mended', 'byte order mark'),
     utf_16=(json.dumps(good()).encode('utf-16'), 'mended', 'byte order mark'),
+    gzip=(gzip.compress(json.dumps(good()).encode()), 'refused', 'is compressed by gzip'),
+    utf_16_without_mark=(json.dumps(good()).encode('utf-16-be'), 'refused',
+                         'is encoded in UTF-16, without a byte order mark'),
+    utf_32=(json.dumps(good()).encode('utf-32'), 'refused', 'is encoded in UTF-32'),
+    utf_32_without_mark=(json.dumps(good()).encode('utf-32-le'), 'refused',
+                         'is encoded in UTF-32, without a byte order mark'),
+    zeros=(bytes(4096), 'refused', 'has nothing but zeros'),
     latin_1=(json.dumps(good(), ensure_ascii=False).replace('apple', 'p\xe4rl').encode('latin-1'),
              'refused', 'not encoded in UTF-8'),
     two_lists=(json.dumps(good()).encode()[:-1] + b', "annotations": []}', 'refused',

@@ -164,3 +164,9 @@ def test_distill_refuses_or_says_how_it_reads(name, tmp_path):
         assert "have no 'area'" in result.stderr and 'Read as: width x height.' in result.stderr
     else:
         assert result.exit_code == 1 and result.stderr.startswith('Error: ')
+
+
+@pytest.mark.parametrize('name', ['image_ids_above_2_to_the_63', 'image_ids_above_2_to_the_53'])
+def test_large_ids_stop_an_evaluation_only(name, tmp_path):
+    levels = {f.file.name: f.level for f in find_coco(make(tmp_path, name)).findings}
+    assert levels == {'train.json': 'warn', 'val.json': 'fail'}

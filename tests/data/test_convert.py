@@ -78,9 +78,53 @@ def test_a_corner_that_is_no_number(value, tmp_path):
         convert(source, tmp_path / 'out')
 
 
+@pytest.mark.parametrize('value, ignored', [
+    ('true', 1), ('1.0', 1), (' 1 ', 1), ('False', 0), ('0.0', 0), ('', 0),
+    ('Unspecified', 0)])
+def test_difficult_in_words(value, ignored, tmp_path):
+    source = change(voc(tmp_path / 'voc'), ('<difficult>1<', f'<difficult>{value}<'))
+    convert(source, tmp_path / 'out')
+    assert [crowd for _, _, crowd in boxes(tmp_path / 'out')] == [0, ignored]
+
+
+def test_difficult_in_another_word(tmp_path):
+    source = change(voc(tmp_path / 'voc'), ('<difficult>1<', '<difficult>maybe<'))
+    with pytest.raises(DataError, match="a.xml: difficult is 'maybe'"):
+        convert(source, tmp_path / 'out')
+
+
+def test_a_second_box_of_an_object_is_counted(tmp_path):
+    more = '<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>'
+    source = change(voc(tmp_path / 'voc'), ('</bndbox>\n</object>', f'</bndbox>{more}'))
+    assert ('4 objects have more than one bndbox, of which the first was taken (the first object is'
+            ' in Annotations/a.xml)') in convert(source, tmp_path / 'out')[2]
+    assert boxes(tmp_path / 'out')[0] == ('pear', [4, 6, 20, 30], 0)
+
+
 def test_classes_that_differ_in_their_case_only(tmp_path):
     notes = convert(change(voc(tmp_path / 'voc'), ('apple', 'Pear')), tmp_path / 'out')[2]
     assert notes[-1].startswith("'Pear' and 'pear' are classes of their own")
+
+
+@pytest.mark.parametrize('other', ['pe\u200bar', 'p\uff45ar', 'pe\u00adar'])
+def test_classes_that_print_alike(other, tmp_path):
+    notes = convert(change(voc(tmp_path / 'voc'), ('apple', other)), tmp_path / 'out')[2]
+    assert notes[-1].startswith(f"{ascii(other)} and 'pear' are classes of" if other < 'pear' else
+                                f"'pear' and {ascii(other)} are classes of")
+
+
+def test_classes_of_coco_are_compared_once(tmp_path):
+    text(tmp_path / 'in' / 'all.json', dict(
+        images=[dict(id=i, file_name=f'{i}.png', width=64, height=48) for i in range(8)],
+        annotations=[dict(id=i + 1, image_id=i, category_id=i % 2, bbox=[4, 4, 9, 9], area=81,
+                          iscrowd=0) for i in range(8)],
+        categories=[dict(id=0, name='pear'), dict(id=1, name='Pear')]))
+    for i in range(8):
+        image(tmp_path / 'in' / f'{i}.png')
+    notes = convert(tmp_path / 'in', tmp_path / 'out', val_share=0.5)[2]
+    assert [note for note in notes if 'of their own' in note] == [
+        f"{tmp_path / 'in' / 'all.json'}: 'Pear' and 'pear' are classes of their own. To mend it: "
+        'spell them alike if they are not meant to be']
 
 
 YOLO = dict(

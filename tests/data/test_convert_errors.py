@@ -64,6 +64,8 @@ def test_vocs_lists_in_another_encoding(tmp_path):
     ([None], r'shapes\[0\] has no list of points'),
     ([dict(SHAPE, points=None)], r'shapes\[0\] has no list of points'),
     ([SHAPE, dict(SHAPE, points=[4, 6])], r'shapes\[1\] has no list of points'),
+    ([SHAPE, dict(SHAPE, points=[[4, 6], [float('nan'), 36]])],
+     r'shapes\[1\] has a point that is no number'),
     ([dict(SHAPE, points=[[4], [6]])], r'shapes\[0\] has no list of points')])
 def test_labelmes_shapes(shapes, said, tmp_path):
     with pytest.raises(DataError, match=said):

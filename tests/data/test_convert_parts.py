@@ -265,3 +265,13 @@ def test_a_part_that_is_no_path(train, tmp_path):
     text(tmp_path / 'in' / 'data.yaml', f'names: [apple]\ntrain: {train}\n')
     train, val, notes = parts(tmp_path)
     assert len(train) + len(val) == 8 and HASHED in notes
+
+
+def test_pictures_that_roboflow_made_of_one_photo_stay_together(tmp_path):
+    from hashlib import md5
+    yolo(tmp_path / 'in', *(f'photo{i}_jpg.rf.{md5(bytes([i, k])).hexdigest()}'
+                            for i in range(12) for k in range(3)))
+    train, val, notes = parts(tmp_path)
+    photos = [{name.split('_jpg.rf.')[0] for name in part} for part in (train, val)]
+    assert photos[0].isdisjoint(photos[1]) and all(photos) and HASHED in notes
+    assert len(train) + len(val) == 36

@@ -86,6 +86,14 @@ def test_other_classes_in_validation_are_refused(tmp_path):
     assert "Boxes of 'Cat' would be unknown to the student" in finding.what
 
 
+def test_names_that_print_alike_are_told_apart(tmp_path):
+    write(tmp_path, dict(train=('train.json', 'train')), coco(['caf\u00e9', 'dog']))
+    write(tmp_path, dict(val=('val.json', 'val')), coco(['cafe\u0301', 'dog']))
+    (finding, ) = find_coco(tmp_path).failures
+    assert r"its categories are 'cafe\u0301', 'dog', those of train.json 'caf\xe9', 'dog'" in \
+        finding.what and r"Boxes of 'cafe\u0301' would be" in finding.what
+
+
 def test_what_is_missing_is_said(tmp_path):
     with pytest.raises(DataError, match='instances_train2017.json') as error:
         find_coco(tmp_path)

@@ -116,3 +116,51 @@ def test_labels_in_another_encoding(tmp_path):
     text(tmp_path / 'in' / 'labels' / 'train' / 'a.txt', b'0 .5 .5 .25 .5 # \xe4')
     with pytest.raises(DataError, match='labels/train/a.txt is not encoded in UTF-8'):
         converted(tmp_path)
+
+
+@pytest.mark.parametrize('picture, label', [
+    ('images/{0}/cafe\u0301{0}.jpg', 'labels/{0}/caf\u00e9{0}.txt'),
+    ('images/{0}/caf\u00e9{0}.jpg', 'labels/{0}/cafe\u0301{0}.txt'),
+    ('{0}/{0}0.jpg', '{0}/{0}0.TXT'), ('{0}/IMG{0}.JPG', '{0}/img{0}.txt'),
+    ('Images/{0}/{0}.jpg', 'Labels/{0}/{0}.txt'), ('IMAGES/{0}/{0}.jpg', 'labels/{0}/{0}.Txt')])
+def test_a_name_that_is_spelt_otherwise(picture, label, tmp_path):
+    """Of such images it was said that nothing is in them."""
+    text(tmp_path / 'in' / 'data.yaml', 'names: [apple]')
+    for part in ('train', 'val'):
+        image(tmp_path / 'in' / picture.format(part))
+        text(tmp_path / 'in' / label.format(part), BOX)
+    kind, _, notes = convert(tmp_path / 'in', tmp_path / 'out')
+    assert kind == 'yolo' and not [note for note in notes if 'text file' in note]
+    for part in ('train', 'val'):
+        assert boxes(tmp_path / 'out', part) == [('apple', [24, 12, 16, 24], 0)]
+
+
+def test_the_exact_name_comes_first(tmp_path):
+    yolo(tmp_path, images=('train/a.jpg', 'train/A.jpg', 'val/b.jpg'))
+    assert '1 of 3 images have no text file: nothing is in them' in converted(tmp_path)
+    labels = tmp_path / 'in' / 'labels' / 'train'
+    (labels / 'a.txt').rename(labels / 'a.TXT')
+    with pytest.raises(DataError, match=r'a.TXT belongs to two images, \S*A.jpg and \S*a.jpg'):
+        converted(tmp_path)
+    (tmp_path / 'in' / 'images' / 'train' / 'A.jpg').unlink()
+    text(labels / 'A.txt', '0 .5 .5 .5 .5')
+    with pytest.raises(DataError, match=r'A.txt and \S*a.TXT both belong to the image \S*a.jpg'):
+        converted(tmp_path)
+
+
+def test_boxes_of_a_tracker_are_no_triangles(tmp_path):
+    """CLASS X Y WIDTH HEIGHT CONFIDENCE TRACK has the form of three points."""
+    track = '0 .5 .5 .2 .2 .9 1'
+    yolo(tmp_path, track, track)
+    with pytest.raises(DataError, match=r'all 4 lines have seven numbers, .*labels/train/a.txt'):
+        converted(tmp_path)
+    yolo(tmp_path, track, BOX)
+    assert converted(tmp_path)[0] == (
+        '2 of 4 lines are read as polygons, not as boxes (the first is in labels/train/a.txt). This'
+        ' is right for outlines, and wrong for boxes with a confidence and a track behind them')
+
+
+def test_triangles_stay(tmp_path):
+    yolo(tmp_path, '0 .5 .5 .2 .2 .9 1', '0 .5 .5 .2 .2 .9 .75')
+    converted(tmp_path)
+    assert len(boxes(tmp_path / 'out')) == 2

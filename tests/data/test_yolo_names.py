@@ -46,6 +46,10 @@ def test_names_in_a_file_of_their_own(named, tmp_path):
         named.replace('/', '__').replace('.', '_'): 'cat\ndog\n\n'}) == ['dog', 'cat']
 
 
+# each line has ten times as many cats
+ALIASES = 'a: &a [cat, cat]\n' + ''.join(
+    f'{b}: &{b} [{", ".join(["*" + a] * 10)}]\n' for a, b in zip('abcdefg', 'bcdefgh', strict=True)
+) + 'names: [*h]\n'
 REFUSED = dict(
     no_such_file=(dict(data_yaml='names: coco.names'),
                   "names is 'coco.names', and there is no such file"),
@@ -60,6 +64,12 @@ REFUSED = dict(
     words_as_labels=(dict(data_yaml='names: {cat: 0, dog: 1}'), "'cat' in names is no label"),
     one_name_twice=(dict(data_yaml='names: [cat, dog, cat]'), "several classes are called 'cat'"),
     one_label_twice=(dict(data_yaml='names: {0: cat, "0": dog}'), 'a label has two names'),
+    a_key_twice=(dict(data_yaml='nc: 1\nnames: [cat]\nnames: [dog]'),
+                 r"data.yaml is no YAML \(the key 'names' is there twice\)"),
+    a_key_twice_within=(dict(data_yaml='names: {0: cat, 1: dog, 1: cow}'), "'1' is there twice"),
+    aliases=(dict(data_yaml=ALIASES), 'YAML reads one of the names as .{,90}, which is no text'),
+    aliases_as_labels=(dict(data_yaml=ALIASES.replace('names: [*h]', 'names: {0: *h}')),
+                       'YAML reads one of the names as .{,90}, which is no text'),
     a_gap=(dict(classes_txt='cat\n\ndog\n'), 'classes.txt, line 2 is empty'),
     a_stray_yaml=(dict(data_yaml='names: [cat, dog]', coco_yaml='names: [person, car, bus]'),
                   r'in/data.yaml and \S*in/coco.yaml name different classes: 2 \(0: cat, 1: dog\)'),
@@ -82,6 +92,13 @@ def test_the_same_names_in_several_files(tmp_path):
                      other_yaml='names: {0: cat, 1: dog}') == ['dog']
 
 
+def test_keys_that_a_mapping_takes_from_another(tmp_path):
+    """They may stand there again, in whatever order YAML resolves them."""
+    assert converted(tmp_path, [1], data_yaml=(
+        'x: [[&a {lr: 1, k: &b {<<: {lr: 3}, lr: 2}}]]\ny: {<<: *b, lr: 3}\n'
+        'z: {<<: *a, lr: 4}\nnames: [cat, dog]')) == ['dog']
+
+
 def test_digits_are_names(tmp_path):
     assert converted(tmp_path, [1], data_yaml='names: [0, 7]') == ['7']
 
@@ -96,7 +113,8 @@ def test_another_encoding(name, tmp_path):
 
 @pytest.mark.parametrize('name, content', [
     ('compose.yaml', 'services: {}\n---\nservices: {}\n'), ('opt.yaml', 'names: exp3\n'),
-    ('x.yml', 'a: !!python/object:os.system {}\n')])
+    ('x.yml', 'a: !!python/object:os.system {}\n'),
+    ('y.yml', 'a: 1\na: 2\n')])
 def test_a_yaml_file_of_another_program(name, content, tmp_path):
     text(tmp_path / 'in' / 'other' / name, content)
     assert converted(tmp_path, [1], data_yaml='names: [cat, dog]') == ['dog']

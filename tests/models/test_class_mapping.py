@@ -11,6 +11,7 @@ from ctkd_det.models.teachers.classes import (
     ClassMapping,
     check_number_of_classes,
     classes_of_config,
+    different_classes,
 )
 
 KNOWN = ('cat', 'dog', 'bird', 'fish')
@@ -158,3 +159,14 @@ def test_the_same_classes_in_another_order_give_the_same_loss(sigmoids, tmp_path
         losses.append(model(**helpers.batch(model), mode='loss')['loss_kd'].item())
     # the same numbers, summed over the classes in the same order
     assert losses[0] == pytest.approx(losses[1], rel=1e-6) and losses[0] > 0
+
+
+@pytest.mark.parametrize('teacher, student, said', [
+    (('cat', 'dog'), ('dog', 'cat'), "0: 'cat' / 'dog', 1: 'dog' / 'cat'"),
+    (('cat', 'dog', 'bird'), ('cat', 'dog'), "only the teacher has 'bird'"),
+    (('cat', ), ('kit', 'dog', 'bird'), "0: 'cat' / 'kit', only the student has 'dog', 'bird'"),
+    (('caf\u00e9', 'dog'), ('cafe\u0301', 'dog'), r"0: 'caf\xe9' / 'cafe\u0301'"),
+    (('k\xe4se', ), ('brot', ), "0: 'k\xe4se' / 'brot'")])
+def test_different_classes_are_told_apart(teacher, student, said):
+    message = different_classes('t.pth', teacher, student)
+    assert f'Different (index: teacher / student): {said}\n' in message

@@ -32,7 +32,7 @@ def records(root: Path, part: str) -> Iterator[Record]:
         # the list names 20085000.jpg, the files are 20085000_test.jpg and its template
         file = root / image.replace('.jpg', '_test.jpg')
         lines = (root / boxes).read_text(encoding='utf-8').splitlines()
-        yield Record(file, real_size(file),
+        yield Record(file, real_size(file).seen,
                      [_object(root / boxes, text) for text in lines if text], part)
 
 

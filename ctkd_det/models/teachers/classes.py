@@ -7,6 +7,7 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ctkd_det_data.alike import written
 from ...configs import nested_datasets, registered_class
 from .checkpoint import TeacherError
 
@@ -156,8 +157,11 @@ def classes_of_config(config: dict, num_classes: int) -> Names:
 
 def different_classes(name: str, teacher: Sequence[str], student: Sequence[str]) -> str:
     """A sentence on class names of the teacher, called ``name``, that are not the student's."""
-    differing = [f'{i}: {a!r} / {b!r}'
-                 for i, (a, b) in enumerate(zip(teacher, student, strict=False)) if a != b]
+    texts = written((*teacher, *student))
+    theirs, ours = texts[:len(teacher)], texts[len(teacher):]
+    said = [f'{i}: {a} / {b}' for i, (a, b) in enumerate(zip(theirs, ours, strict=False)) if a != b]
+    said += [f'only the {who} has {", ".join(more)}' for who, more in (
+        ('teacher', theirs[len(ours):]), ('student', ours[len(theirs):])) if more]
     return (f'{name} was trained with other classes than the student, or in another '
-            f'order. Different (index: teacher / student): {", ".join(differing)}\n'
-            f'teacher: {tuple(teacher)}\nstudent: {tuple(student)}')
+            f'order. Different (index: teacher / student): {", ".join(said)}\n'
+            f'teacher: ({", ".join(theirs)})\nstudent: ({", ".join(ours)})')
