@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .stand_ins import StoredArray, StoredDtype, StoredHistory
+from .stand_ins import SCHEDULE_FUNCTIONS, StoredArray, StoredDtype, StoredHistory
 
 # Texts that others run as Python: mmengine's Runner when it resumes (meta.config, which only
 # mmdet 2.x has written), mmengine's and mmdet's inferencers (the other two)
@@ -93,6 +93,9 @@ def _clean_inside(value: Union[dict, list, set, Tensor],
     if isinstance(value, list):
         value[:] = [_plain(item, seen) for item in value]
     elif isinstance(value, dict):
+        # the state of a OneCycleLR
+        if any(dict.get(value, 'anneal_func') is function for function in SCHEDULE_FUNCTIONS):
+            del value['anneal_func']
         for key in list(value):
             _plain(key, seen)
             value[key] = _plain(value[key], seen)

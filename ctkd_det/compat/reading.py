@@ -94,7 +94,8 @@ def explained(name: Union[str, Path]) -> Iterator[None]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f'{name} is refused: it is damaged, or contains more than weights and log values, '
-            f'which could run code when loaded: {_short(error.__context__ or error)}') from None
+            f'which could run code when loaded: {_short(error.__context__ or error)}. If it is '
+            "your own: load it where you trust it, and save {'state_dict': ...} anew") from None
 
 
 def find_fault(path: Path) -> Optional[str]:
@@ -150,5 +151,6 @@ def _short(error: BaseException) -> str:
     asked = re.search(r'GLOBAL (\S+)', text)
     if asked:
         text = f'it asks for {asked.group(1)}'
+    text = text.replace(' or types allowlisted via `add_safe_globals`', '')
     text = re.split(r'In PyTorch 2\.6|Please |Re-running', text)[0].strip()
     return ''.join(c if c.isprintable() else '?' for c in text)[:300]
