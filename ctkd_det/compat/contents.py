@@ -45,12 +45,16 @@ def cleaned(checkpoint: Any) -> dict:
             raise pickle.UnpicklingError(f'its {".".join(path)} is a '
                                          f'{type(_at(checkpoint, path)).__name__}, no dictionary')
     for key in checkpoint.get('state_dict', checkpoint):
-        # names are printed, and a terminal obeys control characters
-        if not isinstance(key, str) or not key.isprintable():
+        if not is_name_of_weight(key):
             raise pickle.UnpicklingError(f'{ascii(key)} is no name of a weight')
     for *path, name in CODE_TEXTS:
         _at(checkpoint, path).pop(name, None)
     return checkpoint
+
+
+def is_name_of_weight(key: Any) -> bool:
+    """Whether it can be one: names are printed, and a terminal obeys control characters."""
+    return isinstance(key, str) and key.isprintable()
 
 
 def _at(checkpoint: dict, path: Sequence[str]) -> Any:

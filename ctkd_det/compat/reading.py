@@ -52,10 +52,12 @@ def read_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
             values.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'{path} can not be found.')
     try:
+        if not path.is_file():
+            raise FileNotFoundError(f'{path} can not be found.')
         fault = find_fault(path)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise CheckpointError(f'{path} cannot be read: {error.strerror}') from None
     if fault:

@@ -124,6 +124,9 @@ def test_an_edited_config_is_kept(folder, tmp_path):
 @pytest.mark.parametrize('change, message', [
     (dict(teacher_ckpt=None), r'--teacher-ckpt FILE. Checkpoints found: .*teacher\.pth\.$'),
     (dict(teacher_ckpt='missing.pth'), r'there is no file .*missing\.pth\..*found: .*teacher\.pth'),
+    (dict(teacher_ckpt='file:///missing.pth'), r'there is no file /missing\.pth\..*found: '),
+    (dict(teacher_ckpt='ftp://here/a.pth'), '--teacher-ckpt: ftp://here/a.pth .*no loader knows'),
+    (dict(teacher_ckpt='open-mmlab://nonsense'), "--teacher-ckpt: .*not in mmengine's list"),
     (dict(teacher='faster-rcnn_r101_fpn_2x_coco', teacher_ckpt=None),
      '--teacher-ckpt auto takes .*https://.*faster_rcnn_r101_fpn_2x_coco.*pth$'),
     (dict(teacher=None), 'the teacher is missing: give --teacher CONFIG, or --method none'),
