@@ -289,3 +289,22 @@ def test_data_for_another_kind_of_data_set(tmp_path):
                      '--out', tmp_path / 'x.py')
     assert result.exit_code == 1 and 'start from a config for COCO' in ' '.join(
         result.output.split())
+
+
+@pytest.mark.parametrize('content, message', [
+    (b"_base_ = 'cycle.py'", r'cycle\.py cannot be read: a _base_ comes back to itself'),
+    (b'\xef\xbb\xbfa = 1', r'cycle\.py cannot be read: .*Save it as UTF-8 without BOM'),
+    ('a = 1'.encode('utf-16'), 'Save it as UTF-8 without BOM'),
+    ("a = 'é'".encode('latin-1'), 'Save it as UTF-8 without BOM')])
+def test_a_config_that_cannot_be_read(content, message, tmp_path):
+    (tmp_path / 'cycle.py').write_bytes(content)
+    result = distill(tmp_path / 'cycle.py', '--method', 'none', '--dry-run')
+    assert result.exit_code == 1
+    assert re.search(message, ' '.join(result.output.split())), result.output
+
+
+def test_a_folder_is_no_config(tmp_path):
+    (tmp_path / 'dir.py').mkdir()
+    result = distill(tmp_path / 'dir.py', '--method', 'none', '--dry-run')
+    assert result.exit_code == 1
+    assert 'dir.py is a folder, not a config' in ' '.join(result.output.split())
