@@ -124,7 +124,7 @@ def _names(classes: Any) -> Tuple[str, ...]:
     if isinstance(classes, dict) and list(classes) == list(range(len(classes))):
         values = tuple(classes.values())
     if not isinstance(values, (list, tuple)) or not all(isinstance(name, str) for name in values):
-        raise ValueError(f'states its classes as a {type(classes).__name__}, not as a list of '
+        raise ValueError(f'states classes ({type(classes).__name__}) that are no list of '
                          "names: save {'state_dict': ..., 'meta': {'dataset_meta': {'classes': "
                          '(...)}}} anew')
     return tuple(values)
