@@ -5,14 +5,16 @@ mmengine dumps a config as assignments of plain values and ``dict(...)``, so
 that it can be read as data.
 """
 import ast
+import builtins
 import io
 import math
 import tokenize
 from pathlib import Path
-from typing import Any, Dict, Union
+from typing import Any, Callable, Dict, Union
 
 from mmengine.config import Config
 
+_MOST_ITEMS = 1_000_000
 _NAMES = dict(inf=math.inf, nan=math.nan)  # as mmengine writes these floats
 
 
@@ -38,7 +40,7 @@ def read_literal_config(file: Union[str, Path]) -> Config:
             raise ValueError(f"line {before.count(chr(10)) + 1} holds '{{{{', which mmengine "
                              'replaces before it reads a config')
         return Config(parse_literals(text), filename=str(file))
-    except (ValueError, KeyError, SyntaxError, RecursionError) as error:
+    except (ValueError, KeyError, SyntaxError, RecursionError, OverflowError) as error:
         raise ValueError(f'{file} was not executed, and is no config as mmengine dumps it '
                          f'({error})') from error
 
@@ -54,13 +56,23 @@ def is_dump(file: Union[str, Path]) -> bool:
         text = Path(file).read_text(encoding='utf-8')
         comments = any(token.type == tokenize.COMMENT
                        for token in tokenize.generate_tokens(io.StringIO(text).readline))
-    except (ValueError, OSError):
+        return not comments and ast.dump(ast.parse(text)) == ast.dump(ast.parse(written))
+    except (ValueError, OSError, SyntaxError, RecursionError):  # what is nested too deeply
         return False
-    return not comments and ast.dump(ast.parse(text)) == ast.dump(ast.parse(written))
 
 
-def parse_literals(text: str) -> Dict[str, Any]:
+def _refuse(node: ast.expr) -> Any:
+    raise ValueError(f'line {node.lineno} holds {ast.unparse(node)[:60]!r}, which is no plain '
+                     'value')
+
+
+def parse_literals(text: str, other: Callable[[ast.expr], Any] = _refuse) -> Dict[str, Any]:
     """The values that a text of plain assignments gives to its names.
+
+    Args:
+        text (str): A config as mmengine dumps it.
+        other (Callable): What an expression that is no plain value is read as.
+            Defaults to a refusal.
 
     Raises:
         ValueError: at anything else, which is named with its line.
@@ -68,7 +80,7 @@ def parse_literals(text: str) -> Dict[str, Any]:
     """
     body = ast.parse(text).body
     if len(body) == 1 and isinstance(body[0], ast.Expr):  # names that are no Python names
-        value = _value(body[0].value)
+        value = _value(body[0].value, other)
         if isinstance(value, dict):
             return value
     values = {}
@@ -76,42 +88,81 @@ def parse_literals(text: str) -> Dict[str, Any]:
         if not (isinstance(statement, ast.Assign) and len(statement.targets) == 1
                 and isinstance(statement.targets[0], ast.Name)):
             raise ValueError(f'line {statement.lineno} is no assignment of a plain value')
-        values[statement.targets[0].id] = _value(statement.value)
+        values[statement.targets[0].id] = _value(statement.value, other)
     return values
 
 
-def _value(node: ast.expr) -> Any:
-    """The value of a literal, of ``dict(...)``, or of a container of these."""
+def _value(node: ast.expr, other: Callable[[ast.expr], Any]) -> Any:
+    """The value of a literal, of ``dict(...)``, of a few more, or of a container of these."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name) and node.id in _NAMES:
         return _NAMES[node.id]
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        number = _value(node.operand)
-        if isinstance(number, (int, float)):
-            return -number
     if isinstance(node, ast.Dict) and None not in node.keys:
-        return {_value(key): _value(value)
-                for key, value in zip(node.keys, node.values, strict=True)}
+        pairs = [(_value(key, other), _value(value, other))
+                 for key, value in zip(node.keys, node.values, strict=True)]
+        return _made(dict, pairs, node)
     kinds = {ast.List: list, ast.Tuple: tuple, ast.Set: set}
     if type(node) in kinds:
-        return kinds[type(node)](_value(item) for item in node.elts)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
-        return _dict(node)
-    raise ValueError(f'line {node.lineno} holds {ast.unparse(node)[:60]!r}, which is no plain '
-                     'value')
+        return _made(kinds[type(node)], [_value(item, other) for item in node.elts], node)
+    if isinstance(node, (ast.UnaryOp, ast.BinOp)):
+        return _number(node, other)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return _call(node, node.func.id, other)
+    return other(node)
 
 
-def _dict(call: ast.Call) -> Dict[Any, Any]:
+def _number(node: Union[ast.UnaryOp, ast.BinOp], other: Callable[[ast.expr], Any]) -> Any:
+    """``-1`` or ``1+2j``."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        number = _value(node.operand, other)
+        if isinstance(number, (int, float, complex)):
+            return -number
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):  # 1+2j
+        real, imaginary = _value(node.left, other), _value(node.right, other)
+        if type(real) in (int, float) and isinstance(imaginary, complex):
+            return real + imaginary if isinstance(node.op, ast.Add) else real - imaginary
+    return other(node)
+
+
+# how Python writes these values, and what may be in the parentheses
+_CALLS: Dict[str, Callable[..., bool]] = {
+    'set': lambda *items: not items,
+    'frozenset': lambda *items: not items or len(items) == 1 and isinstance(items[0], set),
+    # a few characters must not stand for more items than a long file could list
+    'range': lambda *numbers: all(type(number) is int and abs(number) <= _MOST_ITEMS
+                                  for number in numbers),
+    'slice': lambda *numbers: all(number is None or type(number) is int for number in numbers)}
+
+
+def _call(node: ast.Call, name: str, other: Callable[[ast.expr], Any]) -> Any:
+    if name == 'dict':
+        return _dict(node, other)
+    if name in _CALLS and not node.keywords:
+        arguments = [_value(argument, other) for argument in node.args]
+        if _CALLS[name](*arguments):
+            return _made(getattr(builtins, name), arguments, node, spread=True)
+    return other(node)
+
+
+def _made(kind: type, content: list, node: ast.expr, spread: bool = False) -> Any:
+    """A container, or a ValueError if its content cannot be in one, as a list as a key."""
+    try:
+        return kind(*content) if spread else kind(content)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'line {node.lineno} holds {ast.unparse(node)[:60]!r}: {error}') from None
+
+
+def _dict(call: ast.Call, other: Callable[[ast.expr], Any]) -> Dict[Any, Any]:
     """``dict(a=1)`` or ``dict({'a-b': 1})``."""
     values: Dict[Any, Any] = {}
     for argument in call.args:
-        mapping = _value(argument)
+        mapping = _value(argument, other)
         if not isinstance(mapping, dict):
             raise ValueError(f'line {call.lineno} holds a dict(...) of something else than pairs')
         values.update(mapping)
     for keyword in call.keywords:
         if keyword.arg is None:
             raise ValueError(f'line {call.lineno} holds **, which is no plain value')
-        values[keyword.arg] = _value(keyword.value)
+        values[keyword.arg] = _value(keyword.value, other)
     return values

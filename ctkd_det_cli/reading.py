@@ -48,4 +48,14 @@ def read_config(path: Path) -> Any:
         if SCOPE in str(error) and SCOPE not in sys.modules:
             load_package()  # mmengine finds what a base calls ctkd_det:: once it is imported
             return read_config(path)
-        raise click.ClickException(f'{path} cannot be read: {sentence(error)}') from error
+        raise click.ClickException(f'{path} cannot be read: {_reason(error)}') from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error says that does not say what to do."""
+    if isinstance(error, RecursionError):
+        return 'a _base_ comes back to itself, of this config or of one that it inherits from'
+    if isinstance(error, UnicodeDecodeError) or 'U+FEFF' in str(error):
+        return ('it, or a _base_ of it, is not in plain UTF-8. Save it as UTF-8 without BOM '
+                f'({sentence(error)})')
+    return sentence(error)

@@ -1,4 +1,5 @@
 """A dumped config is read as data: the same as mmengine's, and never executed."""
+import ast
 import math
 
 import pytest
@@ -38,6 +39,33 @@ def test_values_that_are_no_python_names(tmp_path):
     assert math.isnan(floats['b']['c'][1])
 
 
+@pytest.mark.parametrize('value', [
+    range(3), range(5, -1, -2), set(), {1, 'a'}, frozenset(), frozenset([1]), slice(1, 2),
+    slice(None), 1 + 2j, -1 - 2j, 2j, {'a': (frozenset('b'), [range(2)])}], ids=str)
+def test_other_values_that_mmengine_dumps(value, tmp_path):
+    file = tmp_path / 'config.py'
+    Config(dict(a=value, b=dict(c=[value]))).dump(file)
+    found = read_literal_config(file).to_dict()
+    assert found == dict(a=value, b=dict(c=[value])) and type(found['a']) is type(value)
+    assert is_dump(file)
+
+
+def test_what_is_nested_too_deeply_is_no_dump(tmp_path, monkeypatch):
+    """150 brackets are read, but yapf, which these tests go without, cannot format them."""
+    def formatted(config):
+        raise SyntaxError('Failed to format the config file')
+    monkeypatch.setattr(Config, 'pretty_text', property(formatted))
+    file = tmp_path / 'config.py'
+    file.write_text('a = ' + '[' * 150 + '1' + ']' * 150)
+    assert not is_dump(file)
+
+
+def test_other_expressions_may_stay_texts():
+    text = "a = deque([1, 2])\nb = dict(c=[Color.RED, 3], d={'e': range(2)})"
+    assert parse_literals(text, other=ast.unparse) == dict(
+        a='deque([1, 2])', b=dict(c=['Color.RED', 3], d=dict(e=range(2))))
+
+
 @pytest.mark.parametrize('text, said', [
     ('import os\n', 'line 1 is no assignment'),
     ('a = 1\nb = open("{mark}", "w")\n', 'line 2 holds "open('),
@@ -50,6 +78,12 @@ def test_values_that_are_no_python_names(tmp_path):
     # plain values, until mmengine replaces what is in braces
     ("a = 1\nb = '{{{{$N:x}}}}'", "line 2 holds '{{'"),
     ('a = ' + '[' * 5000, ''),
+    ('a = {{ []: 1}}', 'unhashable'), ('a = {{1, []}}', 'unhashable'),
+    ('a = frozenset([1])', 'no plain value'), ('a = set(range(9))', 'no plain value'),
+    ('a = range(10 ** 9)', 'no plain value'), ('a = range(1000000000)', 'no plain value'),
+    ('a = range(0, 1, 0)', 'must not be zero'), ('a = slice(open("{mark}", "w"))', 'no plain'),
+    ('a = range("{mark}")', 'no plain value'), ('a = 1 + 1', 'no plain value'),
+    ('a = 1j * 3', 'no plain value'), ('a = 1' + '0' * 400 + ' + 1j', 'too large'),
 ])
 def test_code_is_refused_and_not_executed(tmp_path, text, said):
     file, mark = tmp_path / 'config.py', tmp_path / 'executed'

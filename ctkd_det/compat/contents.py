@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .stand_ins import StoredArray, StoredDtype, StoredHistory
+from .stand_ins import SCHEDULE_FUNCTIONS, StoredArray, StoredDtype, StoredHistory
 
 # Texts that others run as Python: mmengine's Runner when it resumes (meta.config, which only
 # mmdet 2.x has written), mmengine's and mmdet's inferencers (the other two)
@@ -45,12 +45,16 @@ def cleaned(checkpoint: Any) -> dict:
             raise pickle.UnpicklingError(f'its {".".join(path)} is a '
                                          f'{type(_at(checkpoint, path)).__name__}, no dictionary')
     for key in checkpoint.get('state_dict', checkpoint):
-        # names are printed, and a terminal obeys control characters
-        if not isinstance(key, str) or not key.isprintable():
+        if not is_name_of_weight(key):
             raise pickle.UnpicklingError(f'{ascii(key)} is no name of a weight')
     for *path, name in CODE_TEXTS:
         _at(checkpoint, path).pop(name, None)
     return checkpoint
+
+
+def is_name_of_weight(key: Any) -> bool:
+    """Whether it can be one: names are printed, and a terminal obeys control characters."""
+    return isinstance(key, str) and key.isprintable()
 
 
 def _at(checkpoint: dict, path: Sequence[str]) -> Any:
@@ -93,6 +97,9 @@ def _clean_inside(value: Union[dict, list, set, Tensor],
     if isinstance(value, list):
         value[:] = [_plain(item, seen) for item in value]
     elif isinstance(value, dict):
+        # the state of a OneCycleLR
+        if any(dict.get(value, 'anneal_func') is function for function in SCHEDULE_FUNCTIONS):
+            del value['anneal_func']
         for key in list(value):
             _plain(key, seen)
             value[key] = _plain(value[key], seen)

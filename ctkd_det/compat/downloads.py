@@ -34,7 +34,7 @@ def fetch(url: str, folder: Optional[str] = None, progress: bool = True) -> Path
         CheckpointError: if the URL is of another kind, the download fails, or
             the file does not have the hash that its name states.
     """
-    _insist_on_https(url)
+    insist_on_https(url)
     target = Path(folder or Path(torch.hub.get_dir(), 'checkpoints')) / _kept_as(url)
     if target.exists():
         _check_digest(target, _name(url), f'{target} of {url} is refused (remove it)')
@@ -57,7 +57,7 @@ def fetch(url: str, folder: Optional[str] = None, progress: bool = True) -> Path
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, request, response, code, message, headers, url):
-        _insist_on_https(url)
+        insist_on_https(url)
         return super().redirect_request(request, response, code, message, headers, url)
 
 
@@ -73,7 +73,12 @@ def _download(url: str, file: Path, progress: bool) -> None:
         raise OSError(f'it ended after {file.stat().st_size} of {size} bytes')
 
 
-def _insist_on_https(url: str) -> None:
+def insist_on_https(url: str) -> None:
+    """Refuse any other kind of address.
+
+    Raises:
+        CheckpointError: if it is one.
+    """
     if urlparse(url).scheme != 'https':
         raise CheckpointError(f'{url} could not be downloaded: it is not https, so anybody on the '
                               'way could change the file; give its https:// address or a path')

@@ -52,10 +52,12 @@ def read_checkpoint(path: Union[str, Path], map_location: Any = 'cpu') -> dict:
             values.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'{path} can not be found.')
     try:
+        if not path.is_file():
+            raise FileNotFoundError(f'{path} can not be found.')
         fault = find_fault(path)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise CheckpointError(f'{path} cannot be read: {error.strerror}') from None
     if fault:
@@ -94,7 +96,8 @@ def explained(name: Union[str, Path]) -> Iterator[None]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f'{name} is refused: it is damaged, or contains more than weights and log values, '
-            f'which could run code when loaded: {_short(error.__context__ or error)}') from None
+            f'which could run code when loaded: {_short(error.__context__ or error)}. If it is '
+            "your own: load it where you trust it, and save {'state_dict': ...} anew") from None
 
 
 def find_fault(path: Path) -> Optional[str]:
@@ -150,5 +153,6 @@ def _short(error: BaseException) -> str:
     asked = re.search(r'GLOBAL (\S+)', text)
     if asked:
         text = f'it asks for {asked.group(1)}'
+    text = text.replace(' or types allowlisted via `add_safe_globals`', '')
     text = re.split(r'In PyTorch 2\.6|Please |Re-running', text)[0].strip()
     return ''.join(c if c.isprintable() else '?' for c in text)[:300]

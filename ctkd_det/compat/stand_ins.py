@@ -9,17 +9,18 @@ accepts exactly what an honest file of numpy 1 or 2 contains, and refuses the
 rest.
 """
 import math
-import pickle
 from typing import Any, Callable, Dict, Union
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.optim.scheduler import OneCycleParamScheduler
+
+from .plain_values import PLAIN_VALUES, refused, shown
 
 _PLAIN_TYPES = frozenset(
     ('b1', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8', 'c8', 'c16'))
 _MOST_DIMENSIONS = 32
-_HISTORY_METHODS = ('mean', 'max', 'min', 'current')
 
 
 class StoredDtype:
@@ -37,7 +38,7 @@ class StoredDtype:
         """Refuse what no honest checkpoint contains."""
         code = args[0] if args else None
         if type(code) is not str or code not in _PLAIN_TYPES or args[1:] != (False, True):
-            raise _refused(f'numpy.dtype{args!r}', 'only plain numbers may be loaded')
+            raise refused(f'numpy.dtype({shown(*args)})', 'only plain numbers may be loaded')
         stored = super().__new__(cls)
         stored.dtype = np.dtype(code)
         return stored
@@ -46,7 +47,7 @@ class StoredDtype:
         # (version, byte order, and what structured, sub-array and flexible types have besides)
         if type(state) is not tuple or state[2:] != (None, None, None, -1, -1, 0) or (
                 state[1] not in ('<', '>', '|', '=')):
-            raise _refused('a numpy.dtype with more than a byte order', 'it is no plain number')
+            raise refused('a numpy.dtype with more than a byte order', 'it is no plain number')
         self.dtype = self.dtype.newbyteorder(state[1])
 
     def __reduce__(self) -> Union[str, tuple]:
@@ -67,18 +68,18 @@ class StoredArray(np.ndarray):
     def __new__(cls, *args: Any) -> 'StoredArray':
         """Refuse what no honest checkpoint contains."""
         if args:
-            raise _refused('numpy.ndarray with arguments', 'it could reach other memory')
+            raise refused('numpy.ndarray with arguments', 'it could reach other memory')
         return super().__new__(cls, (0, ), np.int8)
 
     def __setstate__(self, state: tuple) -> None:
         if type(state) is not tuple or len(state) != 5 or getattr(self, '_filled', False):
             # filling it twice would free memory that a tensor may share
-            raise _refused('an array with an unknown state', 'numpy does not save such a one')
+            raise refused('an array with an unknown state', 'numpy does not save such a one')
         _, shape, stored, fortran, data = state
         if type(stored) is not StoredDtype or type(data) is not bytes or not _fits(
                 shape, stored.dtype.itemsize, len(data)):
-            raise _refused('an array of another size than its numbers have',
-                           'it would reach other memory')
+            raise refused('an array of another size than its numbers have',
+                          'it would reach other memory')
         super().__setstate__((1, shape, stored.dtype, fortran is True, data))
         self._filled = True
 
@@ -102,7 +103,7 @@ def reconstruct(subtype: type, shape: tuple, code: bytes) -> StoredArray:
         pickle.UnpicklingError: if anything else is asked for.
     """
     if subtype is not StoredArray or shape != (0, ) or code != b'b':
-        raise _refused(f'an array of shape {shape!r}', 'numpy makes an empty one first')
+        raise refused('an array that is not empty', 'numpy makes an empty one first')
     return StoredArray()
 
 
@@ -114,7 +115,7 @@ def scalar(stored: StoredDtype, data: bytes) -> np.generic:
     """
     if type(stored) is not StoredDtype or type(data) is not bytes or (
             len(data) != stored.dtype.itemsize):
-        raise _refused('a number of another size than its type has', 'it is no plain number')
+        raise refused('a number of another size than its type has', 'it is no plain number')
     return np.frombuffer(data, stored.dtype)[0]
 
 
@@ -125,7 +126,7 @@ def empty_bytes(*args: Any) -> bytes:
         pickle.UnpicklingError: if there are arguments, a size for instance.
     """
     if args:
-        raise _refused(f'bytes{args!r}', 'content is not saved like that')
+        raise refused(f'bytes({shown(*args)})', 'content is not saved like that')
     return b''
 
 
@@ -151,26 +152,43 @@ class StoredHistory(HistoryBuffer):
                 type(state) is dict) else (None, None, None)
         if not (type(values) is type(counts) is StoredArray and values.ndim == 1
                 and values.shape == counts.shape and type(most) is int and most > 0):
-            raise _refused('a HistoryBuffer with an unknown state', 'it is not two curves')
+            raise refused('a HistoryBuffer with an unknown state', 'it is not two curves')
         self._log_history, self._count_history = np.array(values), np.array(counts)
         self.max_length = most
         self.__class__ = HistoryBuffer
 
 
+class StoredSchedule:
+    """``OneCycleParamScheduler``, of which a state names one of two functions, and no more.
+
+    Raises:
+        pickle.UnpicklingError: if one is to be made.
+    """
+
+    def __new__(cls, *args: Any) -> 'StoredSchedule':
+        """Refuse it: mmengine saves the state of a schedule, never the schedule."""
+        raise refused('a OneCycleParamScheduler itself', 'a checkpoint holds its state only')
+
+
+# what may be looked up: names, of the class behind a stand-in
+_LOOKED_UP = (
+    (StoredHistory, HistoryBuffer, ('mean', 'max', 'min', 'current')),
+    (StoredSchedule, OneCycleParamScheduler, ('_annealing_cos', '_annealing_linear')))
+# :func:`~ctkd_det.compat.contents.cleaned` drops them, and a schedule keeps those of its config
+SCHEDULE_FUNCTIONS = tuple(getattr(OneCycleParamScheduler, name) for name in _LOOKED_UP[1][2])
+
+
 def restricted_getattr(obj: Any, name: str) -> Callable:
-    """``getattr`` for the four statistics of HistoryBuffer and nothing else.
+    """``getattr`` for four statistics of HistoryBuffer, two curves of OneCycleLR and no more.
 
     Raises:
         pickle.UnpicklingError: for any other object or attribute.
     """
-    if (obj is StoredHistory or obj is HistoryBuffer) and name in _HISTORY_METHODS:
-        return getattr(HistoryBuffer, name)
-    raise _refused(f'getattr({obj!r}, {name!r})',
-                   'only the statistics of HistoryBuffer may be looked up')
-
-
-def _refused(what: str, why: str) -> pickle.UnpicklingError:
-    return pickle.UnpicklingError(f'it asks for {what}, which is refused: {why}')
+    for stand_in, owner, names in _LOOKED_UP:
+        if (obj is stand_in or obj is owner) and type(name) is str and name in names:
+            return getattr(owner, name)
+    raise refused(f'getattr({shown(obj, name)})',
+                  'only functions of HistoryBuffer and OneCycleLR may be looked up')
 
 
 # numpy 2 renamed numpy.core; files written by either must load under both
@@ -182,9 +200,11 @@ STAND_INS = {
     'numpy.core.multiarray.scalar': scalar,
     'numpy._core.multiarray.scalar': scalar,
     'mmengine.logging.history_buffer.HistoryBuffer': StoredHistory,
-    # HistoryBuffer pickles its own methods as getattr(HistoryBuffer, name)
+    'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler': StoredSchedule,
+    # both classes pickle their own functions as getattr(HistoryBuffer, name)
     'builtins.getattr': restricted_getattr,
     'builtins.bytes': empty_bytes,
+    **PLAIN_VALUES,
 }
 
 

@@ -45,7 +45,12 @@ class CheckWeightsHook(Hook):
                 f'{len(model.state_dict())} weights of the {kind} are missing, {missing[0]} among '
                 'them. They would be evaluated at random')
         tested = getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes')
-        difference = class_difference(classes_of_checkpoint(checkpoint), tested)
+        try:
+            difference = class_difference(classes_of_checkpoint(checkpoint), tested)
+        except ValueError as error:
+            runner.logger.warning(f'The checkpoint {error}; they are not compared with those of '
+                                  'the test data')
+            return
         if difference:
             runner.logger.warning('The checkpoint was trained on other classes than those of the '
                                   f'test data, or in another order: {difference}')

@@ -4,6 +4,7 @@ from typing import Any, Dict, Iterator
 from mmengine.runner import Runner
 
 from .checkpoint_files import SavingError
+from .saved_values import without_functions
 
 # how far a schedule has come, not how it was set
 _PROGRESS = ('last_step', '_global_step', '_last_value', 'verbose', 'best', 'num_bad_epochs',
@@ -93,11 +94,6 @@ def _of_optimizer(runner: Runner, checkpoint: dict) -> Iterator[str]:
                 said.setdefault(key, values)
     for key, (before, after) in said.items():
         yield f'{key} = {before} instead of {after}'
-
-
-def without_functions(state: dict) -> dict:
-    """The state of a schedule that a checkpoint can hold; a resume keeps the config's functions."""
-    return {key: value for key, value in state.items() if not callable(value)}
 
 
 def _plain(value: Any) -> Any:

@@ -26,7 +26,7 @@ from .loaders import (
     start_workers_again,
 )
 from .own_states import own_states, restore_own_states
-from .resumed_settings import check_resumable, warn_of_other_settings, without_functions
+from .resumed_settings import check_resumable, warn_of_other_settings
 from .resuming import (
     RestOfEpoch,
     RestOfTraining,
@@ -34,6 +34,7 @@ from .resuming import (
     count_in_new_epochs,
     validate_if_due,
 )
+from .saved_values import plain_dicts, without_functions
 from .starting_point import starting_point
 from .termination import Termination
 
@@ -262,7 +263,9 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         self._replaced = []
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the random states to what a run can be resumed from."""
+        """Add the random states to what a run can be resumed from, and leave values only."""
+        checkpoint.update({name: plain_dicts(checkpoint[name])
+                           for name in ('meta', 'message_hub') if name in checkpoint})
         schedules = checkpoint.get('param_schedulers')
         if isinstance(schedules, list):  # OneCycleLR's state has a function, which no file may hold
             schedules[:] = map(without_functions, schedules)

@@ -5,6 +5,7 @@ from typing import List, Optional
 
 import click
 
+from ..places import load_package
 from .zoo import Source, weights_url
 
 
@@ -20,12 +21,29 @@ def find_weights(given: Optional[str], teacher: Source) -> str:
     if not given:
         raise click.UsageError(f'the teacher needs weights: --teacher-ckpt FILE.{advice(teacher)}')
     if '://' in given:
-        return given
+        given = _address(given)
+        if '://' in given:
+            return given
     path = Path(given).expanduser().absolute()
     if not path.is_file():
         raise click.ClickException(f'--teacher-ckpt: there is no file {path}.'
                                    f'{advice(teacher, path.parent)}')
     return str(path)
+
+
+def _address(given: str) -> str:
+    """The address, or the path of ``file://``.
+
+    Raises:
+        click.ClickException: if nothing can be there.
+    """
+    load_package()
+    from ctkd_det.compat.addresses import checked_address
+    from ctkd_det.compat.reading import CheckpointError
+    try:
+        return checked_address(given)
+    except CheckpointError as error:
+        raise click.ClickException(f'--teacher-ckpt: {error}') from error
 
 
 def advice(teacher: Source, *folders: Path) -> str:

@@ -70,6 +70,8 @@ def find_config(name: str) -> Source:
             message shows the closest names.
     """
     path = Path(name).expanduser()
+    if path.is_dir():
+        raise click.ClickException(f'{path} is a folder, not a config')
     if not path.is_file():
         path = _by_package(*name.split('::', 1)) if '::' in name else _by_name(name)
     path = path.resolve()

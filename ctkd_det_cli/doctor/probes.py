@@ -127,16 +127,19 @@ def _check_teacher(name: str) -> Row:
 
 def check_weights(where: str, timeout: float) -> Row:
     """Look whether a checkpoint is there, without loading it."""
-    if not where.startswith(('http://', 'https://')):
+    from ctkd_det.compat.addresses import checked_address
+    from ctkd_det.compat.reading import CheckpointError
+    try:
+        where = checked_address(where)
+    except CheckpointError as error:
+        return Row('teacher_ckpt', FAIL, str(error), 'correct model.teacher_ckpt')
+    if not where.startswith('https://'):
         if '://' in where:
             return Row('teacher_ckpt', WARN, f'{where}: not checked, mmengine will fetch it')
         there = Path(where).is_file()
         return Row('teacher_ckpt', OK if there else FAIL,
                    where if there else f'there is no file {Path(where).absolute()}',
                    'train the teacher, or ctkd-det distill ... --teacher-ckpt auto')
-    if where.startswith('http://'):
-        return Row('teacher_ckpt', FAIL, f'{where}: not https, so the training refuses it',
-                   'give its https:// address, or a path')
     request = urllib.request.Request(where, method='HEAD')
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:

@@ -131,7 +131,10 @@ def _check_classes(number: int, images: Any, meta: dict) -> None:
     if len(names) != number:
         raise click.ClickException(f'the detector has {number} classes, {file} {len(names)}: '
                                    'compare on the data that it was trained for, --data FOLDER')
-    difference = class_difference(classes_of_checkpoint(dict(meta=meta)), names)
+    try:
+        difference = class_difference(classes_of_checkpoint(dict(meta=meta)), names)
+    except ValueError as error:
+        raise click.ClickException(f'the checkpoint {error}') from error
     if difference:
         raise click.ClickException(
             f'the checkpoint and {file} have other classes, or in another order: {difference}. '

@@ -124,6 +124,9 @@ def test_an_edited_config_is_kept(folder, tmp_path):
 @pytest.mark.parametrize('change, message', [
     (dict(teacher_ckpt=None), r'--teacher-ckpt FILE. Checkpoints found: .*teacher\.pth\.$'),
     (dict(teacher_ckpt='missing.pth'), r'there is no file .*missing\.pth\..*found: .*teacher\.pth'),
+    (dict(teacher_ckpt='file:///missing.pth'), r'there is no file /missing\.pth\..*found: '),
+    (dict(teacher_ckpt='ftp://here/a.pth'), '--teacher-ckpt: ftp://here/a.pth .*no loader knows'),
+    (dict(teacher_ckpt='open-mmlab://nonsense'), "--teacher-ckpt: .*not in mmengine's list"),
     (dict(teacher='faster-rcnn_r101_fpn_2x_coco', teacher_ckpt=None),
      '--teacher-ckpt auto takes .*https://.*faster_rcnn_r101_fpn_2x_coco.*pth$'),
     (dict(teacher=None), 'the teacher is missing: give --teacher CONFIG, or --method none'),
@@ -286,3 +289,22 @@ def test_data_for_another_kind_of_data_set(tmp_path):
                      '--out', tmp_path / 'x.py')
     assert result.exit_code == 1 and 'start from a config for COCO' in ' '.join(
         result.output.split())
+
+
+@pytest.mark.parametrize('content, message', [
+    (b"_base_ = 'cycle.py'", r'cycle\.py cannot be read: a _base_ comes back to itself'),
+    (b'\xef\xbb\xbfa = 1', r'cycle\.py cannot be read: .*Save it as UTF-8 without BOM'),
+    ('a = 1'.encode('utf-16'), 'Save it as UTF-8 without BOM'),
+    ("a = 'é'".encode('latin-1'), 'Save it as UTF-8 without BOM')])
+def test_a_config_that_cannot_be_read(content, message, tmp_path):
+    (tmp_path / 'cycle.py').write_bytes(content)
+    result = distill(tmp_path / 'cycle.py', '--method', 'none', '--dry-run')
+    assert result.exit_code == 1
+    assert re.search(message, ' '.join(result.output.split())), result.output
+
+
+def test_a_folder_is_no_config(tmp_path):
+    (tmp_path / 'dir.py').mkdir()
+    result = distill(tmp_path / 'dir.py', '--method', 'none', '--dry-run')
+    assert result.exit_code == 1
+    assert 'dir.py is a folder, not a config' in ' '.join(result.output.split())

@@ -1,22 +1,27 @@
 """Only values come out of a checkpoint; a damaged file is refused by name."""
+import datetime
 import gzip
 import random
 import shutil
 import tarfile
 import zipfile
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
+from mmengine.optim.scheduler import OneCycleLR
 from mmengine.runner import CheckpointLoader
 from reliability import hostile
+from torch.torch_version import TorchVersion
 
 import ctkd_det  # noqa: F401
 from ctkd_det.compat import reading
 from ctkd_det.compat.reading import CheckpointError, read_checkpoint
+from ctkd_det.compat.stand_ins import STAND_INS
 from helpers import TORCH_BEFORE_2_6
 
 torch_restricts = pytest.mark.skipif(
@@ -67,6 +72,50 @@ def test_what_a_training_saves_comes_back_as_it_was(zipped, unpickler, tmp_path)
     # what was loaded is saved as numpy's own again
     torch.save(found, tmp_path / 'again.pth')
     assert read_checkpoint(tmp_path / 'again.pth')['log'].mean() == 4.0
+
+
+@pytest.mark.parametrize('zipped', [True, False], ids=['zip', 'legacy'])
+def test_plain_values_come_in_place_of_classes(zipped, unpickler, tmp_path):
+    """What mmengine makes of a nested metainfo, a version, paths."""
+    nested = ConfigDict(classes=('a', 'b'), label_map=dict(a=1), list=[dict(b=2)])
+    path = saved(dict(state_dict={}, meta=dict(
+        dataset_meta=nested, torch_version=TorchVersion('2.6.0+cpu'), here=tmp_path,
+        mine=PureWindowsPath('C:\\', 'data'), empty=PurePosixPath(), none=ConfigDict())),
+        tmp_path / 'a.pth', _use_new_zipfile_serialization=zipped)
+    found = read_checkpoint(path)['meta']
+    assert found == dict(
+        dataset_meta=dict(classes=('a', 'b'), label_map=dict(a=1), list=[dict(b=2)]),
+        torch_version='2.6.0+cpu', here=str(tmp_path), mine='C:\\data', empty='.', none={})
+    inner = found['dataset_meta']
+    assert {type(x) for x in (inner, inner['label_map'], inner['list'][0], found['none'])} == {dict}
+    assert {type(found[name]) for name in ('torch_version', 'here', 'mine', 'empty')} == {str}
+
+
+def test_the_functions_of_a_schedule_are_dropped(unpickler, tmp_path):
+    """A resume keeps those of its config; plain MMEngine saves them."""
+    optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], 0.1, momentum=0.9)
+    states = [OneCycleLR(optimizer, eta_max=0.1, total_steps=9, anneal_strategy=kind).state_dict()
+              for kind in ('cos', 'linear')]
+    assert all(callable(state['anneal_func']) for state in states)
+    found = read_checkpoint(saved(dict(state_dict={}, param_schedulers=states),
+                                  tmp_path / 'a.pth'))['param_schedulers']
+    for state in states:
+        del state['anneal_func']
+    assert found == states
+
+
+@torch_restricts
+def test_torch_itself_allows_nothing_under_the_names_of_stand_ins():
+    """It would take its own."""
+    own = torch._weights_only_unpickler._get_allowed_globals()
+    assert len(own) > 20 and not STAND_INS.keys() & own.keys()
+
+
+def test_other_classes_are_refused_with_what_to_do(unpickler, tmp_path):
+    path = saved(dict(state_dict={}, meta=dict(when=datetime.timedelta(1))), tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match=r'a\.pth is refused.*asks for datetime.timedelta\. '
+                       r"If it is your own: .* save \{'state_dict': \.\.\.\} anew"):
+        read_checkpoint(path)
 
 
 def test_arrays_that_torch_alone_has_loaded_are_saved_as_numpys(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import torch
 import toy
 from hooks.test_safe_checkpoint_hook import After, Stop, assert_equal_runs, train
+from mmengine.config import ConfigDict
 from mmengine.logging import MessageHub
 
 from ctkd_det.compat.reading import read_checkpoint
@@ -161,6 +162,27 @@ def test_the_same_settings_are_resumed_without_a_word(name, tmp_path):
             scheduled(runner)
             runner.optim_wrapper['optimizer'].update(lr=0.5)
         assert 'lr = 0.05 instead of 0.5' in said_by_a_resume(tmp_path / 'work', faster)
+
+
+@pytest.mark.parametrize('writer', ['ours', 'mmengines'])
+def test_a_run_whose_data_have_nested_facts_is_resumed(writer, tmp_path):
+    """They come from the config, and mmengine saves them as a ConfigDict."""
+    facts = ConfigDict(classes=('a', ), label_map=dict(a=1))
+    saves = dict(type='CheckpointHook') if writer == 'mmengines' else {}
+    MessageHub._instance_dict.clear()
+    runner = toy.runner(tmp_path, epochs=2, **saves)
+    runner.train_dataloader.dataset.metainfo = facts
+    runner.message_hub.update_info('facts', facts)
+    runner.train()
+    path = tmp_path / 'epoch_2.pth'
+    assert (b'ConfigDict' in path.read_bytes()) == (writer == 'mmengines')
+    resumed = train(tmp_path, epochs=4, resume=True)
+    assert resumed.iter == 20
+    found = read_checkpoint(path)
+    for value in (found['meta']['dataset_meta'],
+                  found['message_hub']['runtime_info']['facts']):
+        assert value == dict(classes=('a', ), label_map=dict(a=1)) and type(value) is dict
+        assert type(value['label_map']) is dict
 
 
 def test_overwriting_leaves_no_best_checkpoint_and_no_curve_of_the_old_training(tmp_path):

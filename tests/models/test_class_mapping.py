@@ -1,4 +1,5 @@
 """A teacher that knows the student's classes among others."""
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -92,6 +93,24 @@ def test_names_from_the_teachers_config(loader):
     dict(CLASSES=KNOWN), dict(dataset_meta=None, CLASSES=KNOWN)])
 def test_names_in_checkpoints_of_every_age(meta):
     assert classes_of_checkpoint(dict(meta=meta)) == KNOWN
+
+
+@pytest.mark.parametrize('classes, found', [
+    (['a', 'b'], ('a', 'b')), ({0: 'a', 1: 'b'}, ('a', 'b')), ([], None), (None, None)])
+def test_other_ways_to_state_names(classes, found):
+    assert classes_of_checkpoint(dict(meta=dict(dataset_meta=dict(classes=classes)))) == found
+
+
+@pytest.mark.parametrize('classes, kind', [
+    (3, 'int'), ('apple', 'str'), ({'a', 'b'}, 'set'), (torch.tensor([1, 2]), 'Tensor'),
+    (np.arange(2), 'ndarray'), ({1: 'a', 2: 'b'}, 'dict'), ({'a': 0}, 'dict'), ([b'a'], 'list')])
+def test_what_are_no_names_is_refused(classes, kind, teacher, tmp_path):
+    checkpoint = torch.load(teacher['teacher_ckpt'])
+    checkpoint['meta']['dataset_meta']['classes'] = classes
+    torch.save(checkpoint, tmp_path / 'changed.pth')
+    with pytest.raises(TeacherError, match=rf'changed\.pth states classes \({kind}\) that'):
+        helpers.build(helpers.distill(helpers.student_config(), dict(
+            teacher, teacher_ckpt=str(tmp_path / 'changed.pth'))))
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
 """Images normalised by the pipeline, the data_preprocessor, or both: the teacher sees its own."""
+from collections import deque
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseDataPreprocessor
 
 import helpers
+from ctkd_det.models.detectors.training_progress import check_start
 from ctkd_det.models.teachers import TeacherError
 from ctkd_det.models.teachers.inputs import InputConverter
 from ctkd_det.models.teachers.normalisation import (
@@ -123,6 +126,29 @@ def test_a_teacher_that_was_normalised_by_its_pipeline(preprocessor, tmp_path):
         helpers.student_config(), teacher_in_pipeline(tmp_path, preprocessor)))
     data = helpers.batch(model)
     assert model.teacher.prepare(data['inputs'], data['data_samples']) is data['inputs']
+
+
+class Told:
+    """A training that says what its Runner would."""
+
+    def __init__(self, config):
+        self.info = dict(cfg=config.pretty_text, max_iters=10, max_epochs=2)
+
+    def get_info(self, key, default=None):
+        return self.info.get(key, default)
+
+
+@pytest.mark.parametrize('own', [
+    dict(a=range(3)), dict(b=[set(), frozenset([1]), slice(1, 2), 1 + 2j]), dict(c=deque([1]))],
+    ids=str)
+def test_values_of_a_config_that_say_nothing_of_images(own, teacher):
+    """mmengine dumps them; a training whose pipeline normalises ended at its start."""
+    model = helpers.build(helpers.distill(helpers.student_config(), teacher))
+    before = model.teacher.convert.student
+    check_start(model, Told(Config(dict(pipeline_config(IN_PIPELINE), **own))))
+    after, expected = model.teacher.convert.student, normalisation(
+        model.data_preprocessor, [IN_PIPELINE], 'the student')
+    assert torch.equal(after.mean, expected.mean) and not torch.equal(after.mean, before.mean)
 
 
 def test_a_teacher_that_states_nothing(tmp_path):

@@ -60,6 +60,74 @@ def test_failed_download(teacher):
         build_with(dict(teacher, teacher_ckpt='https://127.0.0.1:9/t.pth'))
 
 
+@pytest.mark.parametrize('where, said', [
+    ('open-mmlab://nonsense', "open-mmlab://nonsense is not in mmengine's list of weights"),
+    ('openmmlab://detectron2/resnet50_cafe', 'perhaps .*detectron2/resnet50_caffe'),
+    ('torchvision://resnet51', 'perhaps .*resnet50'), ('mmcls://nonsense', 'not in mmengine'),
+    ('s3://bucket/t.pth', 'want of a package'), ('pavi://t', 'want of a package'),
+    ('ftp://here/t.pth', 'no loader knows ftp://'), ('HTTP://here/t.pth', 'not https'),
+    ('file://there/t.pth', 'no file of this machine'), ('x' * 5000, 'cannot be read: .*too long'),
+    ('HTTPS://127.0.0.1:9/t.pth', 'could not be downloaded')])
+def test_an_address_where_nothing_can_be(teacher, where, said):
+    with pytest.raises(TeacherError, match=said):
+        build_with(dict(teacher, teacher_ckpt=where))
+
+
+def test_a_file_by_its_address(teacher, tmp_path):
+    shutil.copy(teacher['teacher_ckpt'], tmp_path / 'my teacher.pth')
+    for start in ('file://', 'FILE://localhost'):
+        where = f'{start}{tmp_path}/my%20teacher.pth'
+        assert build_with(dict(teacher, teacher_ckpt=where)).teacher.classes == CLASSES
+    with pytest.raises(FileNotFoundError, match=r'none\.pth does not exist'):
+        build_with(dict(teacher, teacher_ckpt=f'file://{tmp_path}/none.pth'))
+
+
+@pytest.mark.parametrize('dtype, said', [
+    (torch.int8, 'holds torch.int8, not floating-point numbers, and so do'),
+    (torch.complex64, 'holds torch.complex64'), (torch.bool, 'holds torch.bool')])
+def test_numbers_of_another_kind_are_not_cast(teacher, tmp_path, dtype, said):
+    def cast(checkpoint):
+        checkpoint['state_dict'] = {k: v.to(dtype) for k, v in checkpoint['state_dict'].items()}
+    with pytest.raises(TeacherError, match=said):
+        build_with(resave(teacher, tmp_path, cast))
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_are_read(teacher, tmp_path, dtype):
+    """Counters too, if somebody has halved all of them."""
+    def cast(checkpoint):
+        checkpoint['state_dict'] = {k: v.to(dtype) for k, v in checkpoint['state_dict'].items()}
+    model = build_with(resave(teacher, tmp_path, cast)).teacher_model
+    saved = torch.load(teacher['teacher_ckpt'])['state_dict']
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, saved[key].to(dtype).to(value.dtype))
+
+
+@pytest.mark.parametrize('value, said', [
+    ('x', 'str'), (None, 'NoneType'),
+    (torch.zeros(1).as_strided((2**40, ), (0, )), 'size mismatch')])
+@pytest.mark.parametrize('averaged', [True, False])
+def test_values_that_are_no_weights(teacher, tmp_path, value, said, averaged):
+    """Also under the names that an EMA hook gives."""
+    def put(checkpoint):
+        weights, name = checkpoint['state_dict'], 'backbone.bn1.num_batches_tracked'
+        weights[name] = value
+        if averaged:
+            weights['ema_' + name.replace('.', '_')] = value
+    with pytest.raises(TeacherError, match=said):
+        build_with(resave(teacher, tmp_path, put))
+
+
+def test_weights_as_people_save_them_by_hand(teacher, tmp_path):
+    weights = torch.load(teacher['teacher_ckpt'])['state_dict']
+    torch.save(dict(model=weights, epoch=3), tmp_path / 'hand.pth')
+    model = build_with(dict(teacher, teacher_ckpt=str(tmp_path / 'hand.pth'))).teacher_model
+    assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
+    torch.save(dict(model=weights, ema=weights), tmp_path / 'two.pth')
+    with pytest.raises(TeacherError, match=r'two\.pth holds 2 sets .* entries model and ema'):
+        build_with(dict(teacher, teacher_ckpt=str(tmp_path / 'two.pth')))
+
+
 def test_truncated_file(teacher, tmp_path):
     content = Path(teacher['teacher_ckpt']).read_bytes()
     (tmp_path / 'half.pth').write_bytes(content[:len(content) // 2])

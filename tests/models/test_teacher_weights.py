@@ -6,7 +6,7 @@ import torch
 from mmengine.logging import MMLogger
 
 from ctkd_det.models.teachers import TeacherError
-from ctkd_det.models.teachers.weights import find_weights
+from ctkd_det.models.teachers.weights import find_weights, weights_of
 from helpers import build, distill, student_config
 
 OWN = {'backbone.bn.weight': 1.0, 'backbone.bn.running_mean': 2.0,
@@ -86,6 +86,37 @@ def test_averages_that_no_counter_tells():
     last = {key: value if 'num' in key else value * 10 for key, value in OWN.items()}
     weights, (note, ) = found({**OWN, **ema(last)})
     assert weights == OWN and 'nothing tells which are the averages' in note
+
+
+@pytest.mark.parametrize('name', ['model', 'model_state_dict', 'net', 'params', 'ema_state_dict',
+                                  'weights'])
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+def test_an_entry_that_holds_the_weights(name, prefix):
+    values = tensors({prefix + key: value for key, value in OWN.items()})
+    weights, notes = weights_of({'epoch': 3, name: values, 'optimizer': dict(state={0: 1}),
+                                 'args': dict(lr=0.1), 'buffers': {}}, OWN.keys())
+    assert {key: value.item() for key, value in weights.items()} == OWN
+    assert notes[0] == f'weights in its entry {name!r}' and len(notes) == 1 + bool(prefix)
+
+
+def test_entries_among_which_nobody_can_choose():
+    with pytest.raises(ValueError, match='holds 2 sets .* entries model and model_ema: save'):
+        weights_of(dict(model=tensors(OWN), model_ema=tensors(OWN), epoch=3), OWN.keys())
+
+
+@pytest.mark.parametrize('checkpoint', [
+    dict(state_dict=tensors(OWN), model=tensors({key: 9 for key in OWN})),
+    dict(tensors(OWN), model=tensors({key: 9 for key in OWN}))])
+def test_the_usual_places_come_first(checkpoint):
+    weights, _ = weights_of(checkpoint, OWN.keys())
+    assert {key: weights[key].item() for key in OWN} == OWN
+
+
+def test_an_entry_with_other_names_than_of_weights_is_left_alone():
+    """Names are printed; those within entries were not looked at before."""
+    for name in ('\x1b[2J', 3):
+        checkpoint = dict(model={**tensors(OWN), name: torch.zeros(1)})
+        assert weights_of(checkpoint, OWN.keys()) == (checkpoint, [])
 
 
 def test_losses_of_a_distilled_student_are_left_out():

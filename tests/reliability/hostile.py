@@ -13,7 +13,10 @@ from typing import Any, Callable, Dict
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
+from mmengine.optim.scheduler import OneCycleParamScheduler
+from torch.torch_version import TorchVersion
 
 _reconstruct = np.zeros(1).__reduce__()[0]
 _scalar = np.float64(0).__reduce__()[0]
@@ -36,6 +39,14 @@ def array(*state: Any) -> Calls:
 
 def dtype(code: str, *state: Any) -> Calls:
     return Calls(np.dtype, code, False, True, state=state or (3, '<', None, None, None, -1, -1, 0))
+
+
+def _many(doublings: int) -> tuple:
+    """Few bytes that stand for 2^doublings items."""
+    value = ('x', )
+    for _ in range(doublings):
+        value = (value, value)
+    return value
 
 
 def payloads(canary: Path) -> Dict[str, Any]:
@@ -94,6 +105,24 @@ def payloads(canary: Path) -> Dict[str, Any]:
         'tensor_by_any_function': Calls(
             torch._tensor._rebuild_from_type_v2, torch._utils._rebuild_tensor_v2, torch.Tensor,
             (torch.zeros(1)._typed_storage(), 0, (1, ), (1, ), False, OrderedDict()), {}),
+        # what stands for a plain value, made of something else
+        'dictionary_of_function': Calls(ConfigDict, dict(a=Calls(getattr, HistoryBuffer, 'mean'))),
+        'dictionary_of_pairs': Calls(ConfigDict, [('a', 1)]),
+        'two_dictionaries': Calls(ConfigDict, {}, {}),
+        'dictionary_with_state': Calls(ConfigDict, {}, state=dict(update=1)),
+        'version_of_anything': Calls(TorchVersion, (_many(60), )),
+        'endless_path': Calls(pathlib.PurePosixPath, *['x' * 1000] * 1000),
+        'path_of_anything': Calls(pathlib.PurePosixPath, ('a', 'b')),
+        'schedule_itself': Calls(OneCycleParamScheduler, {}),
+        'function_of_schedule': Calls(getattr, OneCycleParamScheduler, '_annealing_cos'),
+        'another_of_schedule': dict(anneal_func=Calls(
+            getattr, OneCycleParamScheduler, 'build_iter_from_epoch')),
+        'call_of_function': Calls(OneCycleParamScheduler._annealing_cos, 1, 2, 3),
+        # 2^60 items in a message
+        'endless_message': Calls(bytes, _many(60)),
+        'endless_name': Calls(getattr, HistoryBuffer, _many(60)),
+        'endless_type': Calls(np.dtype, _many(60)),
+        'endless_shape': Calls(_reconstruct, np.ndarray, _many(60), b'b'),
         # what later lines of the log would call
         'statistics': Calls(HistoryBuffer, state=dict(
             _log_history=history[0], _count_history=history[1], max_length=5,

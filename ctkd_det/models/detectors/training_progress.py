@@ -1,4 +1,5 @@
 """What a Runner's training tells the losses and the teacher."""
+import ast
 import logging
 from typing import Mapping, Optional
 
@@ -55,7 +56,8 @@ def check_start(student: nn.Module, training: MessageHub) -> None:
     teacher.check_classes(training.get_info('dataset_meta', {}).get('classes'))
     text = training.get_info('cfg', '')
     if 'Normalize' in text:  # few do that in the pipeline; reading takes a while
-        teacher.check_data(Config(parse_literals(text)), student)
+        # nothing of it is run, and no normalisation is in what stays a text
+        teacher.check_data(Config(parse_literals(text, other=ast.unparse)), student)
     _check_inherited_backbone(student)
 
 

@@ -1,15 +1,16 @@
 """Loading a teacher's checkpoint strictly, and saying clearly what is wrong with it."""
 import os.path as osp
 from pathlib import Path
-from typing import Optional, Sequence, Tuple
+from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
+from ...compat.addresses import checked_address
 from ...compat.reading import CheckpointError
 from ..not_finite import not_finite_weights
-from .weights import find_weights
+from .weights import weights_of
 
 
 class TeacherError(RuntimeError):
@@ -34,14 +35,15 @@ def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
             does not hold exactly the weights of ``model``, all of them finite;
             the message names the file and the keys.
     """
-    checkpoint = _read(filename)
+    checkpoint, own = _read(filename), model.state_dict()
     try:
-        weights, notes = find_weights(checkpoint.get('state_dict', checkpoint),
-                                      model.state_dict().keys())
+        weights, notes = weights_of(checkpoint, own.keys())
+        classes = classes_of_checkpoint(checkpoint)
     except ValueError as error:
         raise TeacherError(f'teacher_ckpt {filename} {error}') from None
     for note in notes:
         print_log(f'teacher_ckpt {filename} holds {note}', logger='current')
+    _check_numbers(filename, weights, own)
     try:
         model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
@@ -55,12 +57,30 @@ def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
             f'teacher_ckpt {filename}: {bad[0]} are NaN or infinite'
             + (f', and those of {len(bad) - 1} others' if bad[1:] else '')
             + '. Its training has failed; give an earlier checkpoint of it.')
-    return classes_of_checkpoint(checkpoint)
+    return classes
+
+
+def _check_numbers(filename: str, weights: Mapping[str, Any], own: Mapping[str, Tensor]) -> None:
+    """Refuse numbers that loading would turn into others in silence.
+
+    Quantised weights are integers without their scales, and the imaginary part
+    of complex ones would be dropped. Other precisions are as good, and so is a
+    counter of steps in half precision.
+    """
+    wrong = [(name, weights[name].dtype) for name, value in own.items()
+             if isinstance(weights.get(name), Tensor) and (
+                 weights[name].is_complex() != value.is_complex()
+                 or value.is_floating_point() and not weights[name].is_floating_point())]
+    if wrong:
+        raise TeacherError(
+            f'teacher_ckpt {filename}: {wrong[0][0]} holds {wrong[0][1]}, not floating-point '
+            'numbers' + (f', and so do {len(wrong) - 1} others' if wrong[1:] else '')
+            + '. Give the checkpoint from which these weights were made')
 
 
 def _read(filename: str) -> dict:
     try:
-        return CheckpointLoader.load_checkpoint(filename, map_location='cpu')
+        return CheckpointLoader.load_checkpoint(checked_address(filename), map_location='cpu')
     except FileNotFoundError:
         raise FileNotFoundError(
             f'teacher_ckpt {filename} does not exist (working directory: {osp.abspath(".")}). '
@@ -69,6 +89,10 @@ def _read(filename: str) -> dict:
         ) from None
     except CheckpointError as error:
         raise TeacherError(f'teacher_ckpt {error}') from None
+    except ImportError as error:  # of s3:// and pavi://
+        raise TeacherError(
+            f'teacher_ckpt {filename} cannot be fetched, for want of a package ({error}). '
+            'Download the file and give its path') from None
 
 
 def _others(filename: str) -> str:
@@ -79,11 +103,31 @@ def _others(filename: str) -> str:
 
 
 def classes_of_checkpoint(checkpoint: dict) -> Optional[Tuple[str, ...]]:
-    """Class names as mmdet 3.x and its candidates (``dataset_meta``) and 2.x store them."""
+    """Class names as mmdet 3.x and its candidates (``dataset_meta``) and 2.x store them.
+
+    Raises:
+        ValueError: if they are no sequence of names; the message ends a sentence
+            that begins with the file.
+    """
     meta = checkpoint.get('meta', {})
     dataset = meta.get('dataset_meta') or {}
-    classes = dataset.get('classes') or dataset.get('CLASSES') or meta.get('CLASSES')
-    return tuple(classes) if classes else None
+    stated = [place[name] for place, name in (
+        (dataset, 'classes'), (dataset, 'CLASSES'), (meta, 'CLASSES')) if name in place]
+    return next(filter(None, map(_names, stated)), None)
+
+
+def _names(classes: Any) -> Tuple[str, ...]:
+    if classes is None:
+        return ()
+    # YOLO and timm write {0: 'apple', 1: 'pear'}
+    values = classes
+    if isinstance(classes, dict) and list(classes) == list(range(len(classes))):
+        values = tuple(classes.values())
+    if not isinstance(values, (list, tuple)) or not all(isinstance(name, str) for name in values):
+        raise ValueError(f'states classes ({type(classes).__name__}) that are no list of '
+                         "names: save {'state_dict': ..., 'meta': {'dataset_meta': {'classes': "
+                         '(...)}}} anew')
+    return tuple(values)
 
 
 def class_difference(learnt: Optional[Sequence[str]], names: Optional[Sequence[str]]) -> str:

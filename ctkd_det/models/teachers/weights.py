@@ -1,8 +1,9 @@
 """Finds a teacher's weights among what a checkpoint holds under other names, or twice."""
-from typing import Collection, Dict, List, Tuple
+from typing import Any, Collection, Dict, List, Tuple
 
 from torch import Tensor
 
+from ...compat.contents import is_name_of_weight
 from ..distilled_config import is_beside_student
 
 # what wrappers put before the names: DDP, mmdet's semi-supervised detectors, mmrazor
@@ -12,6 +13,38 @@ _EMA = 'ema_'
 _COUNTER = 'num_batches_tracked'
 
 Weights = Dict[str, Tensor]
+
+
+def weights_of(checkpoint: dict, wanted: Collection[str]) -> Tuple[Weights, List[str]]:
+    """The weights of a checkpoint: of its ``state_dict``, of itself, or of one of its entries.
+
+    Files that were saved by hand have them under ``model``, ``net``, ``params``
+    or any other name: ``torch.save({'model': model.state_dict(), 'epoch': 3})``.
+
+    Args:
+        checkpoint (dict): As loaded.
+        wanted (Collection[str]): Names of the detector's own weights.
+
+    Returns:
+        tuple: As :func:`find_weights`.
+
+    Raises:
+        ValueError: if several entries hold these weights, or see
+            :func:`find_weights`.
+    """
+    if 'state_dict' in checkpoint or any(name in checkpoint for name in wanted) or (
+            _complete(checkpoint, wanted)):
+        return find_weights(checkpoint.get('state_dict', checkpoint), wanted)
+    entries = [name for name, value in checkpoint.items() if isinstance(value, dict)
+               and all(map(is_name_of_weight, value)) and _complete(_own(value), wanted)]
+    if len(entries) > 1:
+        raise ValueError(f'holds {len(entries)} sets of these weights, in its entries '
+                         f"{' and '.join(entries)}: save {{'state_dict': ...}} of the one that is "
+                         'to teach')
+    if not entries:
+        return find_weights(checkpoint, wanted)
+    weights, notes = find_weights(checkpoint[entries[0]], wanted)
+    return weights, [f'weights in its entry {entries[0]!r}', *notes]
 
 
 def find_weights(state_dict: Weights, wanted: Collection[str]) -> Tuple[Weights, List[str]]:
@@ -35,8 +68,7 @@ def find_weights(state_dict: Weights, wanted: Collection[str]) -> Tuple[Weights,
         ValueError: if there are several such sets, as of the student and the
             teacher of a semi-supervised training.
     """
-    weights = {key.replace(_COMPILED, ''): value for key, value in state_dict.items()
-               if not is_beside_student(key)}
+    weights = _own(state_dict)
     notes = []
     if any(_COMPILED in key for key in state_dict):
         notes.append(f'weights of a compiled model: {_COMPILED} is taken off their names')
@@ -50,12 +82,23 @@ def find_weights(state_dict: Weights, wanted: Collection[str]) -> Tuple[Weights,
     return _averages(weights, wanted, notes)
 
 
-def _prefix(weights: Weights, wanted: Collection[str]) -> str:
-    """What stands before the names of all that is wanted; failing that, before most names."""
+def _own(state_dict: Weights) -> Weights:
+    """Without what a distilled student has besides, and what ``torch.compile`` adds to names."""
+    return {key.replace(_COMPILED, ''): value for key, value in state_dict.items()
+            if not is_beside_student(key)}
+
+
+def _complete(weights: Weights, wanted: Collection[str]) -> List[str]:
+    """What stands before the names of all that is wanted, once for each set of them."""
     probe = max(wanted, key=len, default='')
     found = {key[:-len(probe)] for key in weights if probe and key.endswith(probe)}
-    complete = sorted(prefix for prefix in found if prefix[-1:] in ('', '.')
-                      and all(prefix + name in weights for name in wanted))
+    return sorted(prefix for prefix in found if prefix[-1:] in ('', '.')
+                  and all(prefix + name in weights for name in wanted))
+
+
+def _prefix(weights: Weights, wanted: Collection[str]) -> str:
+    """What stands before the names of all that is wanted; failing that, before most names."""
+    complete = _complete(weights, wanted)
     if '' in complete:
         return ''
     if len(complete) > 1:
@@ -87,7 +130,8 @@ def _averages(weights: Weights, wanted: Collection[str],
     if not twins:
         return weights, notes
     steps = [(weights[name], weights[twin]) for name, twin in twins.items()
-             if name.endswith(_COUNTER) and name in weights]
+             if name.endswith(_COUNTER) and _is_number(weights.get(name))
+             and _is_number(weights[twin])]
     known = any((plain != other).any() for plain, other in steps)
     swapped = any((plain < other).any() for plain, other in steps) if known else bool(steps)
     if not swapped:
@@ -99,3 +143,8 @@ def _averages(weights: Weights, wanted: Collection[str],
                     'the averages, give a file with one of the two'))
     return {name: value for name, value in weights.items()
             if not name.startswith(_EMA) or name in wanted}, notes
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a counter that can be compared; a file may hold anything under its name."""
+    return isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex()
