@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..building import check_arguments
 from ..levels import LevelMatch
-from ..losses import DistillLoss
+from ..losses import DistillLoss, LogitLoss
 from ..taps import Logits, NeckTap
 from ..teachers import FrozenTeacher, inherit_weights
 from .loss_configs import (
@@ -21,6 +21,7 @@ from .loss_configs import (
     check_sources,
     sources_of,
 )
+from .loss_share import LossShare
 from .step import distillation_losses
 from .teacher_choice import TeacherChoice
 from .training_progress import check_start, current_training, move_windows
@@ -126,6 +127,7 @@ class DistilledDetector:
             check_classifier(self.distill_losses, self)
             check_rotated(self.distill_losses, 'roi' in self.sources, self.teacher)
         self._data_checked = False
+        self._share = LossShare()
 
     @property
     def _classifies(self) -> bool:
@@ -188,6 +190,10 @@ class DistilledDetector:
         if losses.keys() & results.keys():
             raise ValueError('distill_losses: the student has losses of these names already: '
                              f'{sorted(losses.keys() & results.keys())}')
+        if training:
+            self._share.see(losses, results, [
+                name for name, loss in self.distill_losses.items()
+                if isinstance(loss, LogitLoss) and self.is_active(loss)])
         return {**losses, **results}
 
     def tap(self) -> ContextManager[List[Logits]]:

@@ -32,7 +32,7 @@ class Window:
     def __init__(self, begin: Union[int, float] = 0, end: Union[int, float, None] = None,
                  warmup: Union[int, float] = 0, by_epoch: bool = False, every: int = 1) -> None:
         # comparisons that are False for NaN
-        ordered = end is None or end > (begin if type(begin) is type(end) else 0)
+        ordered = end is None or (end > begin if type(begin) is type(end) else end >= 0)
         if not (begin >= 0 and warmup >= 0 and ordered and isinstance(every, int) and every >= 1):
             raise ValueError('need 0 <= begin < end, warmup >= 0 and an integer every >= 1, got '
                              f'begin={begin}, end={end}, warmup={warmup}, every={every}')
