@@ -1,6 +1,8 @@
 """Who may teach whom, decided on built detectors."""
 import pytest
 from mmdet.models.detectors import FasterRCNN, RetinaNet
+from mmengine.config import Config
+from mmengine.hub import get_config
 
 import families
 import helpers
@@ -67,6 +69,19 @@ def test_numbers_of_classes(detectors):
                                                r"on \('a', 'b', 'c'\)\. Take .*these classes$"):
             check_pair(detectors['faster'], few, class_mapping=how, teacher_name='T',
                        teacher_classes=('a', 'b', 'c'))
+
+
+@pytest.mark.parametrize('sources', [('neck', ), ('logits', )])
+def test_a_wrapper_of_detectors_is_called_one(sources, detectors, tmp_path):
+    """Its data_preprocessor, for several views of an image, was called missing."""
+    model = get_config(
+        'mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py').model
+    model.detector = families.tiny('faster').model
+    teacher = families.save_teacher(tmp_path, Config(dict(model=model)),
+                                    weights=helpers.build(Config(dict(model=model))).state_dict())
+    with pytest.raises(TeacherError, match='^a SoftTeacher has no backbone of its own'):
+        FrozenTeacher(teacher['teacher_config'], teacher['teacher_ckpt'], detectors['faster'],
+                      sources=sources)
 
 
 def test_where_only_features_are_compared_any_teacher_goes(detectors):

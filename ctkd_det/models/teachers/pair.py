@@ -19,6 +19,7 @@ from .classes import Names, check_number_of_classes, compares_classes
 from .cross import CrossHead
 from .inherit import inheritable_weights, inherited_heads
 from .masks import check_masks
+from .neck_levels import check_backbone
 
 # what compares nothing that heads compute, so that any teacher goes with any student
 NECK_LOSSES = 'losses between the necks (PKDLoss, FGDLoss ...)'
@@ -66,6 +67,7 @@ def check_pair(student: nn.Module,
         TypeError: if a head of one of them cannot be distilled.
         ValueError: if an option is out of its range, or does nothing here.
     """
+    check_backbone(teacher)
     if 'roi' in sources and kind_of(student) != 'two-stage':
         raise TeacherError(f'{student_name} is no two-stage detector, so it has no RoI features '
                            f'to compare: take {NECK_LOSSES}')
