@@ -192,12 +192,12 @@ def _check_classifiers(student: nn.Module, teacher: nn.Module, student_name: str
 
 
 def _check_priors(student: nn.Module, teacher: nn.Module, student_name: str, teacher_name: str,
-                  compared: str) -> None:
-    different = hasattr(student, 'prior_generator') and different_priors(teacher, student)
+                  compared: str, shifted: bool = True) -> None:
+    different = hasattr(student, 'prior_generator') and different_priors(teacher, student, shifted)
     if different:
         raise TeacherError(f'{teacher_name} has other anchors or points than {student_name}, '
                            f'{different}, so their {compared} cannot be compared: take a teacher '
-                           f'with the same ones, as one of the same family has, or {NECK_LOSSES}')
+                           f'with the same ones, as most of the same family have, or {NECK_LOSSES}')
 
 
 def _check_distributions(student: nn.Module, teacher: nn.Module, student_name: str,
@@ -211,7 +211,8 @@ def _check_distributions(student: nn.Module, teacher: nn.Module, student_name: s
         raise TeacherError(f'the box distributions of {student_name} have {bins[0]} bins '
                            f'(reg_max={bins[0] - 1}), those of {teacher_name} {bins[1]}: take a '
                            f'teacher with as many, or {NECK_LOSSES}')
-    _check_priors(student, teacher, student_name, teacher_name, 'boxes')
+    # they are distances from the middle of the anchor; other boxes are compared in pixels
+    _check_priors(student, teacher, student_name, teacher_name, 'boxes', shifted=False)
 
 
 def _check_queries(student: nn.Module, teacher: nn.Module, student_name: str,
