@@ -112,7 +112,7 @@ def dense_reader(head: nn.Module) -> Type[DenseReader]:
                     'of no dense head that is known here (RetinaHead, FCOSHead, ATSSHead, GFLHead, '
                     'RTMDetHead, RTMDetInsHead, YOLOXHead, TOODHead, VFNetHead, PAAHead, DDODHead, '
                     'YOLOFHead, AutoAssignHead), so its logits and weights are not known for each '
-                    'location. Losses between the necks (PKDLoss, FGDLoss ...) need none')
+                    'location')
 
 
 def different_priors(a: nn.Module, b: nn.Module, shifted: bool = True) -> str:

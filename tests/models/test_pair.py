@@ -1,8 +1,10 @@
 """Who may teach whom, decided on built detectors."""
 import pytest
 from mmdet.models.detectors import FasterRCNN, RetinaNet
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.registry import init_default_scope
 
 import families
 import helpers
@@ -57,6 +59,22 @@ def test_a_softmax_and_sigmoids_do_not_mix(student, teacher, detectors, monkeypa
     ends = dict(softmax='a softmax', sigmoids='sigmoids')[student]
     with pytest.raises(TeacherError, match=f'whose classifier ends in {ends}, or losses between'):
         check_pair(heads[student], heads[teacher])
+
+
+@pytest.mark.parametrize('student, teacher, sources, reason', [
+    ('faster', 'tridentnet/tridentnet_r50-caffe_1x_coco.py', 'logits', 'TridentRoIHead cannot be'),
+    ('faster', 'htc/htc_r50_fpn_1x_coco.py', 'logits', 'depend on semantic_feat'),
+    ('faster', 'sabl', 'boxes', 'boxes of SABLHead cannot'),
+    ('atss', 'ssd/ssd300_coco.py', 'logits', 'SSDHead cannot be distilled'),
+    ('atss', 'rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py', 'boxes', 'RTMDetInsSepBNHead cannot'),
+    ('atss', 'atss/atss_r50_fpn_1x_coco.py', 'distributions', 'ATSSHead regresses no distrib')])
+def test_refused_heads_come_with_what_to_take(student, teacher, sources, reason, detectors):
+    init_default_scope('mmdet')
+    model = (families.tiny(teacher) if teacher in families.TWO_STAGE
+             else get_config(f'mmdet::{teacher}')).model
+    teacher = MODELS.build(model)
+    with pytest.raises(TypeError, match=f'{reason}.*Take another detector, or losses between the'):
+        check_pair(detectors[student], teacher, sources=[sources])
 
 
 def test_numbers_of_classes(detectors):

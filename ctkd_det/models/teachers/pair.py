@@ -156,11 +156,11 @@ def _check_kinds(student: nn.Module, teacher: nn.Module, student_name: str,
 
 
 def _named(name: str, check: Callable[[nn.Module], Any], module: nn.Module) -> Any:
-    """What a check says of a detector or head; a TypeError begins with the name."""
+    """What a check says of a detector or head; a TypeError gets its name, and what to take."""
     try:
         return check(module)
     except TypeError as error:
-        raise TypeError(f'{name}: {error}') from None
+        raise TypeError(f'{name}: {error}. Take another detector, or {NECK_LOSSES}') from None
 
 
 def _check_stages(teacher_stage: Union[int, str, None], students: Sequence[nn.Module],
