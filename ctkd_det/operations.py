@@ -5,6 +5,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
+from mmengine.structures import InstanceData
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
@@ -34,6 +35,9 @@ def flops(model: nn.Module, shape: Tuple[int, int]) -> float:
     sample = DetDataSample(metainfo=dict(
         img_shape=shape, ori_shape=shape, pad_shape=(height, width),
         batch_input_shape=(height, width), scale_factor=(1.0, 1.0)))
+    # Sparse R-CNN and QueryInst look for objects
+    sample.gt_instances = InstanceData(
+        bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
     image = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
     # what get_model_complexity_info calls, without its warnings of operators that cost nothing
     counter = FlopAnalyzer(_OnOneImage(model, sample), (image, ))

@@ -13,6 +13,7 @@ from typing import Callable, Dict, Tuple
 import torch
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
@@ -137,6 +138,7 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, o
                                   with_bias: bool, **geometry: int) -> None:
     """DCNv2 ("Deformable ConvNets v2", CVPR 2019) into ``output``."""
     bias = bias if with_bias else None
+    offset, mask = _first(offset, output), _first(mask, output)
     output.copy_(_dcn(input, weight, offset, mask, bias, _dcn_v2(geometry)))
 
 
@@ -146,12 +148,31 @@ def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, 
                                    grad_offset: Tensor, grad_mask: Tensor, grad_output: Tensor,
                                    with_bias: bool, **geometry: int) -> None:
     """Gradients of :func:`modulated_deform_conv_forward` into the tensors of their names."""
-    grads = _dcn_gradients(grad_output, input, weight, offset, mask, bias if with_bias else None,
+    grads = _dcn_gradients(grad_output, input, weight, _first(offset, grad_output),
+                           _first(mask, grad_output), bias if with_bias else None,
                            _dcn_v2(geometry))
     for out, grad in zip((grad_input, grad_weight, grad_offset, grad_mask), grads, strict=False):
-        out.copy_(grad)
+        # what was not read has no gradient, see _first
+        unread = out.flatten(1).size(1) - grad.flatten(1).size(1)
+        out.copy_(F.pad(grad.flatten(1), (0, unread)).view_as(out) if unread else grad)
     if with_bias:
         grad_bias.copy_(grads[4])
+
+
+def _first(x: Tensor, output: Tensor) -> Tensor:
+    """Of offsets or masks (B, C, H, W) what mmcv's kernel reads for such an output.
+
+    DyHead gives those of a finer map. mmcv's kernel, modulated_deformable_im2col in
+    mmcv/ops/csrc, compares no sizes. It finds channel c, row y and column x of an image
+    at (c * height + y) * width + x behind the image's first number, with height and
+    width of the output. So it reads the first C * height * width numbers, whatever
+    places these were computed for; its gradients go the same way. (The kernel of DCN
+    has no need of this: mmcv refuses other sizes there.)
+    """
+    size = output.shape[2:]
+    if x.shape[2:] == size or x.shape[2:].numel() < size.numel():
+        return x  # if too small, torchvision says so; mmcv would read on behind it
+    return x.flatten(1)[:, :x.size(1) * size.numel()].reshape(*x.shape[:2], *size)
 
 
 def _dcn_v1(g: Dict[str, int]) -> Tuple[int, ...]:

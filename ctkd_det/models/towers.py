@@ -71,7 +71,8 @@ def _stacks(head: nn.Module) -> List[Sequence[nn.Module]]:
     if not towers or not all(towers):
         raise TypeError(f'{type(head).__name__} has no two towers of convolutions, one for classes '
                         'and one for boxes, so its layers cannot be crossed: RetinaHead, '
-                        'FCOSHead, ATSSHead, GFLHead, RTMDetHead and heads made like these have')
+                        'FCOSHead, ATSSHead, GFLHead, RTMDetHead and heads made like these have. '
+                        'Take another detector, or another method, without cross_head')
     return [stack for tower in towers for stack in (
         tower if isinstance(tower[0], (nn.ModuleList, nn.Sequential)) else [tower])]
 

@@ -83,7 +83,7 @@ def read_method(name: str, num_classes: int, sigmoids: bool = False,
     for part in name.split('+'):
         fragment = Config.fromfile(files[part]).to_dict()
         if not _suits(fragment, sigmoids):
-            raise click.ClickException(_unsuitable(part, sigmoids))
+            raise click.ClickException(_unsuitable(part, sigmoids, single_stage))
         for key, loss in fragment['distill_losses'].items():
             # two methods may call their loss loss_ctkd
             key = f'loss_{files[part].stem}' if key in method.losses else key
@@ -138,13 +138,22 @@ def _suits(fragment: dict, sigmoids: bool) -> bool:
                for name, source in sources_of(losses).items() if source == 'logits')
 
 
-def _unsuitable(name: str, sigmoids: bool) -> str:
+def _unsuitable(name: str, sigmoids: bool, single_stage: bool) -> str:
     ends = 'sigmoids, as those of single-stage detectors do' if sigmoids else 'a softmax'
     from mmengine.config import Config
-    suitable = [other for other, file in fragments(sigmoids).items()
-                if _suits(Config.fromfile(file).to_dict(), sigmoids)]
-    return (f"method {name} is not for this student: its classifier ends in {ends}. For it there "
-            f'are {", ".join(suitable)}')
+    suitable = [other for other, file in fragments(sigmoids, single_stage).items()
+                if teaches_itself(other) == teaches_itself(name)
+                and _suits_all(Config.fromfile(file).to_dict(), sigmoids, single_stage)]
+    return (f"method {name} is not for this student: its classifier ends in {ends}. For all of "
+            f'its kind there are {", ".join(suitable)}')
+
+
+def _suits_all(fragment: dict, sigmoids: bool, single_stage: bool) -> bool:
+    """Whether it suits every student of a kind: boxes, masks and crossed heads depend on more."""
+    from ctkd_det.models.detectors.loss_configs import sources_of
+    compared = {'logits', 'neck'} if single_stage else {'logits', 'neck', 'roi'}
+    return ('detector' not in fragment and _suits(fragment, sigmoids)
+            and compared.issuperset(sources_of(fragment['distill_losses']).values()))
 
 
 def _with_classes(config: Any, num_classes: int) -> Any:

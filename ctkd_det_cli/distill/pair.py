@@ -69,7 +69,8 @@ def build_student(student: Source, changes: dict, classifies: bool = True) -> nn
         normalisation(built.data_preprocessor, pipeline_of(student.config),
                       f'the student {student.path}')
     except TypeError as error:
-        raise click.ClickException(f'the student {student.path}: {error}. {SUPPORTED}') from error
+        raise click.ClickException(f'the student {student.path}: {error}. Take another, or '
+                                   f'{NECK_METHODS}. {SUPPORTED}') from error
     except TeacherError as error:
         raise click.ClickException(str(error)) from error
     return built

@@ -13,6 +13,7 @@ from ctkd_det.literal_config import is_dump
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.operations import flops, resize_shape
 from ctkd_det.version import __version__
+from ..mistakes import sentence
 from ..options import writing
 from ..reading import read_config
 from .plain_config import plain_config
@@ -99,11 +100,20 @@ def _meta(distilled: Config, plain: Config, source: dict, averaged: bool) -> dic
 
 def _facts(plain: Config, model: nn.Module, shape: Optional[Tuple[int, int]],
            left_out: Sequence[str], averaged: bool) -> Dict[str, str]:
-    shape = shape or resize_shape(plain)
     return {
         'detector': plain.model.type,
         'weights': 'averaged (EMA)' if averaged else 'as trained',
         'left out': ', '.join(sorted({'.'.join(key.split('.')[:2]) for key in left_out})) or 'none',
         'parameters': f'{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M',
-        'operations': (f'{flops(model, shape) / 1e9:.3g} G multiply-adds at {shape[0]} x {shape[1]}'
-                       if shape else 'not counted: the images have no one size, give --shape')}
+        'operations': _operations(model, shape or resize_shape(plain))}
+
+
+def _operations(model: nn.Module, shape: Optional[Tuple[int, int]]) -> str:
+    """For the table only: a student that cannot be counted is exported all the same."""
+    if not shape:
+        return 'not counted: the images have no one size, give --shape'
+    try:
+        return f'{flops(model, shape) / 1e9:.3g} G multiply-adds at {shape[0]} x {shape[1]}'
+    except Exception as error:  # it may not be countable in any way there is: Fast R-CNN lacks
+        # its proposals, and mmcv-lite some operator
+        return f'not counted: {sentence(error).splitlines()[0]}'

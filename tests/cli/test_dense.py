@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from cli.conftest import invoke
 from ctkd_det_cli.distill.methods import read_method
 from ctkd_det_cli.distill.student import heads_for
-from families import DENSE, DETR, save_teacher, tiny
+from families import DENSE, DETR, TWO_STAGE, save_teacher, tiny
 from helpers import CLASSES, CONFIGS, build
 
 RETINANET = 'retinanet_r50_fpn_1x_coco'
@@ -175,6 +175,24 @@ def test_what_cannot_be_distilled(student, teacher, options, message, tmp_path):
                      CONFIGS / 'shapes' / 'teacher.pth', *options, '--out', tmp_path / 'x.py')
     assert result.exit_code == 1 and not (tmp_path / 'x.py').exists()
     assert re.search(message, ' '.join(result.output.split())), result.output
+
+
+@pytest.mark.parametrize('family, method', [('retinanet', 'dkd'), ('faster', 'kd_sigmoid'),
+                                            ('conditional', 'dkd')])
+def test_methods_that_are_named_instead_are_taken(family, method, tmp_path):
+    student = tmp_path / 'student.py'
+    cfg = get_config(f'mmdet::{({**TWO_STAGE, **DENSE, **DETR})[family]}').to_dict()
+    cfg['model'] = tiny(family).model.to_dict()
+    student.write_text(''.join(f'{key} = {value!r}\n' for key, value in cfg.items()))
+    line = ['--teacher', student, '--teacher-ckpt', CONFIGS / 'shapes' / 'teacher.pth',
+            '--out', tmp_path / 'x.py', '--force']
+    refused = ' '.join(distill(student, '--method', method, *line).output.split())
+    named = re.search('For all of its kind there are (.*)$', refused).group(1).split(', ')
+    assert {'ctkd', 'kd', 'pkd'} < set(named)
+    assert ('srrl' in named) == (family == 'faster')
+    for other in named:
+        taken = distill(student, '--method', other, *line)
+        assert taken.exit_code == 0, taken.output
 
 
 def test_queries_at_random_places_are_refused_before_a_file_is_written(tmp_path):

@@ -95,3 +95,85 @@ def test_an_offset_that_is_no_number_reads_nothing():
     assert torch.equal(out, torch.zeros_like(out))
     out.sum().backward()
     assert torch.equal(x.grad, torch.zeros_like(x))
+
+
+def by_mmcvs_kernel(x, offset, mask, weight, bias, stride):
+    """One output after the other, with memory read as mmcv's kernel reads it."""
+    batch, channels, height, width = x.shape
+    rows, columns = ((size + 2 - 3) // stride + 1 for size in (height, width))
+    groups = offset.size(1) // 18
+    out = []
+    for b in range(batch):
+        offsets, masks = offset[b].flatten(), mask[b].flatten()
+        for o in range(len(weight)):
+            for row in range(rows):
+                for column in range(columns):
+                    value = bias[o]
+                    for c in range(channels):
+                        group = c // (channels // groups)
+                        for k in range(9):
+                            place = row * columns + column
+                            at = (18 * group + 2 * k) * rows * columns + place
+                            y = row * stride - 1 + k // 3 + offsets[at]
+                            side = column * stride - 1 + k % 3 + offsets[at + rows * columns]
+                            m = masks[(9 * group + k) * rows * columns + place]
+                            value = value + weight[o, c, k // 3, k % 3] * m * bilinear(
+                                x[b, c], y, side)
+                    out.append(value)
+    return torch.stack(out).view(batch, len(weight), rows, columns)
+
+
+def bilinear(image, y, x):
+    """Its value between four pixels, 0 outside."""
+    value = 0
+    for i in (int(y.floor()), int(y.floor()) + 1):
+        for j in (int(x.floor()), int(x.floor()) + 1):
+            if 0 <= i < image.size(0) and 0 <= j < image.size(1):
+                value = value + image[i, j] * (1 - (y - i).abs()) * (1 - (x - j).abs())
+    return value
+
+
+@pytest.mark.parametrize('deform_groups', [1, 2])
+def test_offsets_of_a_finer_map_are_read_as_mmcvs_kernel_reads_them(deform_groups):
+    """DyHead gives those of a level to the next coarser one."""
+    from mmcv.ops import modulated_deform_conv2d
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    x, weight, bias = random(2, 2, 3, 2), random(2, 2, 3, 3), random(2)
+    # a part of the channels of a larger map, so not contiguous, as DyHead's are
+    both_of = random(2, deform_groups * 27, 5, 4)
+    offset, mask = both_of[:, :deform_groups * 18], both_of[:, deform_groups * 18:].sigmoid()
+    tensors, results = (x, both_of, weight, bias), []
+    for function in (lambda: modulated_deform_conv2d(x, offset, mask, weight, bias, 1, 1, 1, 1,
+                                                     deform_groups),
+                     lambda: by_mmcvs_kernel(x, offset, mask, weight, bias, 1)):
+        out = function()
+        scale = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
+        results.append([out, *torch.autograd.grad((out * scale).sum(), tensors,
+                                                  retain_graph=True)])
+    for mine, expected in zip(*results, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-10, atol=1e-12)
+    unread = results[0][2][:, :deform_groups * 18].flatten(1)[:, deform_groups * 18 * 6:]
+    assert unread.numel() and not unread.any()
+
+
+def test_offsets_of_a_coarser_map_are_refused():
+    """mmcv's kernel would read behind them."""
+    from mmcv.ops import modulated_deform_conv2d
+    x, offset, mask, weight, bias = inputs()
+    with pytest.raises(RuntimeError, match='offset output dims'):
+        modulated_deform_conv2d(x, offset, mask, weight, bias, 1, 1)
+
+
+def test_dyhead_learns():
+    from mmdet.models.necks import DyHead
+    neck = DyHead(16, 16, num_blocks=1, zero_init_offset=False)
+    # channels last, as ChannelsLastHook makes them
+    maps = [torch.randn(2, 16, size, size + 1).to(memory_format=torch.channels_last)
+            .requires_grad_() for size in (8, 4, 2)]
+    sum(out.square().sum() for out in neck(maps)).backward()
+    assert all(x.grad.isfinite().all() and x.grad.any() for x in maps)
+    assert neck.dyhead_blocks[0].spatial_conv_offset.weight.grad.any()

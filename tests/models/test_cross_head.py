@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
+from mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
 
 import families
 import helpers
@@ -175,7 +176,7 @@ def test_heads_of_two_families_and_a_learned_temperature(teacher_of):
 @pytest.mark.parametrize('student,teacher,cross,reason', [
     ('gfl', 'gfl', dict(layer=3), r'layer=3, but the student has towers of 2 layers, 1 to 2'),
     ('gfl', 'gfl', dict(layer=0), 'layer=0, but the student has towers of 2 layers'),
-    ('gfl', 'tood', {}, 'TOODHead has no two towers'),
+    ('gfl', 'tood', {}, 'TOODHead has no two towers.*another method, without'),
     ('yolof', 'yolof', {}, 'YOLOFHead has no two towers')])
 def test_heads_without_such_a_layer_are_refused(student, teacher, cross, reason, teacher_of):
     with pytest.raises((TeacherError, TypeError), match=reason):
@@ -191,3 +192,30 @@ def test_what_else_is_refused(teacher_of):
         build('gfl', teacher_of('gfl'), dict(layr=1))
     with pytest.raises(ValueError, match='cross_head=.* no loss of distill_losses compares pre'):
         build('gfl', teacher_of('gfl'), dict(layer=1), dict(type='PKDLoss'))
+
+
+@pytest.mark.parametrize('loss', [KD, dict(type='LDLoss', temperature=2.0)])
+def test_checkpointing_the_layer_at_which_the_maps_cross_is_an_error(loss, teacher_of):
+    """Its loss would have no graph and nobody would notice."""
+    tower, other = ('cls', 'reg') if loss is KD else ('reg', 'cls')
+    model = build('gfl', teacher_of('gfl'), dict(layer=1), loss)
+    expected = model(**helpers.batch(model), mode='loss')['loss_kd']
+    # behind the cut, or in the tower that is not compared
+    turn_on_activation_checkpointing(model.bbox_head, [f'{tower}_convs.1', f'{other}_convs.0'])
+    found = model(**helpers.batch(model), mode='loss')['loss_kd']
+    assert torch.equal(found, expected) and found.requires_grad
+    turn_on_activation_checkpointing(model.bbox_head, [f'{tower}_convs.0'])
+    with pytest.raises(RuntimeError, match=(
+            f'after layer 1 of the {tower} tower have no graph.*with_cp=True of the backbone')):
+        model(**helpers.batch(model), mode='loss')
+    # without the optimizer nothing needs a graph
+    with torch.no_grad():
+        assert torch.equal(model(**helpers.batch(model), mode='loss')['loss_kd'], expected)
+
+
+def test_frozen_layers_before_the_crossing_are_an_error(teacher_of):
+    model = build('gfl', teacher_of('gfl'), dict(layer=1))
+    for part in (model.backbone, model.neck, model.bbox_head.cls_convs[0]):
+        part.requires_grad_(False)
+    with pytest.raises(RuntimeError, match='If all before them is frozen: leave cross_head out'):
+        model(**helpers.batch(model), mode='loss')

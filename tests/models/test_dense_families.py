@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 
 import families
 import helpers
+from ctkd_det.models.boxes.dense import location_boxes
 from ctkd_det.models.heads import dense_head, different_priors, has_quality_branch
 from ctkd_det.models.teachers import TeacherError
 
@@ -207,6 +208,37 @@ def test_anchors_of_another_size_are_different():
     assert different_priors(a, b).startswith('anchors ')
     b.prior_generator.strides[0] = (4, 4)
     assert different_priors(a, b).startswith('strides ')
+
+
+def shifted(family: str):
+    """As the configs of ATSS with DyHead and a Caffe or Swin backbone have it."""
+    cfg = families.tiny(family)
+    cfg.model.bbox_head.anchor_generator.center_offset = 0.5
+    return cfg
+
+
+def test_shifted_anchors_stand_for_their_location(tmp_path, caplog):
+    """As the points of FCOS do. What is measured from the anchor's middle needs the same one."""
+    with pytest.raises(TeacherError, match='same size but shifted .center_offset'):
+        build('retinanet', families.save_teacher(tmp_path, shifted('retinanet')))
+    teacher = families.save_teacher(tmp_path, shifted('gfl'))
+    MMLogger.get_instance('shifted').addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO):
+        model = build('gfl', teacher)
+    assert 'is 0.5 strides from the edge' in caplog.text
+    model.bbox_head.load_state_dict(model.teacher_model.bbox_head.state_dict())
+    # the same maps make the same boxes half a stride further; logits do not know it
+    maps = [torch.randn(1, 16, 8 // 2**i or 1, 8 // 2**i or 1) for i in range(5)]
+    own, theirs = (head.eval()(maps) for head in (model.bbox_head, model.teacher_model.bbox_head))
+    everywhere = torch.ones(sum(x[0, 0].numel() for x in own[0]), dtype=torch.bool)
+    apart = location_boxes(model.teacher_model.bbox_head, theirs, everywhere) - location_boxes(
+        model.bbox_head, own, everywhere)
+    strides = torch.cat([torch.full((x[0, 0].numel(), 4), 8. * 2**i)
+                         for i, x in enumerate(own[0])])
+    torch.testing.assert_close(apart, strides / 2, rtol=1e-3, atol=1e-3)
+    with pytest.raises(TeacherError, match='other anchors .*boxes cannot be compared'):
+        build('gfl', teacher, dict(type='LDLoss', temperature=2.0))
+    build('gfl', teacher, dict(type='BoxKDLoss', mode='iou'))
 
 
 def test_what_a_pair_does_not_have_in_common_is_in_the_log(teacher_of, caplog):

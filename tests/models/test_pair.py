@@ -1,6 +1,10 @@
 """Who may teach whom, decided on built detectors."""
 import pytest
 from mmdet.models.detectors import FasterRCNN, RetinaNet
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.registry import init_default_scope
 
 import families
 import helpers
@@ -57,6 +61,22 @@ def test_a_softmax_and_sigmoids_do_not_mix(student, teacher, detectors, monkeypa
         check_pair(heads[student], heads[teacher])
 
 
+@pytest.mark.parametrize('student, teacher, sources, reason', [
+    ('faster', 'tridentnet/tridentnet_r50-caffe_1x_coco.py', 'logits', 'TridentRoIHead cannot be'),
+    ('faster', 'htc/htc_r50_fpn_1x_coco.py', 'logits', 'depend on semantic_feat'),
+    ('faster', 'sabl', 'boxes', 'boxes of SABLHead cannot'),
+    ('atss', 'ssd/ssd300_coco.py', 'logits', 'SSDHead cannot be distilled'),
+    ('atss', 'rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py', 'boxes', 'RTMDetInsSepBNHead cannot'),
+    ('atss', 'atss/atss_r50_fpn_1x_coco.py', 'distributions', 'ATSSHead regresses no distrib')])
+def test_refused_heads_come_with_what_to_take(student, teacher, sources, reason, detectors):
+    init_default_scope('mmdet')
+    model = (families.tiny(teacher) if teacher in families.TWO_STAGE
+             else get_config(f'mmdet::{teacher}')).model
+    teacher = MODELS.build(model)
+    with pytest.raises(TypeError, match=f'{reason}.*Take another detector, or losses between the'):
+        check_pair(detectors[student], teacher, sources=[sources])
+
+
 def test_numbers_of_classes(detectors):
     few, many = classes('faster', 3), classes('faster', 80)
     with pytest.raises(TeacherError, match="80 classes, the student 8.*\n.*class_mapping='by_name"):
@@ -67,6 +87,19 @@ def test_numbers_of_classes(detectors):
                                                r"on \('a', 'b', 'c'\)\. Take .*these classes$"):
             check_pair(detectors['faster'], few, class_mapping=how, teacher_name='T',
                        teacher_classes=('a', 'b', 'c'))
+
+
+@pytest.mark.parametrize('sources', [('neck', ), ('logits', )])
+def test_a_wrapper_of_detectors_is_called_one(sources, detectors, tmp_path):
+    """Its data_preprocessor, for several views of an image, was called missing."""
+    model = get_config(
+        'mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py').model
+    model.detector = families.tiny('faster').model
+    teacher = families.save_teacher(tmp_path, Config(dict(model=model)),
+                                    weights=helpers.build(Config(dict(model=model))).state_dict())
+    with pytest.raises(TeacherError, match='^a SoftTeacher has no backbone of its own'):
+        FrozenTeacher(teacher['teacher_config'], teacher['teacher_ckpt'], detectors['faster'],
+                      sources=sources)
 
 
 def test_where_only_features_are_compared_any_teacher_goes(detectors):

@@ -6,6 +6,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
 
 import families
 import helpers
@@ -251,3 +252,21 @@ def test_seesaw_classifiers_are_named():
     cfg.model.roi_head.bbox_head.loss_cls = dict(type='SeesawLoss', num_classes=8)
     with pytest.raises(TypeError, match='logits of SeesawLoss'):
         roi_stages(helpers.build(cfg).roi_head)
+
+
+def test_fast_rcnn_learns_on_the_proposals_of_its_data(teacher_of):
+    cfg = helpers.distill(families.tiny('faster'), teacher_of('faster'), dict(loss_kd=KD))
+    for part, key in ((cfg.model, 'rpn_head'), (cfg.model.train_cfg, 'rpn'),
+                      (cfg.model.train_cfg, 'rpn_proposal'), (cfg.model.test_cfg, 'rpn')):
+        del part[key]
+    model = families.make_opinionated(helpers.build(cfg), seed=2).train()
+    data, seen = helpers.batch(model), []
+    proposals = torch.tensor([[2., 2, 30, 30], [10, 10, 50, 40], [5, 20, 25, 60]])
+    for sample in data['data_samples']:
+        sample.proposals = InstanceData(bboxes=proposals, scores=torch.ones(3))
+    model.distill_losses['loss_kd'].register_forward_pre_hook(lambda _, args: seen.extend(args))
+    model(**data, mode='loss')['loss_kd'].backward()
+    # the sampler adds the objects
+    objects = sum(len(sample.gt_instances) for sample in data['data_samples'])
+    assert [len(x) for x in seen[:2]] == [2 * 3 + objects] * 2
+    assert model.backbone.conv1.weight.grad.abs().sum() > 0

@@ -14,6 +14,7 @@ from ..taps import DenseLogits, DenseTap
 from ..teachers import DenseTeacher
 from ..towers import TowerCut
 from .distilled import DistilledDetector
+from .graphs import check_crossing
 from .masks import dense_mask_sides
 
 
@@ -86,6 +87,7 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
             record.teacher_outputs = self.teacher.dense_outputs(
                 batch_inputs, batch_data_samples, record.level_shapes, feats)
             if self.teacher.cross:
+                check_crossing(record, self.compared, self.teacher.cross.layer)
                 record.crossed_outputs = self.teacher.crossed_outputs(record.tower_maps)
                 record.cls_score = self.teacher.dense_logits(record.crossed_outputs)
         return [self.teacher.dense_logits(record.teacher_outputs) for record in records]

@@ -16,6 +16,7 @@ from ..masks import mask_heads
 from ..taps import RoILogits, RoITap, heard
 from ..teachers import RoITeacher
 from .distilled import DistilledDetector
+from .graphs import check_roi_features
 from .masks import complete_masks, roi_mask_sides
 from .rotated import one_per_object, rotated_answers
 from .zero import zero_of
@@ -94,7 +95,7 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
         with tap as answers:
             logits, features = self._ask(batch_inputs, batch_data_samples, rois, feats=feats)
         if 'roi' in self.compared:
-            self._check_graphs(records)
+            check_roi_features(records)
         for record, of_teacher in zip(records, features, strict=True):
             record.teacher_features = of_teacher
         if 'boxes' in self.compared:
@@ -156,14 +157,3 @@ class KnowledgeDistillationTwoStageDetector(DistilledDetector, TwoStageDetector)
         """Widths of what the classifiers receive, as arguments of a feature loss."""
         return dict(student_channels=[feature_width(head) for head in classifiers(self)],
                     teacher_channels=self.teacher.feature_widths)
-
-    @staticmethod
-    def _check_graphs(records: List[RoILogits]) -> None:
-        for record in records:
-            if record.cls_score.requires_grad and not record.features.requires_grad:
-                raise RuntimeError(
-                    'the RoI features have no graph: activation checkpointing of roi_head hides '
-                    'it. Checkpoint backbone and neck only, or compare no RoI features'
-                    if record.features_hidden else
-                    'backbone, neck and the layers before fc_cls are frozen, so a loss between RoI '
-                    'features teaches nothing: leave it out')

@@ -40,10 +40,8 @@ def neck_levels(detector: nn.Module) -> NeckLevels:
     Raises:
         TeacherError: if it makes something else than maps of it.
     """
+    check_backbone(detector)
     name = type(detector).__name__
-    if not hasattr(detector, 'backbone'):
-        raise TeacherError(f'a {name} has no backbone of its own, so it shows no maps of a neck: '
-                           'take the plain detector inside it')
     smallest, failure = None, ''
     for side in _SIDES:
         try:
@@ -62,6 +60,17 @@ def neck_levels(detector: nn.Module) -> NeckLevels:
                            'their maps cannot be compared: take another detector, or compare '
                            'logits only')
     return smallest
+
+
+def check_backbone(detector: nn.Module) -> None:
+    """See whether a detector has a backbone, which a wrapper of others (SoftTeacher) has not.
+
+    Raises:
+        TeacherError: if not.
+    """
+    if not hasattr(detector, 'backbone'):
+        raise TeacherError(f'a {type(detector).__name__} has no backbone of its own, so it shows '
+                           'no maps of a neck: take the plain detector inside it')
 
 
 def padding_need(detector: nn.Module) -> Tuple[int, Tuple[float, ...]]:

@@ -19,6 +19,7 @@ from .classes import Names, check_number_of_classes, compares_classes
 from .cross import CrossHead
 from .inherit import inheritable_weights, inherited_heads
 from .masks import check_masks
+from .neck_levels import check_backbone
 
 # what compares nothing that heads compute, so that any teacher goes with any student
 NECK_LOSSES = 'losses between the necks (PKDLoss, FGDLoss ...)'
@@ -66,6 +67,7 @@ def check_pair(student: nn.Module,
         TypeError: if a head of one of them cannot be distilled.
         ValueError: if an option is out of its range, or does nothing here.
     """
+    check_backbone(teacher)
     if 'roi' in sources and kind_of(student) != 'two-stage':
         raise TeacherError(f'{student_name} is no two-stage detector, so it has no RoI features '
                            f'to compare: take {NECK_LOSSES}')
@@ -154,11 +156,11 @@ def _check_kinds(student: nn.Module, teacher: nn.Module, student_name: str,
 
 
 def _named(name: str, check: Callable[[nn.Module], Any], module: nn.Module) -> Any:
-    """What a check says of a detector or head; a TypeError begins with the name."""
+    """What a check says of a detector or head; a TypeError gets its name, and what to take."""
     try:
         return check(module)
     except TypeError as error:
-        raise TypeError(f'{name}: {error}') from None
+        raise TypeError(f'{name}: {error}. Take another detector, or {NECK_LOSSES}') from None
 
 
 def _check_stages(teacher_stage: Union[int, str, None], students: Sequence[nn.Module],
@@ -190,12 +192,12 @@ def _check_classifiers(student: nn.Module, teacher: nn.Module, student_name: str
 
 
 def _check_priors(student: nn.Module, teacher: nn.Module, student_name: str, teacher_name: str,
-                  compared: str) -> None:
-    different = hasattr(student, 'prior_generator') and different_priors(teacher, student)
+                  compared: str, shifted: bool = True) -> None:
+    different = hasattr(student, 'prior_generator') and different_priors(teacher, student, shifted)
     if different:
         raise TeacherError(f'{teacher_name} has other anchors or points than {student_name}, '
                            f'{different}, so their {compared} cannot be compared: take a teacher '
-                           f'with the same ones, as one of the same family has, or {NECK_LOSSES}')
+                           f'with the same ones, as most of the same family have, or {NECK_LOSSES}')
 
 
 def _check_distributions(student: nn.Module, teacher: nn.Module, student_name: str,
@@ -209,7 +211,8 @@ def _check_distributions(student: nn.Module, teacher: nn.Module, student_name: s
         raise TeacherError(f'the box distributions of {student_name} have {bins[0]} bins '
                            f'(reg_max={bins[0] - 1}), those of {teacher_name} {bins[1]}: take a '
                            f'teacher with as many, or {NECK_LOSSES}')
-    _check_priors(student, teacher, student_name, teacher_name, 'boxes')
+    # they are distances from the middle of the anchor; other boxes are compared in pixels
+    _check_priors(student, teacher, student_name, teacher_name, 'boxes', shifted=False)
 
 
 def _check_queries(student: nn.Module, teacher: nn.Module, student_name: str,

@@ -12,7 +12,7 @@ from .study import Study
 from .study_predictions import distinct, representative
 
 # of the kept files; to be raised when their content changes
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True)
