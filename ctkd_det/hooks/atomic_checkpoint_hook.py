@@ -6,6 +6,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from ..starts import number_start
 from .checkpoint_files import (
     PARTIAL,
     POINTER,
@@ -42,6 +43,7 @@ class AtomicCheckpointHook(CheckpointHook):
             folder.folder.mkdir(parents=True, exist_ok=True)
             write_text(folder.folder / '.probe', '')
             (folder.folder / '.probe').unlink()
+            number_start(Path(runner.work_dir), Path(runner.log_dir))
         except OSError as error:
             raise SavingError(f'no checkpoint can be written to {folder.folder} ({error}): '
                                   'mend that, or give another --work-dir') from error
