@@ -184,11 +184,11 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         if by_epochs and done == (runner.epoch + 1) * len(runner.train_dataloader):
             return  # after_train_epoch is next
         if self._termination.agreed(runner.iter):
-            if self.last_ckpt == before:
-                meta = dict(epoch=runner.epoch, iter=done)
-                name = (INTERRUPTED.format(*meta.values()) if self.by_epoch
-                        else self.filename_tmpl.format(done))
-                self.save_to_resume(runner, name, meta)
+            if self.last_ckpt == before and self.by_epoch:
+                self.save_to_resume(runner, INTERRUPTED.format(runner.epoch, done),
+                                    dict(epoch=runner.epoch, iter=done))
+            elif self.last_ckpt == before:
+                self._save_checkpoint(runner)  # one as any other, which makes room later on
             self._end(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:

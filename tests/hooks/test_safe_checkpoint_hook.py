@@ -113,6 +113,14 @@ def test_an_iteration_based_run_equals_an_uninterrupted_one(tmp_path, loader):
     assert_equal_runs(resumed, whole)
 
 
+def test_what_sigterm_saves_by_iterations_is_removed_as_others_are(tmp_path):
+    options = dict(by_epoch=False, max_keep_ckpts=1, val=False)
+    train(tmp_path, hooks=(After(12, signal.SIGTERM), ), expected=SystemExit, **options)
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_13.pth']
+    train(tmp_path, resume=True, **options)
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_20.pth']
+
+
 @pytest.mark.parametrize('loader, by_epoch', [
     ('process', True), ('process', False), ('persistent', True),
     pytest.param('persistent', False, marks=long)])
