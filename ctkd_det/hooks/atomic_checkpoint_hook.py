@@ -10,12 +10,15 @@ from ..starts import number_start
 from .checkpoint_files import (
     PARTIAL,
     POINTER,
+    PROBE,
     CheckpointFolder,
     SavingError,
     commit,
     remove,
     write_text,
 )
+from .resuming import VALIDATED
+from .starting_point import forget_lost_best
 
 
 class AtomicCheckpointHook(CheckpointHook):
@@ -35,14 +38,16 @@ class AtomicCheckpointHook(CheckpointHook):
             SavingError: if not.
         """
         _keep_numbers(runner.message_hub.runtime_info)
+        if self.is_local(runner):
+            forget_lost_best(runner, self.folder(runner))
         super().before_train(runner)
         if not self.is_local(runner) or not is_main_process():
             return
         folder = self.folder(runner)
         try:
             folder.folder.mkdir(parents=True, exist_ok=True)
-            write_text(folder.folder / '.probe', '')
-            (folder.folder / '.probe').unlink()
+            write_text(folder.folder / PROBE, '')
+            (folder.folder / PROBE).unlink()
             number_start(Path(runner.work_dir), Path(runner.log_dir))
         except OSError as error:
             raise SavingError(f'no checkpoint can be written to {folder.folder} ({error}): '
@@ -106,6 +111,7 @@ class AtomicCheckpointHook(CheckpointHook):
         outdated: List[str] = []
         if isinstance(runner, _SavingRunner):  # once more, with the score of the new best one
             outdated, runner = runner.outdated(), runner.runner
+            runner.message_hub.update_info(VALIDATED, meta)
         if self.max_keep_ckpts > 0 and list(self.keep_ckpt_ids)[-1:] != [step]:
             while len(self.keep_ckpt_ids) >= self.max_keep_ckpts:
                 outdated.append(self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))

@@ -1,7 +1,6 @@
 """Resumes from checkpoints, and into settings, other than those of the run itself."""
 import copy
 import logging
-import time
 
 import pytest
 import torch
@@ -185,24 +184,3 @@ def test_a_best_checkpoint_that_was_kept_is_not_removed_unasked(tmp_path):
         path.unlink()
     train(tmp_path / 'work', epochs=1)
     assert (tmp_path / 'work' / BEST.format(2)).exists()
-
-
-@pytest.fixture
-def time_zone(monkeypatch):
-    """Sets the time zone of this process."""
-    def set_to(name):
-        monkeypatch.setenv('TZ', name)
-        time.tzset()
-    yield set_to
-    monkeypatch.undo()
-    time.tzset()
-
-
-def test_a_resume_in_another_time_zone_is_the_later_part(tmp_path, time_zone):
-    time_zone('Asia/Shanghai')
-    train(tmp_path, hooks=(After(13), ), expected=Stop)
-    time_zone('UTC')
-    train(tmp_path, resume=True)
-    # the first one is made again, at the beginning of iteration 10
-    assert WorkDir(tmp_path).scalars()['toy/mAP'] == ([2, 4], [10.0, 19.0])
-    assert WorkDir(tmp_path).scalars()['loss'][0] == list(range(1, 21))
