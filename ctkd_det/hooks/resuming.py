@@ -36,8 +36,8 @@ class RestOfEpoch:
         return getattr(self.loader, name)
 
     def __iter__(self) -> Iterator:
-        # starting a loader uses a random number, but not if its workers are persistent
-        at_once = self.skip == 0 and not self.states.persistent
+        # starting a loader uses a random number; workers that go on are not started
+        at_once = self.skip == 0 and not self.states.workers
         if at_once:
             self.restore()
         batches = iter(self.loader)

@@ -23,7 +23,9 @@ from .loaders import (
     end_workers_at_exit,
     seed_as_before,
     seed_of_sampler,
+    start_anew,
     start_workers_again,
+    switches,
 )
 from .own_states import own_states, restore_own_states
 from .resumed_settings import check_resumable, warn_of_other_settings, without_functions
@@ -157,6 +159,8 @@ class SafeCheckpointHook(AtomicCheckpointHook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Continue in the data where the resumed run was interrupted."""
+        if start_anew(runner, self._own.get('switches', 0) if self._goes_on else None):
+            self._loader.start_anew()
         if not self._goes_on:
             return
         self._goes_on, loop = False, runner.train_loop
@@ -248,7 +252,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
     def save(self, runner: Runner, name: str, **options: Any) -> None:
         """Save with the random states of all ranks."""
         own = dict(process=random_states(), workers=self._loader.to_save(),
-                   losses=own_states(runner))
+                   losses=own_states(runner), switches=switches(runner))
         self._ranks = all_gather_object(own)
         super().save(runner, name, **options)
         # it has taken the place of an older one

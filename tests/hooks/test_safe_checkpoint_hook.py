@@ -5,6 +5,7 @@ import signal
 import pytest
 import torch
 import toy
+from mmdet.engine.hooks import PipelineSwitchHook
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
@@ -73,6 +74,21 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, loader, how):
     assert_equal_runs(resumed, whole)
     names = {path.name for path in (tmp_path / 'parts').glob('*.pth*')}
     assert names == {f'epoch_{i}.pth{end}' for i in range(1, 5) for end in ('', '.sha256')}
+
+
+@pytest.mark.parametrize('iterations, number', [
+    (7, None), (12, None), (12, signal.SIGTERM), (17, None)])
+def test_workers_that_another_hook_starts_anew(tmp_path, iterations, number):
+    """Before iteration 11; the resume begins earlier, there, within that epoch, or later."""
+    options = dict(LOADERS['persistent'], val=False)
+
+    def hooks(*others):
+        return PipelineSwitchHook(2, []), *others
+    whole = train(tmp_path / 'whole', hooks=hooks(), **options)
+    train(tmp_path / 'parts', hooks=hooks(After(iterations, number)),
+          expected=SystemExit if number else Stop, **options)
+    resumed = train(tmp_path / 'parts', hooks=hooks(), resume=True, **options)
+    assert_equal_runs(resumed, whole)
 
 
 class CutOff(Hook):
