@@ -70,6 +70,10 @@ class AtomicCheckpointHook(CheckpointHook):
             out = out / Path(runner.work_dir).name
         return CheckpointFolder(out, Path(runner.work_dir), self.filename_tmpl)
 
+    def last_saved(self, runner: Runner) -> str:
+        """The last checkpoint, which is that of the resume until one is saved; '' if none is."""
+        return self.last_ckpt or (str(runner._load_from) if runner._resume else '')
+
     def save(self, runner: Runner, name: str, **options: Any) -> None:
         """Save under ``name``, whole or not at all; all ranks must come here.
 

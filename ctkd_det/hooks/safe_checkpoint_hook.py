@@ -231,7 +231,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
                        outputs: Any = None) -> None:
         """End after SIGTERM if this epoch is saved. Several ranks may be at different batches."""
         name = self.filename_tmpl.format(runner.epoch if self.by_epoch else runner.iter)
-        saved = Path(self.last_ckpt or '').name == name
+        saved = Path(self.last_saved(runner)).name == name
         if self._training and saved and get_world_size() == 1 and self._termination.requested:
             self._end(runner)
 
@@ -281,8 +281,8 @@ class SafeCheckpointHook(AtomicCheckpointHook):
 
     def _end(self, runner: Runner) -> None:
         """End the process; the checkpoint is there."""
-        runner.logger.warning(f'SIGTERM: training ends. {self.last_ckpt} is saved, --resume goes '
-                              'on from it')
+        runner.logger.warning(f'SIGTERM: training ends. {self.last_saved(runner)} is saved, '
+                              '--resume goes on from it')
         end_workers(runner)
         if torch.distributed.is_initialized():
             torch.distributed.barrier()

@@ -1,12 +1,14 @@
 """What a resume takes up from an older, moved or foreign part of a training, and what it leaves."""
 import logging
+import os
+import signal
 import time
 from types import SimpleNamespace
 
 import pytest
 import toy
 from hooks.test_resumes_of_others import BEST, resume_by_name
-from hooks.test_safe_checkpoint_hook import After, Stop, assert_equal_runs, train
+from hooks.test_safe_checkpoint_hook import After, CutOff, Stop, assert_equal_runs, train
 from mmengine.logging import MessageHub
 from mmengine.runner import EpochBasedTrainLoop
 
@@ -74,6 +76,21 @@ def test_a_converted_iteration_stays_within_its_epoch(iteration, length, expecte
         count_in_new_epochs(runner, checkpoint)
         assert checkpoint['meta']['iter'] == epoch * length + expected
         assert checkpoint['epoch_length'] == length
+
+
+class Terminate(CutOff):
+    """Sends SIGTERM there."""
+
+    def before_val_epoch(self, runner):
+        if runner.iter == self.iterations:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_sigterm_ends_a_validation_that_is_made_again(tmp_path):
+    train(tmp_path, hooks=(CutOff(10), ), expected=Stop)
+    runner = train(tmp_path, hooks=(Terminate(10), ), expected=SystemExit, resume=True)
+    assert runner.iter == 10
+    assert {path.name for path in tmp_path.glob('*.pth')} == {'epoch_1.pth', 'epoch_2.pth'}
 
 
 def test_a_validation_that_a_checkpoint_knows_of_is_not_made_again(tmp_path):
