@@ -60,17 +60,15 @@ def run(training: Training, last: bool = True) -> Result:
                 runner.register_hook(progress, 'LOWEST')
             runner.train()
     except KeyboardInterrupt:
-        click.echo(stopped(training, Path(cfg.work_dir), runner))
+        click.echo(stopped(training, Path(cfg.work_dir), runner), screen.out)
         raise click.exceptions.Exit(130) from None
     except Exception as error:
         if not quiet:
             raise
-        with log.open('a', encoding='utf-8') as end:
-            traceback.print_exc(file=end)
-        raise click.ClickException(f'{sentence(error)}\n(the traceback is in {log})') from error
+        raise click.ClickException(f'{sentence(error)}{_kept_traceback(log)}') from error
     result = Result.of(runner, training, (time.monotonic() - started) / 60)
     if is_main_process():
-        click.echo(ending(result, last))
+        click.echo(ending(result, last), screen.out)
     return result
 
 
@@ -121,6 +119,16 @@ def default_work_dir(config: Path) -> Path:
     """
     folder = config.absolute().parent.name
     return Path('work_dirs', folder if re.fullmatch(r'seed_\d+', folder) else '', config.stem)
+
+
+def _kept_traceback(log: Path) -> str:
+    """Append the present traceback to the log, and say so; '' on a disk that is full."""
+    try:
+        with log.open('a', encoding='utf-8') as file:
+            traceback.print_exc(file=file)
+    except OSError:
+        return ''
+    return f'\n(the traceback is in {log})'
 
 
 def _runner(cfg: Config) -> Runner:
