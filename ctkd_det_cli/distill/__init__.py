@@ -11,7 +11,7 @@ from ..lasting import Lasting
 from ..options import Command, merge
 from ..places import load_package, package_dir
 from ..training import Training, training_options
-from ..training.data import look_at_data, missing_data
+from ..training.data import OWN_DATA, look_at_data, missing_data
 from .methods import ALONE, check_names, fragments, teaches_itself
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def _check_training(recipe: 'Recipe', cfg_options: Sequence[str], dry_run: bool)
         return
     missing = missing_data(cfg)
     if missing and not dry_run:
-        raise click.ClickException(f'{recipe.student.path}: {missing}')
+        raise click.ClickException(f'{recipe.student.path}: {missing}{OWN_DATA}')
     if not missing:
         look_at_data(cfg)
 

@@ -17,9 +17,9 @@ from ..guards import guard
 from ..mistakes import sentence
 from ..options import merge, writing
 from ..places import keep_config
-from ..reading import read_config
+from ..reading import check_parts, read_config
 from . import Training
-from .data import look_at_data, missing_data
+from .data import OWN_DATA, look_at_data, missing_data
 from .progress import OpeningHook, ProgressHook, Screen
 from .result import Result, ending, stopped
 
@@ -87,13 +87,11 @@ def configured(training: Training) -> Config:
     if cfg.get('visualizer'):
         # by the name that they share, a second training of this process would get the first one's
         cfg.visualizer.pop('name', None)
-    missing = [key for key in ('model', 'train_dataloader', 'optim_wrapper') if not cfg.get(key)]
-    if missing:
-        raise click.ClickException(f'{training.config} trains nothing: it has no '
-                                   + ' and no '.join(missing))
+    check_parts(cfg, training.config, 'trains nothing',
+                ('model', 'train_dataloader', 'optim_wrapper'))
     missing_file = missing_data(cfg)
     if missing_file:
-        raise click.ClickException(f'{training.config}: {missing_file}')
+        raise click.ClickException(f'{training.config}: {missing_file}{OWN_DATA}')
     look_at_data(cfg)
     guard(cfg)
     if training.amp:
