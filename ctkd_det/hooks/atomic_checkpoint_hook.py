@@ -115,7 +115,8 @@ class AtomicCheckpointHook(CheckpointHook):
         outdated: List[str] = []
         if isinstance(runner, _SavingRunner):  # once more, with the score of the new best one
             outdated, runner = runner.outdated(), runner.runner
-            runner.message_hub.update_info(VALIDATED, meta)
+            # without the config and the like, which the runner has added to meta
+            runner.message_hub.update_info(VALIDATED, {k: meta[k] for k in ('epoch', 'iter')})
         if self.max_keep_ckpts > 0 and list(self.keep_ckpt_ids)[-1:] != [step]:
             while len(self.keep_ckpt_ids) >= self.max_keep_ckpts:
                 outdated.append(self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))

@@ -6,8 +6,9 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from ..random_states import LoaderStates
 from .checkpoint_files import SavingError
 
-# in the message hub: where the model was that was validated before its checkpoint was saved again
-VALIDATED = 'validated'
+# in the message hub: where the model was that was validated before its checkpoint was saved again;
+# mmengine's log repeats what begins with 'val'
+VALIDATED = 'saved_with_validation'
 
 
 class RestOfEpoch:

@@ -1,6 +1,7 @@
 """What a resume takes up from an older, moved or foreign part of a training, and what it leaves."""
 import logging
 import os
+import re
 import signal
 import time
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from ctkd_det.compat.reading import read_checkpoint
 from ctkd_det.hooks.checkpoint_files import SavingError
-from ctkd_det.hooks.resuming import count_in_new_epochs
+from ctkd_det.hooks.resuming import VALIDATED, count_in_new_epochs
 from ctkd_det.work_dir import WorkDir
 
 
@@ -113,6 +114,8 @@ def test_a_validation_that_a_checkpoint_knows_of_is_not_made_again(tmp_path):
     assert_equal_runs(resumed, whole)
     rates = [run.param_schedulers[0].state_dict() for run in (whole, resumed)]
     assert rates[0] == rates[1] and rates[0]['_last_value'] < [0.05]
+    known = read_checkpoint(tmp_path / 'parts' / 'epoch_8.pth')['message_hub']['runtime_info']
+    assert known[VALIDATED] == dict(epoch=8, iter=40)
     scores = [list(run.message_hub.get_scalar('val/toy/mAP').data[0]) for run in (whole, resumed)]
     assert scores[0] == scores[1]
 
@@ -147,3 +150,11 @@ def test_a_best_checkpoint_that_is_there_keeps_its_score(tmp_path):
     (tmp_path / 'first').rename(tmp_path / 'moved')
     runner = train(tmp_path / 'moved', epochs=2, resume=True, save_best='toy/mAP')
     assert runner.message_hub.get_info('best_score') == 9.0
+
+
+def test_the_log_has_the_scores_of_a_validation_alone(tmp_path):
+    """mmengine adds what the message hub has under names that begin with val."""
+    runner = toy.runner(tmp_path, epochs=4, save_best='toy/mAP')
+    runner.train()
+    _, line = runner.log_processor.get_log_after_epoch(runner, 2, 'val', with_non_scalar=True)
+    assert re.findall(r'(\S+): ', line) == ['toy/mAP', 'data_time', 'time']
