@@ -3,8 +3,11 @@ import json
 from pathlib import Path
 from typing import Dict, List, Tuple, Union
 
+from .starts import starts
+
 Series = Tuple[List[float], List[float]]
-CURVES = '*/vis_data/scalars.json'  # below a work directory, one for each start
+_CURVES = 'vis_data/scalars.json'  # of a start
+CURVES = f'*/{_CURVES}'  # below a work directory, one for each start
 _TIMES = ('time', 'data_time')
 
 
@@ -30,7 +33,7 @@ def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
     Raises:
         FileNotFoundError: if the directory holds no ``scalars.json``.
     """
-    files = sorted(Path(work_dir).glob(CURVES))
+    files = [start / _CURVES for start in trained_starts(Path(work_dir))]
     if not files:
         raise FileNotFoundError(f'{work_dir} is no work directory of a run: it contains no '
                                 f'{CURVES}')
@@ -43,6 +46,11 @@ def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
             elif record:
                 curves.add_validation(record)
     return curves.series()
+
+
+def trained_starts(work_dir: Path) -> List[Path]:
+    """The folders of the starts that logged curves, the latest one last; a test's has none."""
+    return [start for start in starts(work_dir) if (start / _CURVES).exists()]
 
 
 class _Curves:

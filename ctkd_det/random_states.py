@@ -42,7 +42,8 @@ class LoaderStates:
 
     Args:
         loader (DataLoader): Its workers have not been started yet.
-        states (dict, optional): States to start the workers with.
+        states (dict, optional): States to start the workers with, the first
+            time: a hook may end them and let others start.
     """
 
     def __init__(self, loader: DataLoader, states: Optional[Dict[int, dict]] = None) -> None:
@@ -51,9 +52,15 @@ class LoaderStates:
         if len(states or {}) == loader.num_workers and self.persistent:
             self.workers = {int(worker): value for worker, value in states.items()}
         self.at_epochs_start = dict(self.workers)
-        keep_workers_from_sigterm(loader, self.workers)
+        self._of_the_first = dict(self.workers)
+        keep_workers_from_sigterm(loader, self._of_the_first)
         if self.persistent:
             loader.collate_fn = partial(_collate, collate=loader.collate_fn)
+
+    def start_anew(self) -> None:
+        """Forget the states: workers will start as those of a new training do."""
+        for states in (self.workers, self.at_epochs_start, self._of_the_first):
+            states.clear()
 
     def end_epoch(self) -> None:
         """Note the states at the end of an epoch."""
@@ -72,6 +79,7 @@ class LoaderStates:
         if self.persistent and isinstance(data_batch, dict) and _KEY in data_batch:
             worker, states = data_batch.pop(_KEY)
             self.workers[worker] = states
+            self._of_the_first.clear()  # all workers have started
 
 
 def keep_workers_from_sigterm(loader: DataLoader,
@@ -80,11 +88,12 @@ def keep_workers_from_sigterm(loader: DataLoader,
 
     Args:
         loader (DataLoader): Its workers have not been started yet.
-        states (dict, optional): Random states to start the workers with.
+        states (dict, optional): Random states to start the workers with; what
+            the dictionary holds when they start.
     """
     if loader.num_workers > 0:
-        loader.worker_init_fn = partial(
-            _start_worker, start=loader.worker_init_fn, states=dict(states or {}))
+        loader.worker_init_fn = partial(_start_worker, start=loader.worker_init_fn,
+                                        states={} if states is None else states)
 
 
 def as_saved(states: Any) -> Any:

@@ -5,8 +5,9 @@ from typing import Dict, List, Optional, Union
 
 from mmengine.config import Config
 
-from .curves import CURVES, Series, read_scalars
+from .curves import CURVES, Series, read_scalars, trained_starts
 from .literal_config import read_literal_config
+from .starts import starts
 
 _EVENTS = '*/vis_data/*tfevents*'  # TensorBoard's
 
@@ -66,7 +67,7 @@ class WorkDir:
     @property
     def log_file(self) -> Optional[Path]:
         """Path or None: The log of the latest start of the training."""
-        return max(self._of_trainings('*.log'), default=None)
+        return next(reversed(self._of_trainings('*.log')), None)
 
     @property
     def last_saved(self) -> Optional[str]:
@@ -132,10 +133,9 @@ class WorkDir:
 
     def _of_trainings(self, pattern: str) -> List[Path]:
         """Files in the starts' folders, by time; those of trainings alone if there are any."""
-        starts = sorted(folder for folder in self.path.glob('*') if folder.is_dir())
-        # a test in the same directory leaves a config and a log, too, but no curves
-        trained = [start for start in starts if (start / 'vis_data' / 'scalars.json').exists()]
-        return [file for start in trained or starts for file in sorted(start.glob(pattern))]
+        # a test in the same directory leaves a config and a log, too
+        folders = trained_starts(self.path) or starts(self.path)
+        return [file for start in folders for file in sorted(start.glob(pattern))]
 
     def _named_configs(self) -> List[Path]:
         return sorted(self.path.glob('*.py'), key=_age)

@@ -31,6 +31,23 @@ def modules_beside(config: Path, imported: Sequence[str]) -> Optional[Path]:
     return None
 
 
+def check_parts(cfg: Any, path: Path, does: str, parts: Sequence[str]) -> None:
+    """Refuse a config without what a command needs.
+
+    Args:
+        cfg (Config): As read from ``path``.
+        path (Path): The config file.
+        does (str): What it cannot do, as in 'trains nothing'.
+        parts (Sequence[str]): Names that it must have.
+
+    Raises:
+        click.ClickException: if one is missing.
+    """
+    missing = [part for part in parts if not cfg.get(part)]
+    if missing:
+        raise click.ClickException(f'{path} {does}: it has no {" and no ".join(missing)}')
+
+
 def read_config(path: Path) -> Any:
     """Read a config file.
 

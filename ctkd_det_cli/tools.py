@@ -10,7 +10,7 @@ import click
 from .mistakes import sentence
 from .options import FILE, Command, cfg_options, merge
 from .places import keep_config, load_package, shipped
-from .reading import read_config
+from .reading import check_parts, read_config
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _CHECK = 'default_hooks.check_weights'
@@ -130,6 +130,7 @@ def test(config: Path, checkpoint: str, verbose: bool, cfg_options: Sequence[str
     load_package()
     cfg = read_config(config)
     merge(cfg, cfg_options)
+    check_parts(cfg, config, 'tests nothing', ('model', 'test_dataloader', 'test_evaluator'))
     if options['work_dir'] or cfg.get('work_dir'):
         keep_config(config, options['work_dir'] or cfg.work_dir)
     words = [word for name, value in options.items() if value

@@ -1,11 +1,13 @@
 """What is read from a work directory as mmengine leaves it."""
 import json
 import os
+import shutil
 
 import pytest
 from mmengine.config import Config
 
 from ctkd_det.curves import read_scalars
+from ctkd_det.starts import number_start
 from ctkd_det.work_dir import WorkDir, WorkDirError, find_runs
 
 
@@ -163,3 +165,27 @@ def test_runs_are_found_one_level_down(tmp_path):
     assert [run.path.name for run in find_runs(tmp_path / 'empty')] == ['empty']
     with pytest.raises(FileNotFoundError, match='nowhere is no directory'):
         find_runs(tmp_path / 'nowhere')
+
+
+def test_the_order_of_the_starts_is_not_that_of_their_local_times(tmp_path):
+    """Trained in Shanghai, resumed by the clock of UTC, eight hours earlier by name."""
+    def records(steps, value):
+        for step in steps:
+            yield dict(loss=value, epoch=(step - 1) // 2 + 1, iter=step, step=step)
+            if step % 2 == 0:
+                yield {'coco/bbox_mAP': value, 'step': step // 2}
+
+    for name, steps, value in (('20260101_090000', range(1, 4), 1.0),
+                               ('20260101_010000', range(3, 7), 2.0)):
+        start(tmp_path, name, list(records(steps, value)), work_dir=name)
+        number_start(tmp_path, tmp_path / name)
+        number_start(tmp_path, tmp_path / name)  # a second training of the same process
+    # a copy has the times of the copying, and none of an earlier start
+    copy = tmp_path.with_name(tmp_path.name + '_copy')
+    shutil.copytree(tmp_path, copy, copy_function=shutil.copyfile)
+    for folder in (tmp_path, copy):
+        curves = read_scalars(folder)
+        assert curves['loss'] == ([1, 2, 3, 4, 5, 6], [1.0] * 2 + [2.0] * 4)
+        assert curves['coco/bbox_mAP'] == ([1, 2, 3], [1.0, 2.0, 2.0])
+        assert WorkDir(folder).log_file.name == '20260101_010000.log'
+        assert WorkDir(folder).config().work_dir == '20260101_010000'

@@ -6,15 +6,19 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from ..starts import number_start
 from .checkpoint_files import (
     PARTIAL,
     POINTER,
+    PROBE,
     CheckpointFolder,
     SavingError,
     commit,
     remove,
     write_text,
 )
+from .resuming import VALIDATED
+from .starting_point import forget_lost_best
 
 
 class AtomicCheckpointHook(CheckpointHook):
@@ -34,14 +38,17 @@ class AtomicCheckpointHook(CheckpointHook):
             SavingError: if not.
         """
         _keep_numbers(runner.message_hub.runtime_info)
+        if self.is_local(runner):
+            forget_lost_best(runner, self.folder(runner))
         super().before_train(runner)
         if not self.is_local(runner) or not is_main_process():
             return
         folder = self.folder(runner)
         try:
             folder.folder.mkdir(parents=True, exist_ok=True)
-            write_text(folder.folder / '.probe', '')
-            (folder.folder / '.probe').unlink()
+            write_text(folder.folder / PROBE, '')
+            (folder.folder / PROBE).unlink()
+            number_start(Path(runner.work_dir), Path(runner.log_dir))
         except OSError as error:
             raise SavingError(f'no checkpoint can be written to {folder.folder} ({error}): '
                                   'mend that, or give another --work-dir') from error
@@ -62,6 +69,10 @@ class AtomicCheckpointHook(CheckpointHook):
                 self.out_dir != runner.work_dir):
             out = out / Path(runner.work_dir).name
         return CheckpointFolder(out, Path(runner.work_dir), self.filename_tmpl)
+
+    def last_saved(self, runner: Runner) -> str:
+        """The last checkpoint, which is that of the resume until one is saved; '' if none is."""
+        return self.last_ckpt or (str(runner._load_from) if runner._resume else '')
 
     def save(self, runner: Runner, name: str, **options: Any) -> None:
         """Save under ``name``, whole or not at all; all ranks must come here.
@@ -104,6 +115,8 @@ class AtomicCheckpointHook(CheckpointHook):
         outdated: List[str] = []
         if isinstance(runner, _SavingRunner):  # once more, with the score of the new best one
             outdated, runner = runner.outdated(), runner.runner
+            # without the config and the like, which the runner has added to meta
+            runner.message_hub.update_info(VALIDATED, {k: meta[k] for k in ('epoch', 'iter')})
         if self.max_keep_ckpts > 0 and list(self.keep_ckpt_ids)[-1:] != [step]:
             while len(self.keep_ckpt_ids) >= self.max_keep_ckpts:
                 outdated.append(self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))

@@ -8,7 +8,7 @@ from typing import Any, List, NamedTuple, Optional, Pattern, Tuple
 
 from ..compat.reading import find_fault
 
-PARTIAL, CHECKSUM, POINTER = '.partial', '.sha256', 'last_checkpoint'
+PARTIAL, CHECKSUM, POINTER, PROBE = '.partial', '.sha256', 'last_checkpoint', '.probe'
 # the name if SIGTERM ends a training within an epoch: completed epochs, and all iterations
 INTERRUPTED = 'interrupted_epoch_{}_iter_{}.pth'
 
@@ -144,10 +144,12 @@ class CheckpointFolder:
         return Choice(None, skipped, [])
 
     def remove_leftovers(self) -> None:
-        """Remove files that a crash has left incomplete."""
+        """Remove files that a crash has left incomplete, and none of other programs."""
         for path in [*self.folder.glob(f'*{PARTIAL}'), *self.pointer.parent.glob(f'*{PARTIAL}')]:
-            remove(path)
             whole = path.with_name(path.name.removesuffix(PARTIAL))
+            if not self._is_ours(whole):
+                continue
+            remove(path)
             if not whole.exists():  # the checksum is written before the file
                 _beside(whole).unlink(missing_ok=True)
 
@@ -172,12 +174,22 @@ class CheckpointFolder:
         """The checkpoints of best validations."""
         return [path for path in self.folder.glob('*') if self.best_names.fullmatch(path.name)]
 
+    def number(self, best: Path) -> int:
+        """The number in the name of the checkpoint of a best validation."""
+        return int(self.best_names.fullmatch(best.name)[1])
+
     def remove_interrupted(self, before: int) -> None:
         """Remove checkpoints from within epochs that are complete now."""
         for path in self.folder.glob(INTERRUPTED.format('*', '*')):
             progress = self.progress(path)
             if progress and progress < (before, 0):
                 remove(path)
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether this is the name of a checkpoint, or of what is written beside it."""
+        name = path.with_name(path.name.removesuffix(CHECKSUM))
+        return path.name in (POINTER, PROBE) or bool(
+            self.progress(name) or self.best_names.fullmatch(name.name))
 
     def _named(self) -> Optional[Path]:
         """The file that ``last_checkpoint`` names, also after the folder has moved; else None."""

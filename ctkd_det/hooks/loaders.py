@@ -64,6 +64,28 @@ def start_workers_again(runner: Runner) -> None:
     restore(states)
 
 
+def switches(runner: Runner) -> int:
+    """How many hooks have switched the pipeline of the training images.
+
+    ``PipelineSwitchHook`` and ``YOLOXModeSwitchHook`` end persistent workers to
+    do so, and do it at the first chance after a resume, too.
+    """
+    return sum(getattr(hook, '_has_switched', False) for hook in runner.hooks)
+
+
+def start_anew(runner: Runner, before: Optional[int]) -> bool:
+    """Whether the workers of the epoch that begins start anew in an uninterrupted run.
+
+    Args:
+        runner (Runner): Its other hooks have begun the epoch.
+        before (int, optional): What :func:`switches` was when the checkpoint
+            was saved, if this is a resumed run's first epoch.
+    """
+    if before is not None:
+        return switches(runner) > before
+    return getattr(runner.train_dataloader, '_iterator', None) is None
+
+
 def end_workers(runner: Runner) -> None:
     """End workers that are still alive after the loop.
 

@@ -4,6 +4,11 @@ from typing import Any, Callable, Iterator
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from ..random_states import LoaderStates
+from .checkpoint_files import SavingError
+
+# in the message hub: where the model was that was validated before its checkpoint was saved again;
+# mmengine's log repeats what begins with 'val'
+VALIDATED = 'saved_with_validation'
 
 
 class RestOfEpoch:
@@ -32,8 +37,8 @@ class RestOfEpoch:
         return getattr(self.loader, name)
 
     def __iter__(self) -> Iterator:
-        # starting a loader uses a random number, but not if its workers are persistent
-        at_once = self.skip == 0 and not self.states.persistent
+        # starting a loader uses a random number; workers that go on are not started
+        at_once = self.skip == 0 and not self.states.workers
         if at_once:
             self.restore()
         batches = iter(self.loader)
@@ -88,17 +93,22 @@ def validate_if_due(runner: Runner) -> None:
 
     A checkpoint is saved before its epoch is validated, and does not contain
     the result. Without this validation the score would be missing, and a
-    later, worse checkpoint could become the best one.
+    later, worse checkpoint could become the best one. A checkpoint that was
+    saved again, with the score of the new best one, does contain it: twice
+    would be too often for ``ReduceOnPlateauLR``.
     """
     loop = runner.train_loop
     if isinstance(loop, EpochBasedTrainLoop):
-        done, end = runner.epoch, runner.max_epochs
+        unit, done, end = 'epoch', runner.epoch, runner.max_epochs
         complete = runner.iter == done * len(runner.train_dataloader)
     elif isinstance(loop, IterBasedTrainLoop):
-        done, end, complete = runner.iter, runner.max_iters, True
+        unit, done, end, complete = 'iter', runner.iter, runner.max_iters, True
     else:
         return
     if runner.val_loop is None or not complete or done < max(loop.val_begin, 1):
+        return
+    validated = runner.message_hub.get_info(VALIDATED)
+    if isinstance(validated, dict) and validated.get(unit) == done:
         return
     loop._decide_current_val_interval()
     if done % loop.val_interval == 0 or done == end:
@@ -116,19 +126,29 @@ def count_in_new_epochs(runner: Runner, checkpoint: dict) -> None:
     Args:
         runner (Runner): Which resumes.
         checkpoint (dict): As loaded; its ``meta`` is changed.
+
+    Raises:
+        SavingError: if the iteration is none of the epoch, as in checkpoints
+            of trainings that count no epochs.
     """
     meta = checkpoint.get('meta', {})
     epoch, iteration = meta.get('epoch'), meta.get('iter')
-    if not isinstance(runner.train_loop, EpochBasedTrainLoop) or not epoch and (
-            'epoch_length' not in checkpoint):
+    if not isinstance(runner.train_loop, EpochBasedTrainLoop) or None in (epoch, iteration):
         return
     new = len(runner.train_dataloader)
     # checkpoints of other hooks were saved at the end of an epoch
-    old = checkpoint.get('epoch_length') or iteration / epoch
+    old = checkpoint.get('epoch_length') or (iteration / epoch if epoch else new)
+    if not round(epoch * old) <= iteration < round((epoch + 1) * old):
+        raise SavingError(
+            f'{runner._load_from} cannot be resumed: it is of iteration {iteration} after {epoch} '
+            f'epochs of {old:g} iterations, as of a training that counts no epochs, and this one '
+            'does. Resume it with its own train_cfg; to begin a new training with its weights: '
+            'load_from')
     checkpoint['epoch_length'] = new
     if old == new:
         return
-    meta['iter'] = round(iteration / old * new)
+    # one within an epoch does not become the end of that epoch
+    meta['iter'] = min(round(iteration / old * new), (epoch + 1) * new - 1)
     runner.logger.warning(
         f'Resumed with another batch size or number of GPUs: an epoch had {old:g} iterations, it '
         f'has {new} now. Training goes on after {iteration / old:g} epochs, as iteration '

@@ -23,7 +23,9 @@ from .loaders import (
     end_workers_at_exit,
     seed_as_before,
     seed_of_sampler,
+    start_anew,
     start_workers_again,
+    switches,
 )
 from .own_states import own_states, restore_own_states
 from .resumed_settings import check_resumable, warn_of_other_settings
@@ -158,6 +160,8 @@ class SafeCheckpointHook(AtomicCheckpointHook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Continue in the data where the resumed run was interrupted."""
+        if start_anew(runner, self._own.get('switches', 0) if self._goes_on else None):
+            self._loader.start_anew()
         if not self._goes_on:
             return
         self._goes_on, loop = False, runner.train_loop
@@ -185,11 +189,11 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         if by_epochs and done == (runner.epoch + 1) * len(runner.train_dataloader):
             return  # after_train_epoch is next
         if self._termination.agreed(runner.iter):
-            if self.last_ckpt == before:
-                meta = dict(epoch=runner.epoch, iter=done)
-                name = (INTERRUPTED.format(*meta.values()) if self.by_epoch
-                        else self.filename_tmpl.format(done))
-                self.save_to_resume(runner, name, meta)
+            if self.last_ckpt == before and self.by_epoch:
+                self.save_to_resume(runner, INTERRUPTED.format(runner.epoch, done),
+                                    dict(epoch=runner.epoch, iter=done))
+            elif self.last_ckpt == before:
+                self._save_checkpoint(runner)  # one as any other, which makes room later on
             self._end(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -228,7 +232,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
                        outputs: Any = None) -> None:
         """End after SIGTERM if this epoch is saved. Several ranks may be at different batches."""
         name = self.filename_tmpl.format(runner.epoch if self.by_epoch else runner.iter)
-        saved = Path(self.last_ckpt or '').name == name
+        saved = Path(self.last_saved(runner)).name == name
         if self._training and saved and get_world_size() == 1 and self._termination.requested:
             self._end(runner)
 
@@ -249,7 +253,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
     def save(self, runner: Runner, name: str, **options: Any) -> None:
         """Save with the random states of all ranks."""
         own = dict(process=random_states(), workers=self._loader.to_save(),
-                   losses=own_states(runner))
+                   losses=own_states(runner), switches=switches(runner))
         self._ranks = all_gather_object(own)
         super().save(runner, name, **options)
         # it has taken the place of an older one
@@ -280,8 +284,8 @@ class SafeCheckpointHook(AtomicCheckpointHook):
 
     def _end(self, runner: Runner) -> None:
         """End the process; the checkpoint is there."""
-        runner.logger.warning(f'SIGTERM: training ends. {self.last_ckpt} is saved, --resume goes '
-                              'on from it')
+        runner.logger.warning(f'SIGTERM: training ends. {self.last_saved(runner)} is saved, '
+                              '--resume goes on from it')
         end_workers(runner)
         if torch.distributed.is_initialized():
             torch.distributed.barrier()

@@ -2,6 +2,7 @@
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
+from mmengine.dist import broadcast_object_list
 from mmengine.runner import Runner
 
 from .checkpoint_files import CheckpointFolder, SavingError, fault
@@ -12,8 +13,9 @@ class Start(NamedTuple):
 
     Attributes:
         load: The checkpoint to load; None to leave it to the runner.
-        replaced: Checkpoints of an earlier training in this folder. They are
-            removed once the first new one is whole.
+        replaced: Checkpoints of an earlier training in this folder, or of the
+            part of it that is left behind. They are removed once the first new
+            one is whole.
     """
     load: Optional[str]
     replaced: List[Path]
@@ -37,7 +39,7 @@ def starting_point(runner: Runner, folder: CheckpointFolder, overwrite: bool) ->
         return Start(None, _replaced(folder, overwrite))
     if runner._load_from is not None:
         _check(str(runner._load_from))
-        return Start(None, [])
+        return Start(None, _best_ones_beyond(runner, folder))
     return Start(_newest(runner, folder), [])
 
 
@@ -57,6 +59,37 @@ def _check(named: str) -> None:
     if reason:
         raise SavingError(f'cannot resume from {named}: it {reason}. --resume without a file '
                           'takes the newest whole one')
+
+
+def _best_ones_beyond(runner: Runner, folder: CheckpointFolder) -> List[Path]:
+    """The best checkpoints that came after the one that the user names: the new ones may differ."""
+    named = Path(str(runner._load_from))
+    progress = folder.progress(named) if named.resolve().parent == folder.folder.resolve() else ()
+    beyond = [path for path in folder.best() if progress and folder.number(path) > progress[0]]
+    for path in beyond:
+        runner.logger.warning(f'--resume {named}: {path.name} came after it, and is removed once '
+                              'the first new checkpoint is written')
+    return beyond
+
+
+def forget_lost_best(runner: Runner, folder: CheckpointFolder) -> None:
+    """Forget the score of a best checkpoint that is not there any more.
+
+    It was removed for a better one, which is left behind with a resume from an
+    older checkpoint. Otherwise nothing worse would be kept as the best one.
+
+    Args:
+        runner (Runner): Whose message hub has the score, from the checkpoint.
+        folder (CheckpointFolder): Where its checkpoints go.
+    """
+    known = runner.message_hub.runtime_info
+    lost = [[name for name, path in known.items() if name.startswith('best_ckpt') and not any(
+        file.exists() for file in (Path(str(path)), folder.folder / Path(str(path)).name))]]
+    broadcast_object_list(lost)  # all ranks save the next best one, or none
+    for name in lost[0]:
+        runner.logger.warning(f'The best checkpoint so far, {known.pop(name)}, is not there: the '
+                              'next validation is the best one')
+        known.pop(name.replace('best_ckpt', 'best_score'), None)
 
 
 def _newest(runner: Runner, folder: CheckpointFolder) -> Optional[str]:

@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt  # noqa: E402  (after the choice of backend)
 from ..curves import Series, read_scalars  # noqa: E402
 from ..log_names import LAMBDA, THETA_GRAD, LoggedTau, log_name, parse_taus  # noqa: E402
 from .folder_names import folder_names  # noqa: E402
+from .whole_file import write_whole  # noqa: E402
 
 
 def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
@@ -20,7 +21,7 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
         work_dirs (Sequence[str]): Runs; each of their distillation losses
             becomes a line, with a band from the smallest to the largest tau
             of a batch where they differ.
-        out (str): The picture; its suffix says the format.
+        out (str): The picture; its suffix says the format, .png without one.
 
     Returns:
         Path: The picture.
@@ -41,10 +42,12 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
         label = run if len({name for _, name in lines}) == 1 else f'{run}: {loss}'
         _draw(axes, runs[run], loss, label, f'C{colour}')
     _label(axes)
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=130)
+    picture = Path(out)
+    if not picture.suffix:
+        picture = picture.with_name(f'{picture.name}.png')
+    write_whole(picture, lambda partial: figure.savefig(partial, dpi=130))
     plt.close(figure)
-    return Path(out)
+    return picture
 
 
 def _draw(axes: Sequence, series: Dict[str, Series], loss: str, label: str, colour: str) -> None:

@@ -1,15 +1,17 @@
 """``ctkd-det distill``: writes a distillation config from options, and trains it."""
 import copy
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import click
 
+from ..lasting import Lasting
 from ..options import Command, merge
 from ..places import load_package, package_dir
 from ..training import Training, training_options
-from ..training.data import look_at_data, missing_data
+from ..training.data import OWN_DATA, look_at_data, missing_data
 from .methods import ALONE, check_names, fragments, teaches_itself
 
 if TYPE_CHECKING:
@@ -219,7 +221,7 @@ def _check_training(recipe: 'Recipe', cfg_options: Sequence[str], dry_run: bool)
         return
     missing = missing_data(cfg)
     if missing and not dry_run:
-        raise click.ClickException(f'{recipe.student.path}: {missing}')
+        raise click.ClickException(f'{recipe.student.path}: {missing}{OWN_DATA}')
     if not missing:
         look_at_data(cfg)
 
@@ -230,13 +232,13 @@ def _train(trainings: Sequence[Training]) -> None:
     from ..training.run import run
     results = [run(training, last=training is trainings[-1]) for training in trainings]
     if len(results) > 1:
-        click.echo(comparison(*results))
+        click.echo(comparison(*results), Lasting(sys.stdout))
 
 
 def _show(training: Training) -> None:
     from rich.console import Console
     from rich.syntax import Syntax
-    console, text = Console(), training.config.read_text(encoding='utf-8')
+    console, text = Console(file=Lasting(sys.stdout)), training.config.read_text(encoding='utf-8')
     # rich would take what stands in brackets for markup
     console.print(str(training.config), style='bold', soft_wrap=True, highlight=False, markup=False)
     # into a file or pipe as it is; a terminal may wrap it

@@ -9,8 +9,11 @@ from ctkd_det_data import DataError
 PARTS = dict(train='training', val='validation')
 
 
+OWN_DATA = '. To distil on a data set of your own: ctkd-det distill ... --data FOLDER'
+
+
 def missing_data(cfg: Any) -> Optional[str]:
-    """The first annotation file that is not there, in a sentence.
+    """The first annotation file that is not there, in a sentence without its end.
 
     Only local files are looked at; None if all are there.
     """
@@ -19,8 +22,7 @@ def missing_data(cfg: Any) -> Optional[str]:
         loader = cfg.get(f'{part}_dataloader') or {}
         for file in map(_ann_file, leaf_datasets(loader.get('dataset'))):
             if file and '://' not in file and not os.path.exists(file):
-                return (f'the {name} data are not there: {os.path.abspath(file)} does not exist. '
-                        'To distil on a data set of your own: ctkd-det distill ... --data FOLDER')
+                return f'the {name} data are not there: {os.path.abspath(file)} does not exist'
     return None
 
 

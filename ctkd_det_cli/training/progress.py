@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from ctkd_det.log_names import short_name
+from ..lasting import Lasting
 from . import Training
 from .opening import epochs_of, opening
 from .result import metric_of, tau_names
@@ -27,7 +28,8 @@ class Screen:
 
     def __init__(self) -> None:
         # not whatever sys.stdout is later on, when it is redirected
-        self.console = Console(file=sys.stdout, soft_wrap=True, highlight=False, markup=False)
+        self.out = Lasting(sys.stdout)
+        self.console = Console(file=self.out, soft_wrap=True, highlight=False, markup=False)
         self.progress = Progress(
             TextColumn('{task.description}'), BarColumn(bar_width=12),
             TextColumn('{task.fields[news]}'),

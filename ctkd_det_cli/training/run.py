@@ -17,9 +17,9 @@ from ..guards import guard
 from ..mistakes import sentence
 from ..options import merge, writing
 from ..places import keep_config
-from ..reading import read_config
+from ..reading import check_parts, read_config
 from . import Training
-from .data import look_at_data, missing_data
+from .data import OWN_DATA, look_at_data, missing_data
 from .progress import OpeningHook, ProgressHook, Screen
 from .result import Result, ending, stopped
 
@@ -60,17 +60,15 @@ def run(training: Training, last: bool = True) -> Result:
                 runner.register_hook(progress, 'LOWEST')
             runner.train()
     except KeyboardInterrupt:
-        click.echo(stopped(training, Path(cfg.work_dir), runner))
+        click.echo(stopped(training, Path(cfg.work_dir), runner), screen.out)
         raise click.exceptions.Exit(130) from None
     except Exception as error:
         if not quiet:
             raise
-        with log.open('a', encoding='utf-8') as end:
-            traceback.print_exc(file=end)
-        raise click.ClickException(f'{sentence(error)}\n(the traceback is in {log})') from error
+        raise click.ClickException(f'{sentence(error)}{_kept_traceback(log)}') from error
     result = Result.of(runner, training, (time.monotonic() - started) / 60)
     if is_main_process():
-        click.echo(ending(result, last))
+        click.echo(ending(result, last), screen.out)
     return result
 
 
@@ -89,13 +87,11 @@ def configured(training: Training) -> Config:
     if cfg.get('visualizer'):
         # by the name that they share, a second training of this process would get the first one's
         cfg.visualizer.pop('name', None)
-    missing = [key for key in ('model', 'train_dataloader', 'optim_wrapper') if not cfg.get(key)]
-    if missing:
-        raise click.ClickException(f'{training.config} trains nothing: it has no '
-                                   + ' and no '.join(missing))
+    check_parts(cfg, training.config, 'trains nothing',
+                ('model', 'train_dataloader', 'optim_wrapper'))
     missing_file = missing_data(cfg)
     if missing_file:
-        raise click.ClickException(f'{training.config}: {missing_file}')
+        raise click.ClickException(f'{training.config}: {missing_file}{OWN_DATA}')
     look_at_data(cfg)
     guard(cfg)
     if training.amp:
@@ -121,6 +117,16 @@ def default_work_dir(config: Path) -> Path:
     """
     folder = config.absolute().parent.name
     return Path('work_dirs', folder if re.fullmatch(r'seed_\d+', folder) else '', config.stem)
+
+
+def _kept_traceback(log: Path) -> str:
+    """Append the present traceback to the log, and say so; '' on a disk that is full."""
+    try:
+        with log.open('a', encoding='utf-8') as file:
+            traceback.print_exc(file=file)
+    except OSError:
+        return ''
+    return f'\n(the traceback is in {log})'
 
 
 def _runner(cfg: Config) -> Runner:

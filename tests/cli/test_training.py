@@ -101,7 +101,8 @@ def test_ctrl_c_says_how_to_go_on(own_loss, tmp_path):
      'no train_dataloder.batch_size; did you mean train_dataloader'),
     (['train', '{broken}'], r'broken\.py cannot be read: SyntaxError'),
     (['train', '{lonely}'], 'cannot be read: it needs the module no_such_module'),
-    (['train', '{empty}'], 'trains nothing: it has no model and no train_dataloader')])
+    (['train', '{empty}'], 'trains nothing: it has no model and no train_dataloader'),
+    (['test', '{empty}', '{empty}'], 'empty.py tests nothing: it has no model and no test_data')])
 def test_mistakes(args, message, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files = dict(student=folder / 'student.py', broken=tmp_path / 'broken.py',

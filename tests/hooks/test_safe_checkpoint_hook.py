@@ -5,6 +5,7 @@ import signal
 import pytest
 import torch
 import toy
+from mmdet.engine.hooks import PipelineSwitchHook
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
@@ -75,6 +76,21 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, loader, how):
     assert names == {f'epoch_{i}.pth{end}' for i in range(1, 5) for end in ('', '.sha256')}
 
 
+@pytest.mark.parametrize('iterations, number', [
+    (7, None), (12, None), (12, signal.SIGTERM), (17, None)])
+def test_workers_that_another_hook_starts_anew(tmp_path, iterations, number):
+    """Before iteration 11; the resume begins earlier, there, within that epoch, or later."""
+    options = dict(LOADERS['persistent'], val=False)
+
+    def hooks(*others):
+        return PipelineSwitchHook(2, []), *others
+    whole = train(tmp_path / 'whole', hooks=hooks(), **options)
+    train(tmp_path / 'parts', hooks=hooks(After(iterations, number)),
+          expected=SystemExit if number else Stop, **options)
+    resumed = train(tmp_path / 'parts', hooks=hooks(), resume=True, **options)
+    assert_equal_runs(resumed, whole)
+
+
 class CutOff(Hook):
     """Stops when the validation after so many iterations begins."""
 
@@ -111,6 +127,14 @@ def test_an_iteration_based_run_equals_an_uninterrupted_one(tmp_path, loader):
     assert (tmp_path / 'parts' / 'iter_13.pth').exists()
     resumed = train(tmp_path / 'parts', resume=True, **options)
     assert_equal_runs(resumed, whole)
+
+
+def test_what_sigterm_saves_by_iterations_is_removed_as_others_are(tmp_path):
+    options = dict(by_epoch=False, max_keep_ckpts=1, val=False)
+    train(tmp_path, hooks=(After(12, signal.SIGTERM), ), expected=SystemExit, **options)
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_13.pth']
+    train(tmp_path, resume=True, **options)
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_20.pth']
 
 
 @pytest.mark.parametrize('loader, by_epoch', [

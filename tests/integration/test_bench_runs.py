@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,23 @@ def test_search_gradient_and_table(small, monkeypatch, capsys):
     call(monkeypatch, recipe_table, out, '--plot', small / 'table.png')
     assert 'ctkd' in capsys.readouterr().out
     assert (small / 'table.png').stat().st_size > 5000
+
+
+def test_data_that_are_not_there_are_said_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(PAIRS, 'shapes', PAIRS['shapes']._replace(data_root='data/shapes_bench/'))
+    with pytest.raises(SystemExit, match='^shapes: the training data are not there: .*/data/'
+                       'shapes_bench/train.json does not exist; --help says how'):
+        call(monkeypatch, recipe_search, '--seeds', '0', '--out', 'x.jsonl', '--work-dir', 'runs')
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_installed_copy_writes_to_the_current_folder(tmp_path, monkeypatch):
+    package = tmp_path / 'site-packages' / 'ctkd_det' / '.mim'
+    shutil.copytree(BENCHMARKS, package / 'tools' / 'benchmarks')
+    monkeypatch.chdir(tmp_path)
+    for folder, expected in ((package / 'tools' / 'benchmarks', tmp_path), (BENCHMARKS, ROOT)):
+        assert runpy.run_path(str(folder / 'recipe_search.py'))['ROOT'] == expected
 
 
 def test_the_trainings_are_processes_that_find_what_is_registered_here(shapes, tmp_path):

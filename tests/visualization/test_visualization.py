@@ -1,5 +1,7 @@
 """Curves and pictures from files as mmengine writes them."""
+import errno
 import json
+import os
 
 import pytest
 import torch
@@ -7,6 +9,7 @@ from PIL import Image
 
 from ctkd_det.visualization.folder_names import folder_names
 from ctkd_det.visualization.temperature import plot_temperatures
+from ctkd_det.visualization.whole_file import check_writable, write_whole
 
 
 def write(work_dir, part, records):
@@ -27,6 +30,31 @@ def test_picture_shows_every_run(tmp_path):
     two = plot_temperatures([tmp_path / 'first', tmp_path / 'second'], tmp_path / 'two.png')
     colours = [len(set(Image.open(p).convert('RGB').getdata())) for p in (one, two)]
     assert colours[1] > colours[0] > 50
+
+
+def test_a_picture_without_a_suffix_is_a_png_and_is_called_one(tmp_path):
+    write(tmp_path / 'run', '20260101_000000', [train_record(1, 1.0), train_record(2, 1.1)])
+    picture = plot_temperatures([tmp_path / 'run'], tmp_path / 'rr')
+    assert picture == tmp_path / 'rr.png' and Image.open(picture).format == 'PNG'
+
+
+def test_what_was_there_stays_if_the_new_file_does_not_fit(tmp_path):
+    """A full disk takes a part of the file."""
+    page = tmp_path / 'new' / 'page.html'
+    write_whole(page, lambda partial: partial.write_text('the old page'))
+
+    def fill(partial):
+        assert partial.suffix == '.html'  # by which matplotlib knows the format
+        partial.write_text('the n')
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OSError, match=rf'{page} cannot be written \(No space left on device\)'):
+        write_whole(page, fill)
+    check_writable(page)
+    check_writable(page.with_name('other.html'))
+    assert [path.name for path in page.parent.iterdir()] == ['page.html']
+    assert page.read_text() == 'the old page'
+    with pytest.raises(OSError, match=r'x\.html cannot be written \(File exists\)'):
+        check_writable(page / 'x.html')
 
 
 def test_runs_of_the_same_name_stay_apart(tmp_path):

@@ -70,8 +70,11 @@ from ctkd_det.log_names import parse_taus
 from ctkd_det.models.detectors import distilled_class
 from ctkd_det.runs import Run, RunFailed
 from ctkd_det_cli.distill.cycles import with_cycles
+from ctkd_det_cli.training.data import missing_data
 
-ROOT = Path(__file__).resolve().parents[2]
+TREE = Path(__file__).resolve().parents[2]
+# for what is written; an installed package is no place to write to
+ROOT = TREE if (TREE / 'ctkd_det').is_dir() else Path.cwd()
 _writing = threading.Lock()
 
 
@@ -86,7 +89,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--jobs', type=int, default=2, help='trainings side by side')
     parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs' / 'bench')
-    parser.add_argument('--out', type=Path, help='default: docs/evidence/BENCH.jsonl')
+    parser.add_argument('--out', type=Path, help='default: docs/evidence/BENCH.jsonl, '
+                        'in a checkout or the current folder')
     return parser.parse_args()
 
 
@@ -217,7 +221,7 @@ def summary(run: Run) -> Dict[str, object]:
 
 def commit() -> str:
     """Of the code that runs; 'unknown' outside a checkout."""
-    git = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=ROOT, capture_output=True,
+    git = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=TREE, capture_output=True,
                          text=True)
     return git.stdout.strip() or 'unknown'
 
@@ -233,6 +237,9 @@ def main() -> None:
     known = {(line['method'], line['seed']) for line in read(out)}
     todo = [(method, seed) for seed in args.seeds for method in args.methods
             if (method, seed) not in known]
+    missing = missing_data(student_config(args.bench)) if todo else None
+    if missing:
+        raise SystemExit(f'{args.bench}: {missing}; --help says how its data are made')
     # mmengine reads configs in one thread only
     teachers = teacher(args.bench, work_dir) if todo else []
     trunks = {seed: trunk(args.bench, seed, work_dir) for _, seed in todo}
@@ -258,4 +265,7 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except RunFailed as error:
+        raise SystemExit(str(error)) from error

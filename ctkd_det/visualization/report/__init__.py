@@ -9,6 +9,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(f"the report needs {error.name}, which is not installed: "
                               "pip install 'ctkd_det[report]'", name=error.name) from error
 
+from ..whole_file import check_writable, write_whole
 from .contents import Options, collect
 from .detectors import default_device
 from .page import render
@@ -68,9 +69,8 @@ def write_report(work_dirs: Sequence[PathLike],
     """
     study = read_study(work_dirs, baseline, teacher, names)
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.open('a').close()  # detectors may run for hours: fail before them, not after
+    check_writable(out)  # detectors may run for hours: fail before them, not after
     options = Options(images, val_images, score_thr, device or default_device())
     page = render(collect(study, options), title)
-    out.write_text(page, encoding='utf-8')
+    write_whole(out, lambda partial: partial.write_text(page, encoding='utf-8'))
     return out

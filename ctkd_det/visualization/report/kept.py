@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Callable
 
+from ..whole_file import write_whole
+
 
 def digest(*content: Any) -> str:
     """Changes with whatever an answer depends on."""
@@ -26,10 +28,7 @@ def kept_json(file: Path, make: Callable[[], Any]) -> Any:
 
 def keep(file: Path, write: Callable[[Path], Any]) -> None:
     """Write a file whole or not at all; a read-only directory costs time, not the report."""
-    partial = file.with_name(f'{file.stem}.partial{file.suffix}')
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        partial.replace(file)
+        write_whole(file, write)
     except OSError as error:
         print(f'{file.name} is not kept for the next report: {error}')

@@ -1,0 +1,42 @@
+"""Files that are written whole, or not at all."""
+import contextlib
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+
+def write_whole(file: Path, write: Callable[[Path], Any]) -> None:
+    """Write beside the file, then rename: what was there before stays until the end.
+
+    Args:
+        file (Path): Its folder is made if need be.
+        write (Callable): Writes to the path that it is given, with the same suffix.
+
+    Raises:
+        OSError: if it cannot be written; the message names it, and why.
+    """
+    with _beside(file) as partial:
+        write(partial)
+        partial.replace(file)
+
+
+def check_writable(file: Path) -> None:
+    """See whether a file can be written, without a trace of it.
+
+    Raises:
+        OSError: as :func:`write_whole`, also if nothing fits on the disk.
+    """
+    with _beside(file) as partial:
+        partial.write_bytes(b' ' * 4096)
+        partial.unlink()
+
+
+@contextlib.contextmanager
+def _beside(file: Path) -> Iterator[Path]:
+    partial = file.with_name(f'{file.stem}.partial{file.suffix}')
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise OSError(f'{file} cannot be written ({error.strerror or error})') from error
