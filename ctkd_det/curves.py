@@ -50,7 +50,8 @@ def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
 
 def trained_starts(work_dir: Path) -> List[Path]:
     """The folders of the starts that logged curves, the latest one last; a test's has none."""
-    return [start for start in starts(work_dir) if (start / _CURVES).exists()]
+    trained = {path.parents[1] for path in work_dir.glob(CURVES)}
+    return [start for start in starts(work_dir) if start in trained]
 
 
 class _Curves:

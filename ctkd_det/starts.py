@@ -36,6 +36,8 @@ def _order(folder: Path) -> Tuple[int, str]:
 
 def _number(folder: Path) -> int:
     """The number of a start; 0 if it has none."""
-    file = folder / NUMBER
-    text = file.read_text(encoding='utf-8', errors='replace').strip() if file.is_file() else ''
+    try:
+        text = (folder / NUMBER).read_text(encoding='utf-8', errors='replace').strip()
+    except OSError:  # it has none, or is a folder of someone else, as lost+found
+        return 0
     return int(text) if text.isdecimal() and len(text) < 10 else 0

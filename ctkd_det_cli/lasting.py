@@ -1,4 +1,4 @@
-"""Output that may lose its reader, as of ``| head -1`` or a closed terminal, which ends no work."""
+"""Output that may lose its reader, as of ``| head -1``, which ends no work."""
 import io
 import os
 from typing import Any, Optional, TextIO

@@ -2,7 +2,6 @@
 from typing import Any, Dict, Iterator, List, Optional
 
 from .findings import FAIL, WARN, Finding, Tally, row
-from .numbers import EXACT, exact
 
 # shares of all boxes
 _MANY_OUTSIDE, _SOME_REPEATED = 0.3, 0.01
@@ -155,7 +154,7 @@ def _ids(part) -> Iterator[Finding]:
             again.add(f'{row("annotations", index, box)} and annotations[{seen[name]}]')
         elif not name:
             zero.add(row('annotations', index, box))
-        elif not (exact(name) and name > 0):
+        elif not (type(name) is int and 0 < name < 2 ** 63):
             odd.add(row('annotations', index, box))
         if not isinstance(name, (list, dict)):
             seen.setdefault(name, index)
@@ -168,7 +167,7 @@ def _ids(part) -> Iterator[Finding]:
             WARN, 'have the id 0, which pycocotools takes for "not found": a perfect detector '
             'would get less than mAP 1', 'count ids from 1', 'counted from 1'),
         part.evaluated and odd and odd.finding(
-            FAIL, f'have an id that is no whole number from 1 to {EXACT} (2 to the power of 53): '
+            FAIL, 'have an id that is no whole number from 1 to 2^63: '
             'some evaluations stop on it, others count the box as not found', 'count ids from 1',
             'counted from 1')]
     yield from (finding for finding in findings if finding)

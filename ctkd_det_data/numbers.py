@@ -9,7 +9,7 @@ _NUMBERS, _LARGE = frozenset((int, float)), 1e15
 EXACT = 2 ** 53
 _JOINS = dict(images='image_id', categories='category_id')
 _FLAGS = dict(iscrowd='write 0, or 1 for a crowd', ignore='write 0, or 1 to ignore the box')
-_WORDS = dict(true=1, yes=1, false=0, no=0)
+_WORDS = {'true': 1, 'yes': 1, 'false': 0, 'no': 0, '': 0}
 
 
 def as_number(value: Any) -> Optional[float]:
@@ -149,7 +149,8 @@ def identities(part) -> Iterator[Finding]:
         elif large:
             yield large.finding(
                 FAIL if part.evaluated else WARN, 'have an id that is no whole number up to '
-                f'{EXACT} (2 to the power of 53), and an evaluation takes some of these for one',
+                f'{EXACT} (2 to the power of 53), and some evaluations take several of these for '
+                'one: pycocotools if they are of several kinds, faster-coco-eval any',
                 f'count the {key} from 1, and give their boxes these numbers', 'counted from 1')
 
 

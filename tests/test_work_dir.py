@@ -2,12 +2,13 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 from ctkd_det.curves import read_scalars
-from ctkd_det.starts import number_start
+from ctkd_det.starts import number_start, starts
 from ctkd_det.work_dir import WorkDir, WorkDirError, find_runs
 
 
@@ -189,3 +190,18 @@ def test_the_order_of_the_starts_is_not_that_of_their_local_times(tmp_path):
         assert curves['coco/bbox_mAP'] == ([1, 2, 3], [1.0, 2.0, 2.0])
         assert WorkDir(folder).log_file.name == '20260101_010000.log'
         assert WorkDir(folder).config().work_dir == '20260101_010000'
+
+
+def test_a_folder_that_cannot_be_read_is_no_start(tmp_path, monkeypatch):
+    """lost+found at the root of a disk; as root, who runs some tests, may read it all the same."""
+    number_start(tmp_path, tmp_path / 'first')
+
+    def read_text(self, *args, original=Path.read_text, **kwargs):
+        if 'lost+found' in self.parts:
+            raise PermissionError(self)
+        return original(self, *args, **kwargs)
+
+    (tmp_path / 'lost+found').mkdir()
+    monkeypatch.setattr(Path, 'read_text', read_text)
+    number_start(tmp_path, tmp_path / 'second')
+    assert [path.name for path in starts(tmp_path)] == ['lost+found', 'first', 'second']

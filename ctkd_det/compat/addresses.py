@@ -36,7 +36,9 @@ def checked_address(where: str) -> str:
     scheme, separator, rest = where.partition('://')
     if not separator or not re.fullmatch(r'[\w.+:-]+', scheme):
         return where
-    scheme = scheme.lower()
+    # before a colon stands the name of a cluster, of which Petrel has several
+    cluster, colon, scheme = scheme.rpartition(':')
+    scheme = cluster + colon + scheme.lower()
     address = f'{scheme}://{rest}'
     if scheme == 'file':
         host, slash, path = rest.partition('/')

@@ -133,12 +133,15 @@ def count_in_new_epochs(runner: Runner, checkpoint: dict) -> None:
     """
     meta = checkpoint.get('meta', {})
     epoch, iteration = meta.get('epoch'), meta.get('iter')
-    if not isinstance(runner.train_loop, EpochBasedTrainLoop) or None in (epoch, iteration):
+    # a first epoch of unknown length may have any iteration
+    known = epoch or 'epoch_length' in checkpoint
+    if not isinstance(runner.train_loop, EpochBasedTrainLoop) or not known or None in (
+            epoch, iteration):
         return
     new = len(runner.train_dataloader)
     # checkpoints of other hooks were saved at the end of an epoch
-    old = checkpoint.get('epoch_length') or (iteration / epoch if epoch else new)
-    if not round(epoch * old) <= iteration < round((epoch + 1) * old):
+    old = checkpoint.get('epoch_length') or iteration / epoch
+    if not round(epoch * old) <= iteration <= round((epoch + 1) * old):
         raise SavingError(
             f'{runner._load_from} cannot be resumed: it is of iteration {iteration} after {epoch} '
             f'epochs of {old:g} iterations, as of a training that counts no epochs, and this one '

@@ -160,7 +160,8 @@ class SafeCheckpointHook(AtomicCheckpointHook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Continue in the data where the resumed run was interrupted."""
-        if start_anew(runner, self._own.get('switches', 0) if self._goes_on else None):
+        before = self._own.get('switches', switches(runner)) if self._goes_on else None
+        if start_anew(runner, before):
             self._loader.start_anew()
         if not self._goes_on:
             return

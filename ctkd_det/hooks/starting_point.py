@@ -6,6 +6,7 @@ from mmengine.dist import broadcast_object_list
 from mmengine.runner import Runner
 
 from .checkpoint_files import CheckpointFolder, SavingError, fault
+from .resuming import VALIDATED
 
 
 class Start(NamedTuple):
@@ -90,6 +91,7 @@ def forget_lost_best(runner: Runner, folder: CheckpointFolder) -> None:
         runner.logger.warning(f'The best checkpoint so far, {known.pop(name)}, is not there: the '
                               'next validation is the best one')
         known.pop(name.replace('best_ckpt', 'best_score'), None)
+        known.pop(VALIDATED, None)  # the checkpoint that is resumed may be the best one now
 
 
 def _newest(runner: Runner, folder: CheckpointFolder) -> Optional[str]:

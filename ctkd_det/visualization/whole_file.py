@@ -14,6 +14,10 @@ def write_whole(file: Path, write: Callable[[Path], Any]) -> None:
     Raises:
         OSError: if it cannot be written; the message names it, and why.
     """
+    if file.exists() and not file.is_file():  # /dev/stdout
+        write(file)
+        return
+    file = file.resolve()  # a link stays one
     with _beside(file) as partial:
         write(partial)
         partial.replace(file)
@@ -37,6 +41,7 @@ def _beside(file: Path) -> Iterator[Path]:
         file.parent.mkdir(parents=True, exist_ok=True)
         yield partial
     except OSError as error:
+        raise OSError(f'{file} cannot be written ({error.strerror or error})') from error
+    finally:
         with contextlib.suppress(OSError):
             partial.unlink()
-        raise OSError(f'{file} cannot be written ({error.strerror or error})') from error

@@ -16,7 +16,7 @@ def load(text: str) -> object:
             # before << is resolved, whose keys may stand in the mapping again
             node = super().compose_mapping_node(anchor)
             keys = [(key.tag, key.value) for key, _ in node.value
-                    if isinstance(key, yaml.ScalarNode)]
+                    if isinstance(key, yaml.ScalarNode) and key.tag != 'tag:yaml.org,2002:merge']
             again = [key for key, number in Counter(keys).items() if number > 1]
             if again:
                 raise yaml.MarkedYAMLError(problem=f'the key {again[0][1]!r:.60} is there twice',

@@ -96,7 +96,7 @@ def test_keys_that_a_mapping_takes_from_another(tmp_path):
     """They may stand there again, in whatever order YAML resolves them."""
     assert converted(tmp_path, [1], data_yaml=(
         'x: [[&a {lr: 1, k: &b {<<: {lr: 3}, lr: 2}}]]\ny: {<<: *b, lr: 3}\n'
-        'z: {<<: *a, lr: 4}\nnames: [cat, dog]')) == ['dog']
+        'z: {<<: *a, lr: 4}\nw: {<<: *a, <<: *b}\nnames: [cat, dog]')) == ['dog']
 
 
 def test_digits_are_names(tmp_path):

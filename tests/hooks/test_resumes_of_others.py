@@ -206,3 +206,19 @@ def test_a_best_checkpoint_that_was_kept_is_not_removed_unasked(tmp_path):
         path.unlink()
     train(tmp_path / 'work', epochs=1)
     assert (tmp_path / 'work' / BEST.format(2)).exists()
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_the_end_of_the_first_epoch_as_mmengine_counts_it(tmp_path, known):
+    """`CheckpointHook(by_epoch=False)` saves it as iteration 5 of epoch 0."""
+    train(tmp_path / 'work', epochs=1)
+
+    def change(checkpoint):
+        checkpoint['meta'].update(epoch=0, iter=5)
+        if not known:
+            checkpoint.pop('epoch_length', None)
+
+    path = changed(tmp_path / 'work' / 'epoch_1.pth', tmp_path / 'other.pth', change)
+    runner = resume_by_name(toy.runner(tmp_path / 'other', epochs=2), path)
+    runner.train()
+    assert runner.epoch == 2

@@ -47,3 +47,12 @@ def test_stages_of_a_cascade_are_added_and_statistics_are_not(monkeypatch):
         share.see(own, distilled, ['loss_kd'])
     text, = said
     assert text.startswith('loss_kd: in 2 steps 6.0 times')
+
+
+@pytest.mark.parametrize('own', [dict(loss_cls=torch.tensor(0.0)), dict(loss_cls=[]), {}])
+def test_a_student_without_losses_of_its_own_is_not_compared(monkeypatch, own):
+    monkeypatch.setattr(loss_share, '_STEPS', 1)
+    said = []
+    monkeypatch.setattr(loss_share, 'print_log', lambda text, *_: said.append(text))
+    LossShare().see(own, dict(loss_kd=torch.tensor(3.0)), ['loss_kd'])
+    assert not said

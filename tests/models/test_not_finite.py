@@ -99,6 +99,13 @@ def test_a_masked_class_is_one_that_has_no_probability(kind, sides):
     assert gradient.isfinite().all() and gradient.any()
 
 
+def test_a_masked_class_has_no_deviation():
+    """It would be all that is left of a standardized row; FiniteLossHook says so."""
+    z = torch.tensor([[1.0, 2.0, 3.0, -math.inf]])
+    loss = MODELS.build(dict(type='KDLoss', temperature=1.0, standardize=True))
+    assert loss(z, z.flip(1), torch.tensor([0])).isnan()
+
+
 def test_a_row_that_does_not_vary_has_no_gradient_when_standardized():
     """Its deviation, by which the gradient is divided, is 0; the other row has its own loss."""
     z = torch.tensor([[0.5, 0.5, 0.5], [1.0, 2.0, 6.0]], requires_grad=True)

@@ -37,13 +37,15 @@ class LossShare:
         between_logits = sum(value.detach() for key, value in distilled.items()
                              if key.rpartition('.')[2] in names)
         # what mmengine's parse_losses adds up
-        usual = sum(x.detach().mean() for key, value in own.items() if 'loss' in key
-                    for x in (value if isinstance(value, (list, tuple)) else [value]))
+        usual = sum((x.detach().mean() for key, value in own.items() if 'loss' in key
+                     for x in (value if isinstance(value, (list, tuple)) else [value])),
+                    start=torch.zeros_like(between_logits))
         self._sums = self._sums + torch.stack([between_logits, usual])
         self._seen += 1
         if self._seen == _STEPS:
             large, small = self._sums.tolist()  # the one wait for the device
-            if large > _LARGE * small:
+            # 0: a student that learns from its teacher alone
+            if large > _LARGE * small > 0:
                 print_log(
                     f'{" and ".join(sorted(names))}: in {_STEPS} steps {large / small:.1f} times '
                     "the student's own losses. So large a loss can ruin the student. Lower the "

@@ -157,10 +157,10 @@ class LogitLoss(DistillLoss):
                 'the same classes?')
         with torch.autocast(student_logits.device.type, enabled=False):
             s, t = (at_least_float32(z) for z in (student_logits, teacher_logits.detach()))
-            # a masked class, -inf, is one that has no probability: finite, so that p log p is 0
-            s, t = (z.clamp(min=_MASKED) for z in (s, t))
             if self.standardize:
                 s, t = _standardize(s), _standardize(t)
+            # a masked class, -inf, is one that has no probability: finite, so that p log p is 0
+            s, t = (z.clamp(min=_MASKED) for z in (s, t))
             tau = self.temperature(s, t, labels)
             self.statistics = self.temperature.statistics(tau)
             levels = levels_of(tau)
@@ -248,5 +248,5 @@ def _standardize(z: Tensor) -> Tensor:
     z = z - z.mean(1, keepdim=True)
     variance = z.square().mean(1, keepdim=True)
     # the gradient of a row is divided by its deviation
-    varies = variance > _SMALLEST_DEVIATION**2
+    varies = ~(variance <= _SMALLEST_DEVIATION**2)  # NaN stays NaN
     return z.where(varies, 0) / variance.where(varies, 1).sqrt()
