@@ -6,7 +6,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-# steps whose mean is looked at, and the ratio that is said
+# steps whose means are compared, and the ratio that is said
 _STEPS, _LARGE = 200, 5.0
 
 
@@ -15,13 +15,14 @@ class LossShare:
 
     The usual factor tau^2 can make them so, if the teacher is very certain or
     theta climbs far; the student then learns nothing else, or its weights run
-    away (docs/evidence/sure-teachers.md). The first 200 steps in which such a
-    loss is active are looked at. Their sums stay on the device until then.
+    away (docs/evidence/sure-teachers.md). It is looked at every 200 steps in which
+    such a loss is active. Until then the sums stay on the device.
     """
 
     def __init__(self) -> None:
         self._sums: Any = 0
         self._seen = 0
+        self._said = False
 
     def see(self, own: Dict[str, Any], distilled: Dict[str, Tensor], names: Iterable[str]) -> None:
         """Note a step.
@@ -32,7 +33,7 @@ class LossShare:
             names (Iterable[str]): Of the losses between logits that are active.
         """
         names = set(names)
-        if self._seen >= _STEPS or not names:
+        if self._said or not names:
             return
         between_logits = sum(value.detach() for key, value in distilled.items()
                              if key.rpartition('.')[2] in names)
@@ -44,8 +45,10 @@ class LossShare:
         self._seen += 1
         if self._seen == _STEPS:
             large, small = self._sums.tolist()  # the one wait for the device
+            self._sums = self._seen = 0
             # 0: a student that learns from its teacher alone
             if large > _LARGE * small > 0:
+                self._said = True
                 print_log(
                     f'{" and ".join(sorted(names))}: in {_STEPS} steps {large / small:.1f} times '
                     "the student's own losses. So large a loss can ruin the student. Lower the "
