@@ -107,6 +107,8 @@ def test_search_gradient_and_table(small, monkeypatch, capsys):
         assert 'trunk/seed_0/epoch_1.pth' in config
     search(monkeypatch, small, *methods)
     assert len(out.read_text().splitlines()) == 3  # nothing is repeated
+    recipe_search.write(out, lines[1])  # nor written by a second process
+    assert len(out.read_text().splitlines()) == 3
     ctkd = runs / 'shapes' / 'ctkd' / 'seed_0'
     call(monkeypatch, temperature_gradient, ctkd / 'ctkd.py', ctkd / 'epoch_1.pth', '--batches',
          '1', '--out', small / 'gradient.jsonl')

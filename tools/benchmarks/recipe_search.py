@@ -101,6 +101,10 @@ def read(out: Path) -> List[dict]:
 
 
 def write(out: Path, result: dict) -> None:
+    """Add a line, unless another process that waited for the same run has written it."""
+    run = result['method'], result['seed']
+    if run in {(line['method'], line['seed']) for line in read(out)}:
+        return
     out.parent.mkdir(parents=True, exist_ok=True)
     with _writing, open(out, 'a', encoding='utf-8') as file:
         file.write(json.dumps(result) + '\n')
