@@ -40,7 +40,7 @@ def test_values_that_are_no_python_names(tmp_path):
 
 
 @pytest.mark.parametrize('value', [
-    range(3), range(5, -1, -2), set(), {1, 'a'}, frozenset(), frozenset([1]), slice(1, 2),
+    range(3), range(5, -1, -2), set(), {1, 2}, frozenset(), frozenset([1]), slice(1, 2),
     slice(None), 1 + 2j, -1 - 2j, 2j, {'a': (frozenset('b'), [range(2)])}], ids=str)
 def test_other_values_that_mmengine_dumps(value, tmp_path):
     file = tmp_path / 'config.py'
