@@ -1,5 +1,7 @@
 """Files that are written whole, or not at all."""
 import contextlib
+import errno
+import os
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -14,7 +16,7 @@ def write_whole(file: Path, write: Callable[[Path], Any]) -> None:
     Raises:
         OSError: if it cannot be written; the message names it, and why.
     """
-    if file.exists() and not file.is_file():  # /dev/stdout
+    if _is_device(file):
         write(file)
         return
     file = file.resolve()  # a link stays one
@@ -29,15 +31,23 @@ def check_writable(file: Path) -> None:
     Raises:
         OSError: as :func:`write_whole`, also if nothing fits on the disk.
     """
-    with _beside(file) as partial:
-        partial.write_bytes(b' ' * 4096)
-        partial.unlink()
+    if not _is_device(file):
+        with _beside(file.resolve()) as partial:
+            partial.write_bytes(b' ' * 4096)
+
+
+def _is_device(file: Path) -> bool:
+    """Whether it takes what is written at once, as /dev/stdout: nothing can be renamed to it."""
+    # unlike a Path, these take a name that is too long for one that is not there
+    return os.path.exists(file) and not (os.path.isfile(file) or os.path.isdir(file))
 
 
 @contextlib.contextmanager
 def _beside(file: Path) -> Iterator[Path]:
     partial = file.with_name(f'{file.stem}.partial{file.suffix}')
     try:
+        if os.path.isdir(file):
+            raise IsADirectoryError(errno.EISDIR, 'it is a folder')
         file.parent.mkdir(parents=True, exist_ok=True)
         yield partial
     except OSError as error:

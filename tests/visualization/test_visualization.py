@@ -2,6 +2,7 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -77,3 +78,19 @@ def test_a_class_without_a_name_is_a_number():
         bboxes=torch.zeros(3, 4), labels=torch.tensor([1, 7, 0]),
         scores=torch.tensor([.9, .8, .1])))
     assert [name for _, name, _ in detections(sample, 0.5, ('a', 'b'))] == ['b', 'class 7']
+
+
+def test_a_page_may_go_to_a_device_or_through_a_link_and_not_to_a_folder(tmp_path):
+    device, real, link = Path('/dev/null'), tmp_path / 'kept' / 'page.html', tmp_path / 'page.html'
+    real.parent.mkdir()
+    real.write_text('before')
+    link.symlink_to(real)
+    for file in (device, link):
+        check_writable(file)
+        write_whole(file, lambda partial: partial.write_text('after'))
+    assert real.read_text() == 'after' and link.is_symlink() and device.is_char_device()
+    assert not list(tmp_path.rglob('*partial*')) and not Path('/dev/null.partial').exists()
+    for write in (check_writable, lambda file: write_whole(file, Path.touch)):
+        with pytest.raises(OSError, match='kept cannot be written .it is a folder'):
+            write(real.parent)
+    assert real.read_text() == 'after'
