@@ -7,7 +7,7 @@ from torch import Tensor
 from ..precision import at_least_float32
 
 # Beyond it float32 does not tell a softened distribution from a uniform one, and tau^2 grows on.
-# theta's gradient is a difference of such distributions: above a tau of about 80 it is rounding.
+# theta's gradient is a difference of such distributions: it is rounding noise long before.
 LARGEST = 1e6
 # of tau; if a step of 1 in theta moves tau by less, theta's gradient is lost in rounding
 _FLAT = 1e-5
