@@ -1,4 +1,5 @@
 """COCO's metrics from kept predictions."""
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Dict, Optional
@@ -28,13 +29,17 @@ class Evaluation:
     per_class: Dict[str, Optional[float]]
 
 
-@lru_cache(maxsize=4)
 def annotations(ann_file: str) -> COCO:
     """The annotation file.
 
     Raises:
         Missing: if it cannot be read.
     """
+    return _annotations(os.path.abspath(ann_file))
+
+
+@lru_cache(maxsize=4)
+def _annotations(ann_file: str) -> COCO:
     try:
         with silent():
             return COCO(ann_file)
@@ -76,11 +81,11 @@ def evaluate(predictions: Predictions) -> Evaluation:
 def logged_per_class(run: TrainedRun) -> Optional[Dict[str, Optional[float]]]:
     """AP by class of the last validation, if it ran with ``CocoMetric(classwise=True)``."""
     last = run.last_validation
-    logged = {key: name for key, name in class_names(run.scalars).items()
+    logged = {key: names for key, names in class_names(run.scalars).items()
               if run.scalars[key][0][-1] == last}
-    if len({key.rpartition('/')[0] for key in logged}) != 1:  # of several validation sets
+    if len({prefix for prefix, _ in logged.values()}) != 1:  # of several validation sets
         return None
-    return {name: _percent(run.scalars[key][1][-1]) for key, name in logged.items()}
+    return {name: _percent(run.scalars[key][1][-1]) for key, (_, name) in logged.items()}
 
 
 def _percent(value: float) -> Optional[float]:
