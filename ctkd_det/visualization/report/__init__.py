@@ -44,7 +44,8 @@ def write_report(work_dirs: Sequence[PathLike],
             or a folder of its seeds'. Defaults to None: the plain detector
             with the distilled students' architecture.
         teacher (str | Path, optional): The teacher's work directory, a folder
-            of its seeds', or its checkpoint. Defaults to None: what the distilled runs' configs name.
+            of its seeds', or its checkpoint. Defaults to None: what the
+            distilled runs' configs name.
         images (int): Images in the gallery. Defaults to 8.
         val_images (int): Validation images that each detector is shown, at
             most; what it finds is kept in its work directory. 0 runs no

@@ -7,6 +7,7 @@ from typing import Dict, Optional
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from ...evaluation.precision import mean_precision
 from ...evaluation.silence import silent
 from .metrics import COCO as COCO_METRICS
 from .metrics import class_names
@@ -70,10 +71,8 @@ def evaluate(predictions: Predictions) -> Evaluation:
     precision = scoring.eval['precision'][:, :, :, 0, -1]
     # evaluate() sorts the ids, which need not ascend in the annotation file
     at = {cat_id: index for index, cat_id in enumerate(scoring.params.catIds)}
-    of_class = {name: precision[:, :, at[cat_id]]
-                for name, cat_id in zip(predictions.classes, predictions.cat_ids, strict=True)}
-    per_class = {name: _percent(values[values > -1].mean() if (values > -1).any() else -1)
-                 for name, values in of_class.items()}
+    per_class = {name: _percent(mean_precision(precision[:, :, at[cat_id]]))
+                 for name, cat_id in zip(predictions.classes, predictions.cat_ids, strict=True)}
     stats = zip(COCO_METRICS, scoring.stats[:len(COCO_METRICS)], strict=True)
     return Evaluation({name: _percent(value) for name, value in stats}, per_class)
 
