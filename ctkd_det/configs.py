@@ -89,6 +89,18 @@ def without_scope(config: Any, scope: str) -> Any:
     return config
 
 
+def comparable(config: Any) -> Any:
+    """A copy that equals another one which says the same in other words; to compare, not to build.
+
+    It lacks MMEngine's marks of scopes, classes have their names where a dumped pure-Python config
+    has their paths, and all sequences are lists.
+    """
+    if isinstance(config, dict):
+        return {key: type_name(config) if key == 'type' else comparable(value)
+                for key, value in config.items() if key != '_scope_'}
+    return [comparable(value) for value in config] if isinstance(config, (list, tuple)) else config
+
+
 def _registries() -> List[Registry]:
     return [value for value in vars(registry).values() if isinstance(value, Registry)]
 

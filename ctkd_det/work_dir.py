@@ -48,9 +48,30 @@ class WorkDir:
 
     @property
     def config_name(self) -> str:
-        """str: The name of the config file that was trained, without its suffix."""
+        """str: The name of the config file that was trained, without its suffix.
+
+        A start that was refused, or a test, has left its config beside it. That of the training
+        has the text of the start's own copy, and at least its model if a test has replaced it.
+        """
         named = self._named_configs()
-        return named[-1].stem if named else self.path.resolve().name
+        if len(named) < 2:
+            return named[0].stem if named else self.path.resolve().name
+        trained = self.config_file
+        model = _model(trained)
+        # max takes the first of equals, and the newest is the last
+        return max(reversed(named), key=lambda file: (
+            file.read_bytes() == trained.read_bytes(), _model(file) == model)).stem
+
+    def initial_weights(self) -> Optional[str]:
+        """The ``load_from`` of the latest start that was no resume; None if there is none known.
+
+        That of a resume is the checkpoint with which it goes on.
+        """
+        for file in reversed(self._of_trainings('vis_data/config.py')):
+            config = _read(file)
+            if not config.get('resume'):
+                return config.get('load_from')
+        return None
 
     def config(self) -> Config:
         """Read the config of the latest start; it is not executed.
@@ -145,9 +166,9 @@ class WorkDir:
 
 
 def find_runs(path: Union[str, Path]) -> List[WorkDir]:
-    """The directory itself if a training was started in it, else those of its folders.
+    """The directory itself if a training was started in it, else those one or two levels down.
 
-    Those in a folder ``seed_N`` of it count, too: there ``--seed N`` puts them.
+    ``--seed N`` puts them into ``seed_N/NAME``, studies into ``METHOD/seed_N``.
 
     Raises:
         FileNotFoundError: if it does not exist.
@@ -157,9 +178,21 @@ def find_runs(path: Union[str, Path]) -> List[WorkDir]:
         raise FileNotFoundError(f'{path} is no directory')
     if WorkDir(path).is_run:
         return [WorkDir(path)]
-    below = [WorkDir(folder) for pattern in ('*', 'seed_*/*')
+    below = [WorkDir(folder) for pattern in ('*', '*/*')
              for folder in sorted(path.glob(pattern)) if folder.is_dir()]
     return [folder for folder in below if folder.is_run] or [WorkDir(path)]
+
+
+def _read(file: Path) -> dict:
+    """A dumped config; empty if it cannot be read."""
+    try:
+        return read_literal_config(file).to_dict()
+    except (ValueError, OSError):
+        return {}
+
+
+def _model(file: Path) -> object:
+    return _read(file).get('model')
 
 
 def _age(path: Path) -> int:

@@ -6,12 +6,13 @@ from typing import Optional
 import click
 
 from ctkd_det_data import DataError
+from ctkd_det_data.convert import KINDS, convert
 
 
 @click.command('data')
 @click.argument('source', type=click.Path(path_type=Path))
 @click.argument('out', type=click.Path(path_type=Path))
-@click.option('--kind', type=click.Choice(['voc', 'yolo', 'labelme', 'coco']),
+@click.option('--kind', type=click.Choice(list(KINDS)),
               help='format of the source  [default: what the folder has]')
 @click.option('--val-share', type=click.FloatRange(0, 1, min_open=True, max_open=True),
               default=0.2, show_default=True,
@@ -31,7 +32,6 @@ def data(source: Path, out: Path, kind: Optional[str], val_share: float,
     ctkd-det data my/voc my/coco
     ctkd-det doctor --data my/coco
     """
-    from ctkd_det_data.convert import convert
     try:
         found, numbers, notes = convert(source, out, kind, val_share, longest_side)
     except DataError as error:

@@ -29,10 +29,10 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 def report(work_dirs: Sequence[Path], out: Path, **options: Any) -> None:
     """Write one HTML page about one or more runs: results, curves, images, settings.
 
-    A folder of work directories stands for all of them, those in its folders
-    seed_N too. Their configs are read, not run; to show images, the detectors
-    that they name are built, which may run any code: --val-images 0 for
-    directories that you do not trust.
+    A folder of work directories stands for all of them, one or two levels down
+    (seed_N/NAME, METHOD/seed_N). Their configs are read, not run; to show
+    images, the detectors that they name are built, which may run any code:
+    --val-images 0 for directories that you do not trust.
 
     \b
     ctkd-det report work_dirs/student work_dirs/ctkd --out report.html

@@ -47,22 +47,19 @@ class CocoFolder:
         classes: Names by label. mmdet's labels are positions in the list of
             categories of the JSON file.
         findings: What is wrong with it.
+        is_one_file_twice: Whether training and validation are the same images.
     """
     root: Path
     train: Split
     val: Split
     classes: Tuple[str, ...]
     findings: Tuple[Finding, ...] = ()
+    is_one_file_twice: bool = False
 
     @property
     def failures(self) -> List[Finding]:
         """list[Finding]: The mistakes that cannot be corrected."""
         return [f for f in self.findings if f.level_when_cleaned == FAIL]
-
-    @property
-    def is_one_file_twice(self) -> bool:
-        """bool: Whether training and validation are the same images."""
-        return splits.same_images(self.train, self.val)
 
     def beside(self, config: Path) -> 'CocoFolder':
         """The same data set, with cleaned copies beside a config for files that need one.
@@ -91,10 +88,9 @@ class CocoFolder:
                     f'{split.ann_file} exists and is no copy that ctkd-det has made, or was edited '
                     'since', 'give another --out, or --force to replace it')
         for split in copies:
-            info = dict(split.content.get('info') or {}) if isinstance(
-                split.content.get('info'), dict) else {}
-            info.update(cleaned_by=MADE_BY, cleaned_from=str(split.original),
-                        checksum=_checksum(split.content))
+            info = split.content.get('info')
+            info = dict(info if isinstance(info, dict) else {}, cleaned_by=MADE_BY,
+                        cleaned_from=str(split.original), checksum=_checksum(split.content))
             text = json.dumps({**split.content, 'info': info})
             try:
                 split.ann_file.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +106,8 @@ def find_coco(root: Path) -> CocoFolder:
 
     ``annotations/instances_train2017.json`` with ``train2017/`` (COCO),
     ``train.json`` with ``train/``, ``train/_annotations.coco.json``
-    (Roboflow), and their mixtures.
+    (Roboflow), ``train/labels.json`` with ``train/data/`` (FiftyOne), and
+    their mixtures.
 
     Raises:
         DataError: if a part is missing (the message says which files were
@@ -131,13 +128,15 @@ def find_coco(root: Path) -> CocoFolder:
         findings += [*found, *check(parts[name])]
     train, val = parts['train'], parts['val']
     findings += splits.same_classes(train, val)
-    if not splits.same_images(train, val):  # else the summary says it
+    same = splits.same_images(train, val)
+    if not same:  # else the summary says it
         findings += splits.apart(train, val)
     used = {box['category_id'] for part in (train, val) for box in part.content['annotations']}
     return CocoFolder(
         root, *(Split(part.file, part.images, part.content, part.usable, part.total)
                 for part in (train, val)),
-        classes=class_names(train.content['categories'], used), findings=tuple(findings))
+        classes=class_names(train.content['categories'], used), findings=tuple(findings),
+        is_one_file_twice=same)
 
 
 def _is_ours(file: Path) -> bool:

@@ -5,6 +5,7 @@ from typing import Iterator, Sequence
 
 from .alike import some, written
 from .findings import FAIL, WARN, Finding, Tally, row
+from .rows import class_names
 
 # share of all boxes; from here on unknown categories are an error
 _MANY = 0.05
@@ -86,7 +87,6 @@ def reach(part) -> Iterator[Finding]:
 def _classes_without_boxes(part, learnt: Counter) -> Iterator[Finding]:
     classes = part.classes
     if classes is None:
-        from .rows import class_names
         classes = class_names(part.content['categories'],
                               {box['category_id'] for box in part.content['annotations']})
     without = [name for name in classes if not learnt[name]]

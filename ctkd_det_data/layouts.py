@@ -3,9 +3,9 @@ import os
 from pathlib import Path
 from typing import List
 
+from .describe import describe
 from .findings import DataError
 from .image_folder import ImageFolder
-from .other_layouts import describe
 
 NAMES = dict(train=('train', ), val=('val', 'valid', 'validation'))
 # number of images that are looked for in a folder
@@ -22,7 +22,7 @@ def annotation_file(root: Path, part: str) -> Path:
     patterns = [pattern for name in NAMES[part] for pattern in (
         f'annotations/instances_{name}2017.json', f'annotations/instances_{name}*.json',
         f'annotations/{name}.json', f'instances_{name}*.json', f'{name}.json',
-        f'{name}/_annotations.coco.json')]
+        f'{name}/_annotations.coco.json', f'{name}/labels.json')]
     passed = []
     for pattern in patterns:
         found = sorted(root.glob(pattern))
@@ -52,7 +52,8 @@ def image_folder(root: Path, part: str, ann_file: Path, file_names: List[str]) -
     # instances_train2017.json belongs to train2017/, whatever the year
     names = (ann_file.stem.removeprefix('instances_'), *NAMES[part])
     folders = [*(root / name for name in names), *(root / 'images' / n for n in names),
-               root / 'images', *(root / name / 'images' for name in names), ann_file.parent, root,
+               root / 'images', *(root / n / i for n in names for i in ('images', 'data')),
+               ann_file.parent, root,
                ann_file.parent / 'images', root / 'data', ann_file.parent / 'data',
                root / 'JPEGImages']
     tried = file_names[:_TRIED]

@@ -28,6 +28,12 @@ def as_number(value: Any) -> Optional[float]:
     return value if usable else None
 
 
+def usable(values: list) -> bool:
+    """Whether all of a list that is not empty are numbers, finite, and not absurdly large."""
+    return (_NUMBERS.issuperset(map(type, values)) and min(values) > -_LARGE
+            and max(values) < _LARGE and sum(values) == sum(values))  # NaN if one of them is
+
+
 def as_flag(value: Any) -> Optional[float]:
     """Convert a flag to a number, also from text such as 'true'; None if it is no flag."""
     number = as_number(value)
@@ -65,9 +71,8 @@ def _boxes(part) -> Iterator[Finding]:
     text, wrong, made = (Tally(part.file, len(entries)) for _ in range(3))
     for index, entry in enumerate(entries):
         box = entry.get('bbox')
-        if type(box) is list and len(box) == 4 and _NUMBERS.issuperset(map(type, box)) \
-                and min(box) > -_LARGE and max(box) < _LARGE and sum(box) == sum(box):
-            continue  # the sum is NaN if a number is
+        if type(box) is list and len(box) == 4 and usable(box):
+            continue
         where = row('annotations', index, entry)
         numbers = [as_number(v) for v in box] if isinstance(box, list) else []
         if len(numbers) == 4 and None not in numbers:

@@ -2,11 +2,11 @@
 from typing import Any, Iterator, List, Optional
 
 from .findings import FAIL, OK, WARN, Finding, Tally, row
+from .numbers import usable
 from .run_lengths import fits
 
 # share of all boxes
 _MANY_CROWDS = 0.05
-_NUMBERS, _LARGE = frozenset((int, float)), 1e15
 
 
 def objects(part) -> Iterator[Finding]:
@@ -100,8 +100,7 @@ def _polygons(part, boxes: List[dict]) -> Iterator[Finding]:
 
 def _is_polygon(polygon: Any) -> bool:
     return (isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
-            and _NUMBERS.issuperset(map(type, polygon))
-            and min(polygon) > -_LARGE and max(polygon) < _LARGE and sum(polygon) == sum(polygon))
+            and usable(polygon))
 
 
 def _is_good(mask: Any, size: Optional[List[int]]) -> bool:

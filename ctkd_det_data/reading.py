@@ -3,7 +3,7 @@ import gc
 import json
 from functools import partial
 from pathlib import Path
-from typing import Iterator, List, Tuple
+from typing import List, Tuple
 
 from .findings import FAIL, DataError, Finding, Tally, row
 
@@ -105,7 +105,7 @@ def is_coco(file: Path) -> bool:
     return isinstance(content, dict) and {'images', 'annotations', 'categories'} <= content.keys()
 
 
-def read(file: Path) -> Tuple[dict, Iterator[Finding]]:
+def read(file: Path) -> Tuple[dict, List[Finding]]:
     """Read an instances file of COCO's format.
 
     Returns:
@@ -122,7 +122,7 @@ def read(file: Path) -> Tuple[dict, Iterator[Finding]]:
     findings = [Finding(FAIL, file, f'the file begins with a byte order mark ({mark}), on which '
                         'MMDetection stops', 'save it as UTF-8 without BOM',
                         'without the mark')] if mark else []
-    return content, iter(findings)
+    return content, findings
 
 
 def _check_structure(file: Path, content: object) -> None:

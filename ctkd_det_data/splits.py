@@ -38,7 +38,7 @@ def same_classes(train: Part, val: Part) -> Iterator[Finding]:
     yield Finding(FAIL, val.file, what, mend, f'in the order of {train.file.name}')
 
 
-def same_images(train, val) -> bool:
+def same_images(train: Part, val: Part) -> bool:
     """Whether both parts are the same files, by whatever paths: a deliberate test."""
     return _identities(_files(train)) == _identities(_files(val))
 

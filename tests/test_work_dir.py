@@ -108,6 +108,40 @@ def test_config_and_log_are_those_of_the_latest_training(tmp_path):
     assert run.log_file.name == '20260102_000000.log'
 
 
+@pytest.mark.parametrize('tested', [False, True])
+def test_a_refused_start_does_not_rename_the_run(tmp_path, tested):
+    """It has left its config, the newest; a test has written the trained one anew."""
+    names = ['alone', 'ctkd'] if not tested else ['alone', 'alone', 'ctkd']
+    for i, name in enumerate(names):
+        start(tmp_path, f'2026010{i}_000000', [dict(loss=1.0, step=1)] if i == 0 else (),
+              model=dict(type=name), work_dir=f'start {i}')
+        os.rename(tmp_path / 'mine.py', tmp_path / f'{name}.py')
+        os.utime(tmp_path / f'{name}.py', (i, i))
+    run = WorkDir(tmp_path)
+    assert run.config().model.type == run.config_name == 'alone'
+
+
+def test_the_newest_of_alike_configs_is_the_runs(tmp_path):
+    for i, name in enumerate(('old', 'renamed')):
+        start(tmp_path, f'2026010{i}_000000', [dict(loss=1.0, step=1)])
+        os.rename(tmp_path / 'mine.py', tmp_path / f'{name}.py')
+        os.utime(tmp_path / f'{name}.py', (i, i))
+    assert WorkDir(tmp_path).config_name == 'renamed'
+
+
+def test_initial_weights_are_those_of_the_last_start_that_was_no_resume(tmp_path):
+    record, run = [dict(loss=1.0, step=1)], WorkDir(tmp_path)
+    start(tmp_path, '20260101_000000', record, load_from='old.pth')
+    start(tmp_path, '20260102_000000', record, load_from='coco.pth', resume=False)
+    start(tmp_path, '20260103_000000', load_from='tested.pth')
+    start(tmp_path, '20260104_000000', record, load_from='epoch_1.pth', resume=True)
+    start(tmp_path, '20260105_000000', record, load_from=None, resume=True)
+    assert run.initial_weights() == 'coco.pth'
+    for folder in list(tmp_path.glob('2026010[12]*')):
+        shutil.rmtree(folder)
+    assert run.initial_weights() is None
+
+
 def test_a_config_that_is_code_is_not_executed(tmp_path):
     start(tmp_path, '20260101_000000', [dict(loss=1.0, step=1)])
     (tmp_path / '20260101_000000' / 'vis_data' / 'config.py').write_text(
@@ -152,16 +186,12 @@ def test_tensorboard_is_seen_without_a_config(tmp_path):
         WorkDir(tmp_path).scalars()
 
 
-def test_runs_are_found_one_level_down(tmp_path):
-    for name in ('a', 'b'):
+def test_runs_are_found_two_levels_down(tmp_path):
+    (tmp_path / 'empty').mkdir()
+    for name in ('a', 'b', 'kd/seed_0', 'seed_1/a', 'too/deep/c'):
         start(tmp_path / name, '20260101_000000', [dict(loss=1.0, step=1)])
-    for name in ('empty', 'other/c'):
-        (tmp_path / name).mkdir(parents=True)
-    start(tmp_path / 'other' / 'c', '20260101_000000', [dict(loss=1.0, step=1)])
-    assert [run.path.name for run in find_runs(tmp_path)] == ['a', 'b']
-    start(tmp_path / 'seed_1' / 'a', '20260101_000000', [dict(loss=1.0, step=1)])
     assert [run.path.relative_to(tmp_path).as_posix() for run in find_runs(tmp_path)] == [
-        'a', 'b', 'seed_1/a']
+        'a', 'b', 'kd/seed_0', 'seed_1/a']
     assert [run.path.name for run in find_runs(tmp_path / 'a')] == ['a']
     assert [run.path.name for run in find_runs(tmp_path / 'empty')] == ['empty']
     with pytest.raises(FileNotFoundError, match='nowhere is no directory'):

@@ -5,18 +5,18 @@ from typing import Any, Iterator
 
 
 def folder_of(dataset: Any) -> str:
-    """Absolute path of the folder that a data set's file names are relative to."""
+    """The folder that a data set's file names are relative to."""
     prefix = getattr(dataset, 'data_prefix', None) or {}
-    return os.path.abspath(prefix.get('img') or getattr(dataset, 'data_root', None) or '')
+    return prefix.get('img') or getattr(dataset, 'data_root', None) or ''
 
 
 def is_inside(path: str, folder: str) -> bool:
-    """Whether a path stays in an absolute folder, links not followed.
+    """Whether a path stays in a folder, links not followed.
 
     An annotation file may be a stranger's, and its ``file_name`` lead
     elsewhere (``../../x.png``).
     """
-    return Path(os.path.abspath(path)).is_relative_to(folder)
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
 
 
 def folders_of(dataset: Any) -> Iterator[str]:

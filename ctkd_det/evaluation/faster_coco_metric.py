@@ -8,6 +8,8 @@ from mmdet.registry import METRICS
 from mmengine.fileio import load
 from mmengine.logging import MMLogger
 
+from .precision import mean_precision
+
 STATS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
 
@@ -91,7 +93,7 @@ class FasterCocoMetric(CocoMetric):
                   for name, value in zip(STATS, evaluation.stats[:6], strict=True)}
         # pycocotools has 100 detections an image in the mAP, and the most in all else
         at_100 = np.array(evaluation.params.maxDets) == 100
-        values[f'{metric}_mAP'] = _mean(precision[:, :, :, 0, at_100], nothing=-1)
+        values[f'{metric}_mAP'] = mean_precision(precision[:, :, :, 0, at_100], nothing=-1)
         if self.classwise and metric == ('bbox' if 'bbox' in self.metrics else 'segm'):
             values.update(self._of_classes(precision, evaluation.params.catIds))
         return values
@@ -100,11 +102,5 @@ class FasterCocoMetric(CocoMetric):
         """``NAME_precision`` from (IoU, recall, class, area, detections), classes by id."""
         at = {cat_id: index for index, cat_id in enumerate(cat_ids)}
         return {f'{category["name"]}_precision':
-                _mean(precision[:, :, at[category['id']], 0, -1], nothing=np.nan)
+                mean_precision(precision[:, :, at[category['id']], 0, -1])
                 for category in self._coco_api.loadCats(self.cat_ids)}
-
-
-def _mean(precision: np.ndarray, nothing: float) -> float:
-    """Of what is not -1, by which the evaluation says that there is no object."""
-    known = precision[precision > -1]
-    return float(known.mean()) if known.size else nothing

@@ -38,6 +38,6 @@ def compare_detectors(detectors: Dict[str, Tuple[str, str]], coco: COCO, image_d
 
 
 def _ground_truth(coco: COCO, image_id: int) -> List[Box]:
-    annotations = coco.loadAnns(coco.getAnnIds(imgIds=image_id))
+    annotations = coco.loadAnns(coco.getAnnIds(imgIds=[image_id]))
     return [((x, y, x + w, y + h), coco.cats[a['category_id']]['name'], None)
             for a in annotations for x, y, w, h in (a['bbox'], )]

@@ -2,16 +2,12 @@
 from pathlib import Path
 from typing import Dict, List, Sequence
 
-import matplotlib
+from matplotlib.figure import Figure
 
-matplotlib.use('Agg')
-
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of backend)
-
-from ..curves import Series, read_scalars  # noqa: E402
-from ..log_names import LAMBDA, THETA_GRAD, LoggedTau, log_name, parse_taus  # noqa: E402
-from .folder_names import folder_names  # noqa: E402
-from .whole_file import write_whole  # noqa: E402
+from ..curves import Series, read_scalars
+from ..log_names import LAMBDA, THETA_GRAD, LoggedTau, log_name, parse_taus
+from .folder_names import folder_names
+from .whole_file import write_whole
 
 
 def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
@@ -36,8 +32,8 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
              for tau in parse_taus(series).values() if tau.part == 'mean']
     if not lines:
         raise ValueError(f'none of {", ".join(map(str, work_dirs))} has logged a temperature')
-    figure, axes = plt.subplots(3, 1, sharex=True, figsize=(8, 7), height_ratios=(3, 1.5, 1.5),
-                                layout='constrained')
+    figure = Figure(figsize=(8, 7), layout='constrained')
+    axes = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1.5, 1.5))
     for colour, (run, loss) in enumerate(lines):
         label = run if len({name for _, name in lines}) == 1 else f'{run}: {loss}'
         _draw(axes, runs[run], loss, label, f'C{colour}')
@@ -46,7 +42,6 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
     if not picture.suffix:
         picture = picture.with_name(f'{picture.name}.png')
     write_whole(picture, lambda partial: figure.savefig(partial, dpi=130))
-    plt.close(figure)
     return picture
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from pycocotools import mask as rle
 from pycocotools.cocoeval import COCOeval
 
+from ctkd_det.evaluation.precision import mean_precision
 from ctkd_det.evaluation.silence import silent
 
 
@@ -52,9 +53,7 @@ def mean_ap(found: List[Detections], images, kind: str) -> float:
         evaluation.params.catIds = list(dataset.cat_ids)
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval['precision'][:, :, :, 0, -1]
-    known = precision[precision > -1]
-    return float(100 * known.mean()) if known.size else float('nan')
+    return 100 * mean_precision(evaluation.eval['precision'][:, :, :, 0, -1])
 
 
 def _rows(image: int, found: Detections, cat_ids: List[int], kind: str) -> List[dict]:

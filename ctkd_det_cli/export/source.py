@@ -5,6 +5,7 @@ from typing import Any, Iterator, List, Optional, Tuple
 
 import click
 
+from ctkd_det.configs import comparable
 from ctkd_det.work_dir import WorkDir, WorkDirError
 from .plain_config import plain_config
 
@@ -68,7 +69,7 @@ def differences(config: Path, checkpoint: Path) -> List[str]:
         return []
     if trained.parent == config.resolve().parent:
         return []  # a folder of pairs, as an export writes them: another one's config tells nothing
-    ours, theirs = (plain_config(file).to_dict() for file in (config, trained))
+    ours, theirs = (comparable(plain_config(file).to_dict()) for file in (config, trained))
     # a dumped config has no base that would name the detector
     for cfg in (ours, theirs):
         cfg['model'].pop('type')
@@ -85,20 +86,7 @@ def differences(config: Path, checkpoint: Path) -> List[str]:
 def _differing(a: Any, b: Any, path: Tuple[str, ...] = ()) -> Iterator[str]:
     if isinstance(a, dict) and isinstance(b, dict):
         for key in [*a, *(key for key in b if key not in a)]:
-            if key != '_scope_':
-                yield from _differing(a.get(key), b.get(key), (*path, str(key)))
-    elif _values(a, *path[-1:]) != _values(b, *path[-1:]):
+            yield from _differing(a.get(key), b.get(key), (*path, str(key)))
+    elif a != b:
         yield '.'.join(path)
-
-
-def _values(value: Any, key: str = '') -> Any:
-    """Lists and tuples alike, without the scopes that mmengine adds.
-
-    A dumped pure-Python config has the paths of the classes for their names.
-    """
-    if isinstance(value, dict):
-        return {k: _values(v, k) for k, v in value.items() if k != '_scope_'}
-    if isinstance(value, (list, tuple)):
-        return [_values(v) for v in value]
-    return value.rpartition('.')[2] if key == 'type' and isinstance(value, str) else value
 

@@ -7,7 +7,11 @@ from ..findings import DataError
 
 # of systems, not of users: the root of a disk has them
 _SYSTEM = ('__MACOSX', 'lost+found', '$RECYCLE.BIN', 'System Volume Information', '@eaDir')
-IMAGES = ('.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.tif', '.tiff', '.webp')
+# formats of phones, which no OpenCV reads
+HEICS = ('.heic', '.heif')
+# OpenCV 5 reads the others, all but GIF and AVIF since 4; who looks into a file says what is wrong
+IMAGES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.apng', '.bmp', '.tif', '.tiff', '.webp',
+          '.ppm', '.pgm', '.pbm', '.pnm', '.jp2', '.gif', '.avif', *HEICS)
 
 
 def walk(root: Path) -> List[Path]:

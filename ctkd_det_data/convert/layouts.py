@@ -7,8 +7,9 @@ from ..alike import ALIKE, SPELL, pairs
 from ..findings import DataError
 from ..image_size import TURNED
 from ..reading import read_json
+from .coco import read_coco
 from .files import walk
-from .others import read_coco, read_labelme
+from .labelme import read_labelme
 from .parts import settle
 from .records import Record, write
 from .voc import read_voc

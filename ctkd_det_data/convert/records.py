@@ -11,9 +11,13 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..findings import DataError
 from ..image_size import UNKNOWN, UNREAD, Size, orientation, size_of
+from .files import HEICS
 
 # what Roboflow adds to the name of a photo for each picture that it makes of it
 _ROBOFLOWS = re.compile(r'\.rf\.[0-9a-f]+')
+# modes of Pillow in which it takes the nearest of the colours of a palette, or makes what is
+# transparent count less, and the modes in which it shrinks what OpenCV reads
+_OPENCVS = {'1': 'L', 'P': 'RGB', 'PA': 'RGB', 'RGBA': 'RGB', 'LA': 'L'}
 # numbers of Pillow's Image.Transpose by the orientation that EXIF data state
 _UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 
@@ -67,6 +71,9 @@ def real_size(file: Path) -> Size:
     size = size_of(file)
     if size is UNKNOWN:
         raise DataError(f'the size of {file} cannot be read without Pillow', 'pip install pillow')
+    if size is None and file.suffix.lower() in HEICS:
+        raise DataError(f'{file} is in the format of phones that OpenCV, with which MMDetection '
+                        'reads, does not know', 'save it as JPEG')
     if size is None:
         raise DataError(f'{file} {UNREAD}', 'copy it again, save it as PNG, or delete it')
     if not size.whole:
@@ -171,7 +178,9 @@ def _shrink(record: Record, longest_side: int, target: Path) -> None:
         with Image.open(record.file) as image:
             turn = _UPRIGHT.get(orientation(image))
             upright = image if turn is None else image.transpose(turn)
-            upright.resize(record.size, Image.Resampling.LANCZOS).save(
+            upright.info.pop('transparency', None)  # of a palette, of which Pillow warns
+            seen = upright.convert(_OPENCVS.get(image.mode, image.mode))
+            seen.resize(record.size, Image.Resampling.LANCZOS).save(
                 target, **(dict(quality=92) if image.format == 'JPEG' else {}))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f'{record.file} cannot be shrunk: {error}',

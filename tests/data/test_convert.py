@@ -295,6 +295,25 @@ def test_one_coco_file_is_split_and_cleaned(tmp_path):
     assert refused.exit_code == 1 and 'is not empty' in refused.output
 
 
+@pytest.mark.parametrize('second, said', [
+    ('val', 'split already, and nothing is to be converted: ctkd-det distill --data takes it'),
+    ('test', 'give a folder with one, or call the files of two parts train.json and val.json')])
+@pytest.mark.parametrize('file, folder', [('labels.json', 'data'), ('_annotations.coco.json', '')])
+def test_a_set_that_is_split_already_is_said_to_be(second, said, file, folder, tmp_path):
+    """FiftyOne's and Roboflow's; both were refused, and the advice led to another refusal."""
+    for part in ('train', second):
+        image(tmp_path / part / folder / f'{part}.png')
+        text(tmp_path / part / file, dict(
+            images=[dict(id=1, file_name=f'{part}.png', width=64, height=48)],
+            annotations=[dict(id=1, image_id=1, category_id=1, bbox=[4, 4, 9, 9], area=81,
+                              iscrowd=0)],
+            categories=[dict(id=1, name='apple')]))
+    with pytest.raises(DataError, match=f"has 2 files of COCO's format: .*{said}"):
+        convert(tmp_path, tmp_path / 'out', 'coco')
+    if second == 'val':
+        assert not find_coco(tmp_path).findings
+
+
 RLE = dict(size=[48, 64], counts=[100, 20, 2952])
 
 

@@ -11,7 +11,7 @@ from data.layouts import boxes
 from data.sets import good, write_set
 from PIL import Image
 
-from ctkd_det_data import find_coco
+from ctkd_det_data import DataError, find_coco
 from ctkd_det_data.convert import convert
 from ctkd_det_data.image_size import size_of
 
@@ -200,6 +200,70 @@ def test_shrunk_pictures_are_as_opencv_sees_the_large_ones(turn, tmp_path):
                   - small)[2:-2, 2:-2].max() < 12
     image = json.loads((tmp_path / 'out' / 'train.json').read_text())['images'][0]
     assert (image['width'], image['height']) == small.shape[1::-1]
+
+
+def striped(mode):
+    """Thin dark lines, on the right half of no opacity if the mode has one."""
+    pixels = np.full((64, 64, 4), 200, np.uint8)
+    pixels[:, ::4, :3] = 20
+    pixels[:, :, 3] = np.repeat([255, 0], 32)
+    if mode != 'P':
+        return Image.fromarray(pixels).convert(mode)
+    picture = Image.fromarray(pixels[..., :3]).quantize(4)
+    picture.info['transparency'] = b'\0\xff'  # one of its colours is transparent
+    return picture
+
+
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('mode', ['RGB', 'L', 'P', '1', 'RGBA', 'LA'])
+def test_shrinking_is_of_what_opencv_reads(mode, tmp_path):
+    """Pillow shrinks a palette by dropping pixels, and what is transparent to black."""
+    for part in ('train', 'val'):
+        (tmp_path / 'in' / part).mkdir(parents=True)
+        striped(mode).save(tmp_path / 'in' / part / f'{part}.png')
+        (tmp_path / 'in' / part / f'{part}.txt').write_text('0 .5 .5 .25 .5')
+    (tmp_path / 'in' / 'classes.txt').write_text('apple')
+    convert(tmp_path / 'in', tmp_path / 'out', longest_side=32)
+    large, small = (cv2.imread(str(tmp_path / folder / 'train' / 'train.png'))
+                    for folder in ('in', 'out/images'))
+    expected = Image.fromarray(large).resize((32, 32), Image.Resampling.LANCZOS)
+    assert 90 < large[:, 32:].mean() < 220  # also where it is transparent
+    np.testing.assert_array_equal(small, np.asarray(expected))
+
+
+def one_of(folder, name, save):
+    for part in ('train', 'val'):
+        (folder / part).mkdir(parents=True)
+        save(folder / part / name)
+        (folder / part / name).with_suffix('.xml').write_text(
+            f'<annotation><filename>{name}</filename><object><name>pear</name><bndbox><xmin>4'
+            '</xmin><ymin>6</ymin><xmax>24</xmax><ymax>36</ymax></bndbox></object></annotation>')
+    return folder
+
+
+@pytest.mark.parametrize('suffix', ['jpe', 'apng', 'ppm', 'pgm', 'pbm', 'pnm', 'jp2', 'gif',
+                                    'avif', 'bmp', 'tif', 'webp'])
+def test_whatever_this_opencv_reads_is_an_image(suffix, tmp_path):
+    """GIF and AVIF since OpenCV 5; they were said not to be there."""
+    def save(path):
+        try:
+            noise().save(path, 'PPM' if suffix == 'pnm' else None)
+        except (KeyError, ValueError, OSError) as error:
+            pytest.skip(f'this Pillow cannot write it ({error})')
+
+    source = one_of(tmp_path / 'in', f'a.{suffix}', save)
+    if cv2.imread(str(source / 'train' / f'a.{suffix}')) is None:
+        with pytest.raises(DataError, match='cannot be opened as an image by OpenCV'):
+            convert(source, tmp_path / 'out')
+    else:
+        convert(source, tmp_path / 'out')
+        assert boxes(tmp_path / 'out') == [('pear', [4, 6, 20, 30], 0)]
+
+
+def test_the_format_of_phones_is_named(tmp_path):
+    source = one_of(tmp_path / 'in', 'a.HEIC', lambda path: path.write_bytes(b'\0' * 99))
+    with pytest.raises(DataError, match='a.HEIC is in the format of phones .*save it as JPEG'):
+        convert(source, tmp_path / 'out')
 
 
 def test_a_large_picture_is_converted(tmp_path):

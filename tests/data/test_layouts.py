@@ -17,7 +17,10 @@ LAYOUTS = dict(
     plain=dict(train=('train.json', 'train'), val=('val.json', 'val')),
     one_folder=dict(train=('instances_train.json', 'images'), val=('instances_val.json', 'images')),
     roboflow=dict(train=('train/_annotations.coco.json', 'train'),
-                  val=('valid/_annotations.coco.json', 'valid')))
+                  val=('valid/_annotations.coco.json', 'valid')),
+    fiftyone=dict(train=('train/labels.json', 'train/data'),
+                  val=('validation/labels.json', 'validation/data')),
+    fiftyone_moved=dict(train=('train.json', 'train/data'), val=('val.json', 'val/data')))
 PLAIN = LAYOUTS['plain']
 
 
@@ -218,8 +221,11 @@ FOREIGN = dict(
                       'looks like YOLO'),
     voc=({'Annotations/a.xml': '<annotation/>', 'JPEGImages/a.jpg': ''}, 'looks like Pascal VOC'),
     one_json=({'annotations.json': coco(['cat'])}, 'annotations.json: 1 images, 1 boxes'),
-    fiftyone=({'train/labels.json': coco(['cat']), 'train/data/a.png': '',
-               'val/labels.json': coco(['cat'])}, 'FiftyOne exports COCO'),
+    fiftyone=({f'{part}/{file}': content for part in ('Training', 'Validation')
+               for file, content in (('labels.json', coco(['cat'])), ('data/a.png', ''))},
+              '1 boxes\nlabels.json beside data/ is how FiftyOne exports COCO: call the folders'),
+    fiftyone_in_one=({'labels.json': coco(['cat']), 'data/a.png': ''},
+                     'boxes\nThere is one COCO file, not a part for training'),
     labelme=({'train/a.json': dict(shapes=[], imagePath='a.png', version='5'),
               'train/a.png': ''},
              'looks like labelme (a JSON file for each image): ctkd-det data '),

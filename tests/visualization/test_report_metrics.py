@@ -4,7 +4,8 @@ import math
 import pytest
 
 from ctkd_det.visualization.report import write_report
-from ctkd_det.visualization.report.metrics import Metric, find_metrics
+from ctkd_det.visualization.report.evaluation import logged_per_class
+from ctkd_det.visualization.report.metrics import Metric, class_names, find_metrics
 from ctkd_det.visualization.report.results import headline, results
 from ctkd_det.visualization.report.study import read_study
 from studies import STUDENT, distilled, write_run
@@ -21,6 +22,19 @@ def test_coco_has_short_titles_whatever_its_prefix():
     assert titles(ours, theirs) == ['mAP', 'AP50', 'mask mAP']
     first = find_metrics([ours, theirs])[0]
     assert first.key(ours) == 'mine/bbox_mAP' and first.key(theirs) == 'coco/bbox_mAP'
+
+
+def test_names_of_classes_may_have_slashes(tmp_path):
+    logged = {'bus/truck_precision': .25, 'car_precision': .5, 'bbox_mAP': .375}
+    for prefix, expected in ((['coco'], {'bus/truck': 25, 'car': 50}),
+                             (['city/coco', 'field/coco'], None)):
+        record = {f'{p}/{name}': value for p in prefix for name, value in logged.items()}
+        found = study(tmp_path / prefix[0], [dict(record, step=2)])
+        assert logged_per_class(found.methods[0].runs[0]) == expected
+        assert len(found.metrics) == len(prefix) and found.metrics[0].title.endswith('mAP')
+    nested = {'coco/bbox_mAP': ([1], [.1]), 'coco/x/bbox_mAP': ([1], [.1]),
+              'coco/x/a_precision': ([1], [.1])}
+    assert class_names(nested) == {'coco/x/a_precision': ('coco/x', 'a')}
 
 
 def test_several_validation_sets_keep_their_prefixes():

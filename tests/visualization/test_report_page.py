@@ -179,6 +179,15 @@ def test_a_page_that_cannot_be_written_is_refused_before_the_work(tmp_path, monk
         assert result.output.startswith(f'Error: {out} cannot be written (')
 
 
+@pytest.mark.parametrize('device', ['gpu', 'cuda:99'])
+def test_a_device_that_is_not_there_is_refused_before_the_work(tmp_path, monkeypatch, device):
+    monkeypatch.setattr('ctkd_det.visualization.report.read_study', lambda *_: 1 / 0)
+    result = CliRunner().invoke(report, [str(tmp_path), '--device', device])
+    assert result.exit_code == 1
+    assert result.output.startswith(f'Error: --device {device} cannot be used (')
+    assert result.output.count('\n') == 1
+
+
 def test_the_command_and_python_have_the_same_options_and_defaults():
     """``tools/analysis_tools/report.py`` is the command itself."""
     signature = inspect.signature(write_report)

@@ -3,6 +3,7 @@ import pytest
 
 from ctkd_det.visualization.report.per_class import per_class_differences
 from ctkd_det.visualization.report.results import headline, results
+from ctkd_det.visualization.report.settings import config_differences
 from ctkd_det.visualization.report.study import read_study
 from ctkd_det.visualization.report.study_predictions import StudyPredictions, TeacherMetrics
 from studies import STUDENT, distilled, write_run
@@ -28,6 +29,38 @@ def two_teachers(tmp_path):
         model = distilled(ckpt=str(teacher / 'epoch_2.pth'))
         paths += [teacher, write_run(tmp_path / f'kd_r{depth}', f'kd_r{depth}', model, (.1, own))]
     return paths
+
+
+def test_the_student_alone_may_say_the_same_in_other_words(tmp_path):
+    """Without what MMEngine marks in a base ``mmdet::...``, and as a pure-Python config's dump."""
+    marked = dict(distilled(), neck=dict(type='FPN', strides=(4, 8), _scope_='mmdet'),
+                  _scope_='mmdet')
+    pure = dict(STUDENT, type='mmdet.models.FasterRCNN',
+                neck=dict(type='mmdet.models.FPN', strides=[4, 8]))
+    study = read_study([write_run(tmp_path / 'kd', 'kd', marked),
+                        write_run(tmp_path / 'alone', 'alone', pure)])
+    assert [(m.name, m.role) for m in study.methods] == [
+        ('alone', 'baseline'), ('kd', 'distilled')] and study.notes == []
+    assert {row['key'] for row in config_differences(study)} == {
+        'model.type', 'model.teacher_config', 'model.teacher_ckpt',
+        'model.distill_losses.loss_kd.type', 'model.distill_losses.loss_kd.temperature'}
+    same = [write_run(tmp_path / f's{i}' / 'x', 'x', model, seed=i) for i, model in enumerate((
+        dict(STUDENT, _scope_='mmdet'), STUDENT, dict(STUDENT, type='mmdet.models.FasterRCNN')))]
+    assert [len(m.runs) for m in read_study(same).methods] == [3]
+
+
+@pytest.mark.parametrize('baseline', ['', 'student'])
+def test_a_folder_of_methods_with_their_seeds(tmp_path, baseline):
+    """As tools/reproduce_coco.sh writes them; the one of the baseline can be named."""
+    for seed in (0, 1):
+        write_run(tmp_path / 'student' / f'seed_{seed}', 'student', STUDENT, seed=seed)
+        write_run(tmp_path / 'ctkd' / f'seed_{seed}', 'ctkd', distilled(), seed=seed)
+    study = (read_study([tmp_path / 'ctkd'], baseline=tmp_path / 'student') if baseline else
+             read_study([tmp_path]))
+    assert [(m.name, m.role, len(m.runs)) for m in study.methods] == [
+        ('student', 'baseline', 2), ('ctkd', 'distilled', 2)] and study.notes == []
+    with pytest.raises(ValueError, match='holds several methods, (ctkd, student|student, ctkd): '):
+        read_study([tmp_path], baseline=tmp_path)
 
 
 def test_each_is_compared_with_its_own_teacher(two_teachers):

@@ -1,8 +1,10 @@
 """Who is who in a report, and what the headline table and its sentence say."""
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from ctkd_det.visualization.report.results import headline, results
 from ctkd_det.visualization.report.runs import read_run
@@ -37,6 +39,33 @@ def test_initial_weights_in_the_seeds_own_folder_make_no_other_method(tmp_path):
             for seed, folder in ((0, 'trunk'), (1, 'trunk/seed_1'), (12, 'trunk/seed_12'),
                                  (2, 'trunk/other'))]
     assert [[run.seed for run in m.runs] for m in read_study(runs).methods] == [[0, 1, 12], [2]]
+
+
+@pytest.mark.parametrize('started', ['coco.pth', None])
+def test_a_resumed_seed_stays_in_its_method(tmp_path, started):
+    """``--resume FILE`` leaves FILE as ``load_from``, ``--resume`` none."""
+    paths = [write_run(tmp_path / f's{seed}', 'kd', distilled(), seed=seed, load_from=started,
+                       resume=False) for seed in (0, 1)]
+    for seed, checkpoint in ((2, 's2/epoch_1.pth'), (3, None)):
+        paths.append(write_run(tmp_path / f's{seed}', 'kd', distilled(), seed=seed,
+                               load_from=checkpoint, resume=True))
+        first = tmp_path / f's{seed}' / '20250101_000000' / 'vis_data'
+        first.mkdir(parents=True)
+        Config(dict(load_from=started)).dump(first / 'config.py')
+        (first / 'scalars.json').write_text('{"lr": 0.1, "step": 1}')
+    study = read_study([*paths, write_run(tmp_path / 's4', 'kd', distilled(), seed=4,
+                                          load_from='other.pth')])
+    assert [[run.seed for run in m.runs] for m in study.methods] == [[0, 1, 2, 3], [4]]
+
+
+def test_the_log_is_not_read_for_each_setting(tmp_path, monkeypatch):
+    """That of a long training has many megabytes; it is asked for a seed that was drawn."""
+    work_dir = write_run(tmp_path / 'kd', 'kd', distilled(), seed=None)
+    read, original = [], Path.read_text
+    monkeypatch.setattr(Path, 'read_text', lambda self, *args, **kwargs: (
+        read.append(self.suffix), original(self, *args, **kwargs))[1])
+    assert read_study([work_dir]).methods[0].runs[0].seed == 77
+    assert read.count('.log') == 1
 
 
 def test_values_gains_and_spreads(tmp_path):

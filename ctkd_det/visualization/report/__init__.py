@@ -11,7 +11,7 @@ except ModuleNotFoundError as error:
 
 from ..whole_file import check_writable, write_whole
 from .contents import Options, collect
-from .detectors import default_device
+from .detectors import usable_device
 from .page import render
 from .study import read_study
 
@@ -40,11 +40,12 @@ def write_report(work_dirs: Sequence[PathLike],
         work_dirs (Sequence[str | Path]): Work directories of the runs, or
             folders of these.
         out (str | Path): The page; its folder is made if need be.
-        baseline (str | Path, optional): Work directory of the student alone.
-            Defaults to None: the plain detector with the distilled students'
-            architecture.
-        teacher (str | Path, optional): The teacher's work directory, or its
-            checkpoint. Defaults to None: what the distilled runs' configs name.
+        baseline (str | Path, optional): Work directory of the student alone,
+            or a folder of its seeds'. Defaults to None: the plain detector
+            with the distilled students' architecture.
+        teacher (str | Path, optional): The teacher's work directory, a folder
+            of its seeds', or its checkpoint. Defaults to None: what the
+            distilled runs' configs name.
         images (int): Images in the gallery. Defaults to 8.
         val_images (int): Validation images that each detector is shown, at
             most; what it finds is kept in its work directory. 0 runs no
@@ -62,15 +63,17 @@ def write_report(work_dirs: Sequence[PathLike],
 
     Raises:
         FileNotFoundError: if a path does not exist, or none holds a run.
-        ValueError: if baseline and teacher are the same, or one of ``names``
+        ValueError: if the device cannot be used, baseline and teacher are the
+            same, the folder of one holds several methods, or one of ``names``
             fits no method, or names it like another.
         OSError: if the page cannot be written; it is tried before any
             detector runs.
     """
+    device = usable_device(device)
     study = read_study(work_dirs, baseline, teacher, names)
     out = Path(out)
     check_writable(out)  # detectors may run for hours: fail before them, not after
-    options = Options(images, val_images, score_thr, device or default_device())
+    options = Options(images, val_images, score_thr, device)
     page = render(collect(study, options), title)
     write_whole(out, lambda partial: partial.write_text(page, encoding='utf-8'))
     return out

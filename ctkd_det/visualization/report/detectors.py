@@ -218,6 +218,15 @@ def _loader(config: Config, run: TrainedRun) -> dict:
     return config.val_dataloader.to_dict()
 
 
-def default_device() -> str:
-    """A GPU if there is one."""
-    return 'cuda' if torch.cuda.is_available() else 'cpu'
+def usable_device(device: Optional[str] = None) -> str:
+    """The device, or without one a GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: if torch does not know it, or it is not here.
+    """
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts it
+        raise ValueError(f'--device {device} cannot be used ({first_line(error)})') from error
+    return device

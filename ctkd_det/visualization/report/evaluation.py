@@ -1,4 +1,5 @@
 """COCO's metrics from kept predictions."""
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Dict, Optional
@@ -6,6 +7,7 @@ from typing import Dict, Optional
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from ...evaluation.precision import mean_precision
 from ...evaluation.silence import silent
 from .metrics import COCO as COCO_METRICS
 from .metrics import class_names
@@ -28,13 +30,17 @@ class Evaluation:
     per_class: Dict[str, Optional[float]]
 
 
-@lru_cache(maxsize=4)
 def annotations(ann_file: str) -> COCO:
     """The annotation file.
 
     Raises:
         Missing: if it cannot be read.
     """
+    return _annotations(os.path.abspath(ann_file))
+
+
+@lru_cache(maxsize=4)
+def _annotations(ann_file: str) -> COCO:
     try:
         with silent():
             return COCO(ann_file)
@@ -65,10 +71,8 @@ def evaluate(predictions: Predictions) -> Evaluation:
     precision = scoring.eval['precision'][:, :, :, 0, -1]
     # evaluate() sorts the ids, which need not ascend in the annotation file
     at = {cat_id: index for index, cat_id in enumerate(scoring.params.catIds)}
-    of_class = {name: precision[:, :, at[cat_id]]
-                for name, cat_id in zip(predictions.classes, predictions.cat_ids, strict=True)}
-    per_class = {name: _percent(values[values > -1].mean() if (values > -1).any() else -1)
-                 for name, values in of_class.items()}
+    per_class = {name: _percent(mean_precision(precision[:, :, at[cat_id]]))
+                 for name, cat_id in zip(predictions.classes, predictions.cat_ids, strict=True)}
     stats = zip(COCO_METRICS, scoring.stats[:len(COCO_METRICS)], strict=True)
     return Evaluation({name: _percent(value) for name, value in stats}, per_class)
 
@@ -76,11 +80,11 @@ def evaluate(predictions: Predictions) -> Evaluation:
 def logged_per_class(run: TrainedRun) -> Optional[Dict[str, Optional[float]]]:
     """AP by class of the last validation, if it ran with ``CocoMetric(classwise=True)``."""
     last = run.last_validation
-    logged = {key: name for key, name in class_names(run.scalars).items()
+    logged = {key: names for key, names in class_names(run.scalars).items()
               if run.scalars[key][0][-1] == last}
-    if len({key.rpartition('/')[0] for key in logged}) != 1:  # of several validation sets
+    if len({prefix for prefix, _ in logged.values()}) != 1:  # of several validation sets
         return None
-    return {name: _percent(run.scalars[key][1][-1]) for key, name in logged.items()}
+    return {name: _percent(run.scalars[key][1][-1]) for key, (_, name) in logged.items()}
 
 
 def _percent(value: float) -> Optional[float]:

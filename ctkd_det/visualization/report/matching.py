@@ -35,7 +35,8 @@ def ground_truth(coco: COCO, predictions: Predictions, index: int) -> GroundTrut
     """The objects of an image, crowds left out."""
     labels = {cat: label for label, cat in enumerate(predictions.cat_ids)}
     image_id = predictions.image_ids[index]
-    objects = [a for a in coco.loadAnns(coco.getAnnIds(imgIds=image_id, iscrowd=False))
+    # in a list: pycocotools takes a text for a list of its letters
+    objects = [a for a in coco.loadAnns(coco.getAnnIds(imgIds=[image_id], iscrowd=False))
                if a['category_id'] in labels]
     boxes = np.array([a['bbox'] for a in objects], dtype=float).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]

@@ -9,10 +9,8 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 from ..folder_names import folder_names
 from .metrics import Metric
-from .runs import TrainedRun, settings
+from .runs import TrainedRun
 
-# what may differ between seeds of one method
-_SEED_KEYS = ('work_dir', 'experiment_name', 'randomness.seed', 'resume', 'launcher')
 # a name of more letters is made short where all begin or end alike
 _LONG = 24
 # Okabe and Ito's colours, without those that vanish on white or on black
@@ -85,8 +83,8 @@ def group_runs(runs: List[TrainedRun], names: Sequence[str] = ()) -> List[Method
     """
     methods: Dict[str, Method] = {}
     for run in runs:
-        same = {key: _without_seed(value, run.seed) for key, value in settings(run.config).items()
-                if key not in _SEED_KEYS}
+        same = {key: _without_seed(value, run.seed) for key, value in run.settings.items()
+                if key != 'randomness.seed'}
         methods.setdefault(f'{run.stem} {sorted(same.items(), key=repr)!r}',
                            Method(run.stem, run.stem, [])).runs.append(run)
     found = list(methods.values())

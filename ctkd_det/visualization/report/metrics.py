@@ -2,7 +2,7 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Optional
+from typing import Dict, Iterable, List, Optional, Tuple
 
 from ...curves import Series
 
@@ -67,16 +67,16 @@ def validation_names(scalars: Scalars) -> List[str]:
     return [name for name in scalars if '/' in name]
 
 
-def class_names(scalars: Scalars) -> Dict[str, str]:
-    """Names under which AP of single classes was logged -> the classes.
+def class_names(scalars: Scalars) -> Dict[str, Tuple[str, str]]:
+    """Names under which AP of single classes was logged -> the evaluator's prefix and the class.
 
     A metric of one's own may end like them, so there must be one of COCO with
-    their prefix.
+    their prefix. The prefix and the class may have slashes in them.
     """
-    coco = {prefix for prefixes in _prefixes(scalars).values() for prefix in prefixes}
-    split = {key: key.rpartition('/') for key in validation_names(scalars)}
-    return {key: name.removesuffix(_PER_CLASS) for key, (prefix, _, name) in split.items()
-            if name.endswith(_PER_CLASS) and prefix in coco}
+    coco = sorted({p for prefixes in _prefixes(scalars).values() for p in prefixes}, key=len)
+    return {key: (prefix, key[len(prefix) + 1:].removesuffix(_PER_CLASS))
+            for prefix in coco for key in scalars  # the longest one that fits is the last
+            if key.startswith(f'{prefix}/') and key.endswith(_PER_CLASS)}
 
 
 def find_metrics(runs: Iterable[Scalars]) -> List[Metric]:

@@ -1,9 +1,8 @@
 """What a detector finds on validation images, kept in its work directory."""
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Tuple
+from typing import List, Tuple, Union
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from .kept import digest, file_state, keep
 from .runs import Missing, first_line
 
 # of the kept files; to be raised when their content changes
-_FORMAT = 2
+_FORMAT = 3
 _ARRAYS = ('image', 'bboxes', 'labels', 'scores')
 
 
@@ -26,12 +25,15 @@ _ARRAYS = ('image', 'bboxes', 'labels', 'scores')
 class Predictions:
     """K detections on M images, boxes in pixels of the files.
 
+    Paths are as the data set has them. Those of a project's own folder are relative, and stay right
+    when it is moved.
+
     Attributes:
         image: (K,) index of the detection's image.
         bboxes: (K, 4) as x1, y1, x2, y2.
         labels: (K,) index of the class in ``classes``.
         scores: (K,).
-        image_ids: M ids of the annotation file.
+        image_ids: M ids of the annotation file, numbers or texts.
         paths: M paths of the images.
         classes: Names by label.
         cat_ids: Ids of the annotation file by label.
@@ -43,7 +45,7 @@ class Predictions:
     bboxes: np.ndarray
     labels: np.ndarray
     scores: np.ndarray
-    image_ids: List[int]
+    image_ids: List[Union[int, str]]
     paths: List[str]
     classes: List[str]
     cat_ids: List[int]
@@ -119,10 +121,10 @@ def _predict(detector: Detector, num_images: int, device: str) -> Predictions:
     known = labels >= 0
     return Predictions(
         image[known], bboxes[known], labels[known], scores[known],
-        image_ids=[int(sample.img_id) for sample in found],
-        paths=[os.path.abspath(sample.img_path) for sample in found],
+        image_ids=[sample.img_id for sample in found],
+        paths=[sample.img_path for sample in found],
         classes=classes, cat_ids=list(dataset.cat_ids),
-        ann_file=str(Path(dataset.ann_file).resolve()),
+        ann_file=dataset.ann_file,
         image_folder=folder_of(dataset),
         total=total)
 

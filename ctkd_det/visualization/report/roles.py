@@ -2,6 +2,7 @@
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
+from ...configs import comparable
 from ...models.detectors import DISTILLED
 from ...models.distilled_config import distillation_arguments
 from .methods import BASELINE_COLOUR, COLOURS, DASHES, TEACHER_COLOUR, Method, Teacher
@@ -98,7 +99,7 @@ def find_baselines(methods: List[Method], given: Optional[Method]) -> List[str]:
 def _by_architecture(methods: List[Method]) -> List[List[Method]]:
     groups: List[Tuple[dict, List[Method]]] = []
     for method in methods:
-        own = architecture(method.runs[0].config.model.to_dict())
+        own = architecture(method.runs[0].config.model)
         group = next((group for known, group in groups if known == own), None)
         if group is None:
             groups.append((own, [method]))
@@ -111,7 +112,7 @@ def architecture(model: dict) -> Dict[str, object]:
     """What a detector is, whoever teaches it."""
     # weights to start from and what is only used in training are no part of it
     return {key: value for key, value in flatten(
-        {k: v for k, v in model.items() if k not in DISTILLATION}).items()
+        {k: v for k, v in comparable(model).items() if k not in DISTILLATION}).items()
         if 'init_cfg' not in key and not key.startswith('train_cfg')}
 
 

@@ -3,17 +3,21 @@ import inspect
 import math
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ...configs import comparable
 from ...curves import Series
 from ...models.distilled_config import is_distilled
 from ...work_dir import WorkDir, WorkDirError
 from .metrics import Metric, validation_names
 
+# where a run was written and how it was started
+_NO_SETTINGS = ('work_dir', 'experiment_name', 'resume', 'launcher')
 # what mmengine's EarlyStoppingHook writes when it ends a training
 _STOPPED = re.compile('the monitored metric did not improve in the last|'
                       'Stopping threshold reached: |Monitored metric .* is infinite')
@@ -29,7 +33,8 @@ class TrainedRun:
 
     Attributes:
         work_dir: The directory.
-        config: The config that mmengine has dumped there.
+        config: The config that mmengine has dumped there, with the weights from which the
+            training began if it was resumed.
         stem: Name of the config file, without its suffix.
         scalars: Its curves, see :func:`ctkd_det.curves.read_scalars`.
         log: Its latest log file, if there is one.
@@ -47,12 +52,23 @@ class TrainedRun:
         """bool: Whether it learns from a teacher."""
         return is_distilled(self.config.get('model', {}))
 
-    @property
+    @cached_property
+    def settings(self) -> Dict[str, object]:
+        """dict: What its method is, the seed included, as dotted keys and plain values.
+
+        Names in a config that the Runner does not read are the file's own helpers, whose values
+        show again where they are used.
+        """
+        read = set(inspect.signature(Runner.__init__).parameters).difference(_NO_SETTINGS)
+        return flatten({key: value for key, value in comparable(self.config.to_dict()).items()
+                        if key in read and value is not None})
+
+    @cached_property
     def seed(self) -> Optional[int]:
         """int or None: The config's seed, or the one that mmengine drew and logged."""
         seed = self.config.get('randomness', {}).get('seed')
         if seed is None:
-            found = re.search(r'^ +seed: (\d+)', self._log_text, re.M)
+            found = re.search(r'^ +seed: (\d+)', self.log_text(), re.M)
             seed = int(found.group(1)) if found else None
         return seed
 
@@ -78,10 +94,10 @@ class TrainedRun:
     @property
     def stopped_early(self) -> bool:
         """bool: Whether mmengine's EarlyStoppingHook says in the log that it ended the training."""
-        return bool(_STOPPED.search(self._log_text))
+        return bool(_STOPPED.search(self.log_text()))
 
-    @property
-    def _log_text(self) -> str:
+    def log_text(self) -> str:
+        """The log, read anew, for that of a long training is large; '' without one."""
         return self.log.read_text(encoding='utf-8', errors='replace') if self.log else ''
 
     def curve(self, metric: Metric) -> Tuple[List[float], List[Optional[float]]]:
@@ -142,6 +158,8 @@ def read_run(work_dir: Path) -> TrainedRun:
         scalars, config = folder.scalars(), folder.config()
     except WorkDirError as error:
         raise Missing(str(error)) from error
+    if config.get('resume'):
+        config.load_from = folder.initial_weights()
     if not isinstance(config.get('model'), dict):
         raise Missing(f'The config in {work_dir} has no model.')
     return TrainedRun(folder.path, config, folder.config_name, scalars, folder.log_file)
@@ -151,16 +169,6 @@ def first_line(error: Exception) -> str:
     """Kind and first line of an error, for a sentence."""
     lines = str(error).strip().splitlines()
     return f'{type(error).__name__}: {lines[0][:200]}' if lines else type(error).__name__
-
-
-def settings(config: Config) -> Dict[str, object]:
-    """The config as dotted keys and plain values, as far as the Runner reads it.
-
-    Other names in a config file are its own helpers, whose values show again
-    where they are used.
-    """
-    read = inspect.signature(Runner.__init__).parameters
-    return flatten({key: value for key, value in config.to_dict().items() if key in read})
 
 
 def flatten(value, prefix: str = '') -> Dict[str, object]:

@@ -4,11 +4,9 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Dict, List, Tuple
 
-from .runs import TrainedRun, settings
+from .runs import TrainedRun
 from .study import Study
 
-# where a run was written and how it was started are no settings of the method
-_NO_SETTINGS = ('work_dir', 'experiment_name', 'resume', 'launcher')
 _LOGGED = {'Python': 'Python', 'PyTorch': 'PyTorch', 'TorchVision': 'TorchVision',
            'OpenCV': 'OpenCV', 'MMEngine': 'MMEngine', 'sys.platform': 'platform',
            'CUDA available': 'CUDA available', 'GPU 0': 'GPU'}
@@ -19,12 +17,10 @@ _PACKAGES = {'PyTorch': 'torch', 'TorchVision': 'torchvision', 'MMEngine': 'mmen
 
 def config_differences(study: Study) -> List[dict]:
     """Keys in which the methods differ, with each one's value (None: not set)."""
-    flat = [settings(method.runs[0].config) for method in study.methods]
+    flat = [method.runs[0].settings for method in study.methods]
     keys = dict.fromkeys(key for one in flat for key in one)
     rows = []
     for key in keys:
-        if key in _NO_SETTINGS:
-            continue
         values = [repr(one[key]) if key in one else None for one in flat]
         if key == 'randomness.seed':
             values = [', '.join(str(run.seed) for run in method.runs) for method in study.methods]
@@ -54,8 +50,8 @@ def _some(names: List[str]) -> str:
 
 
 def _from_log(run: TrainedRun) -> Dict[str, str]:
-    text = run.log.read_text(encoding='utf-8', errors='replace')[:20000] if run.log else ''
-    pairs = re.findall(r'^ +([\w. ]+): (.+)$', text.split('Runtime environment')[0], re.M)
+    head = run.log_text()[:20000].split('Runtime environment')[0]
+    pairs = re.findall(r'^ +([\w. ]+): (.+)$', head, re.M)
     return {_LOGGED[key]: value.strip() for key, value in pairs if key in _LOGGED}
 
 

@@ -73,21 +73,23 @@ def read_study(work_dirs: Sequence[Path], baseline: Optional[Path] = None,
 
     Args:
         work_dirs (Sequence[Path]): Work directories, or folders of these.
-        baseline (Path, optional): Work directory of the student alone.
-        teacher (Path, optional): The teacher's work directory, or its
-            checkpoint.
+        baseline (Path, optional): Work directory of the student alone, or a
+            folder of its seeds'.
+        teacher (Path, optional): The teacher's work directory, or a folder of
+            its seeds', or its checkpoint.
         names (Sequence[str]): ``WORK_DIR=NAME``, to call a method otherwise.
 
     Raises:
         FileNotFoundError: if a path does not exist, or none holds a run.
-        ValueError: if baseline and teacher are the same, or one of ``names``
-            fits no method, or names it like another.
+        ValueError: if baseline and teacher are the same, the folder of one
+            holds several methods, or one of ``names`` fits no method, or names
+            it like another.
     """
     teacher_run = Path(teacher) if teacher and Path(teacher).is_dir() else None
     if teacher and not Path(teacher).exists():
         raise FileNotFoundError(f'teacher {teacher} is neither a work directory nor a checkpoint')
-    below = [run.path for work_dir in work_dirs for run in find_runs(work_dir)]
-    given = [*below, *(Path(p) for p in (baseline, teacher_run) if p)]
+    given = [run.path for work_dir in (*work_dirs, baseline, teacher_run) if work_dir
+             for run in find_runs(work_dir)]
     paths = list({path.resolve(): path for path in given}.values())
     runs: Dict[Path, TrainedRun] = {}
     notes = []
@@ -125,10 +127,14 @@ def _cast(study: Study, baseline: Optional[Method], teacher: Optional[Teacher]) 
     dress(study.methods)
 
 
-def _method_at(study: Study, work_dir: Optional[Union[str, Path]]) -> Optional[Method]:
-    if work_dir is None:
+def _method_at(study: Study, folder: Optional[Union[str, Path]]) -> Optional[Method]:
+    """The method whose run or runs the folder is, or holds."""
+    if folder is None:
         return None
-    for method in study.methods:
-        if Path(work_dir).resolve() in [run.work_dir.resolve() for run in method.runs]:
-            return method
-    return None
+    places = [run.path.resolve() for run in find_runs(folder)]
+    found = [method for method in study.methods
+             if any(run.work_dir.resolve() in places for run in method.runs)]
+    if len(found) > 1:
+        raise ValueError(f'{folder} holds several methods, {", ".join(m.name for m in found)}: '
+                         'name the folder of one')
+    return found[0] if found else None

@@ -37,7 +37,6 @@ class StudyPredictions:
     def __init__(self, study: Study, num_images: int, device: str) -> None:
         self.study, self.num_images, self.device = study, num_images, device
         self._predictions: Dict[str, Union[Predictions, Missing]] = {}
-        self._evaluations: Dict[str, Evaluation] = {}
 
     def of_run(self, run: TrainedRun) -> Predictions:
         """Predictions of a run.
@@ -61,10 +60,7 @@ class StudyPredictions:
         Raises:
             Missing: as :func:`predict`.
         """
-        key = str(run.work_dir)
-        if key not in self._evaluations:
-            self._evaluations[key] = evaluate(self.of_run(run))
-        return self._evaluations[key]
+        return evaluate(self.of_run(run))
 
     def teacher_metrics(self) -> TeacherMetrics:
         """Metrics of the teacher on those images.

@@ -72,7 +72,6 @@ def _kind(content: object) -> Optional[str]:
 
 def _guesses(root: Path, files: List[Path], jsons: List[Path]) -> Iterator[str]:
     names = {f.name for f in files}
-    relative = [f.relative_to(root).as_posix() for f in files]
     texts = [f for f in files if f.suffix == '.txt' and 'labels' in f.parts]
     if texts or any(f.suffix in ('.yaml', '.yml') and 'data' in f.stem for f in files) \
             and any(f.suffix == '.txt' for f in files):
@@ -81,7 +80,8 @@ def _guesses(root: Path, files: List[Path], jsons: List[Path]) -> Iterator[str]:
         yield f'This looks like Pascal VOC (XML files): {_convert(root)}.'
     if any(_first_kind(f) == 'labelme' for f in jsons[:3]):
         yield f'This looks like labelme (a JSON file for each image): {_convert(root)}.'
-    yield from _misplaced(root, jsons)
+    fiftyones = [f for f in jsons if f.stem == 'labels' and (f.parent / 'data').is_dir()]
+    yield from _misplaced(root, [f for f in jsons if f not in fiftyones])
     if 'result.json' in names:
         yield ('result.json is the COCO export of Label Studio, all images in one: '
                'ctkd-det data splits it into train.json and val.json.')
@@ -89,17 +89,16 @@ def _guesses(root: Path, files: List[Path], jsons: List[Path]) -> Iterator[str]:
         if f.stem == 'instances_default':
             yield (f'{f.name} is the COCO export of CVAT, all images in one: '
                    'ctkd-det data splits it into train.json and val.json.')
-        if f.stem == 'labels' and (f.parent / 'data').is_dir():
-            yield ('labels.json beside data/ is how FiftyOne exports COCO: call them '
-                   'train.json and val.json, and their folders train/ and val/.')
-    if jsons and len([j for j in jsons if is_coco(j)]) == 1 and not {'result.json'} & names:
+    if len(fiftyones) > 1:
+        yield ('labels.json beside data/ is how FiftyOne exports COCO: call the folders of the two '
+               'parts train and val.')
+    if 'result.json' not in names and sum(map(is_coco, jsons)) == 1:
         yield ('There is one COCO file, not a part for training and one for validation: '
                'ctkd-det data splits it.')
-    inner = sorted({name.split('/')[0] for name in relative if '/' in name})
-    for name in inner:
-        if _has_both(root / name):
-            yield f'The folder that is meant is probably {root / name}.'
-    if any(name in ('train', 'val', 'valid') for name in (root.name, )) and _has_both(root.parent):
+    for inner in sorted({root / f.relative_to(root).parts[0] for f in files}):
+        if _has_both(inner):
+            yield f'The folder that is meant is probably {inner}.'
+    if root.name in ('train', 'val', 'valid') and _has_both(root.parent):
         yield f'The folder that is meant is probably {root.parent}.'
 
 
