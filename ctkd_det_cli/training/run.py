@@ -13,6 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from ctkd_det.work_dir import WorkDir
 from ..guards import guard
 from ..mistakes import sentence
 from ..options import merge, writing
@@ -105,9 +106,20 @@ def configured(training: Training) -> Config:
     if training.resume:
         if training.resume != 'auto' and not Path(training.resume).is_file():
             raise click.ClickException(f'--resume: there is no file {training.resume}')
-        cfg.resume = True
-        cfg.load_from = None if training.resume == 'auto' else training.resume
+        _resume(cfg, training.resume)
     return cfg
+
+
+def _resume(cfg: Config, source: str) -> None:
+    """Resume from the checkpoint ``source``, or from the last one of the work directory.
+
+    A training that is started with ``--resume`` from the first on begins with the weights that its
+    config names. MMEngine would take ``load_from`` for the checkpoint to resume.
+    """
+    if source != 'auto':
+        cfg.resume, cfg.load_from = True, source
+    elif not cfg.get('load_from') or WorkDir(Path(cfg.work_dir)).last_checkpoint:
+        cfg.resume, cfg.load_from = True, None
 
 
 def default_work_dir(config: Path) -> Path:

@@ -15,9 +15,11 @@ from cli.conftest import command, fork, invoke
 from ctkd_det_cli.mistakes import sentence
 from ctkd_det_cli.options import _one_pair_each, parsed
 from ctkd_det_cli.places import keep_config
+from ctkd_det_cli.training import Training
 from ctkd_det_cli.training.advice import batch_advice, warm_up_advice
 from ctkd_det_cli.training.progress import duration
 from ctkd_det_cli.training.result import path_of
+from ctkd_det_cli.training.run import configured
 from helpers import ROOT, student_config, use_data
 
 
@@ -278,3 +280,18 @@ def test_baseline_and_distillation_write_to_their_own_folders(folder, tmp_path):
         losses[name] = [set(json.loads(line)) for line in file.read_text().splitlines()]
     assert 'loss_ctkd' in losses['w'][0] and 'loss_ctkd' not in losses['w_alone'][0]
     assert len(losses['w']) == len(losses['w_alone']) == 3  # two steps and a validation
+
+
+@pytest.mark.parametrize('there, resumes', [(False, False), (True, True)])
+def test_a_first_start_with_resume_has_the_configs_weights(folder, tmp_path, there, resumes):
+    """MMEngine, and MMDetection's tool, would begin with other ones and not say so."""
+    cfg = use_data(student_config(), folder / 'shapes')
+    cfg.load_from = 'pretrained.pth'
+    cfg.dump(tmp_path / 'x.py')
+    work = tmp_path / 'work'
+    work.mkdir()
+    if there:
+        (work / 'epoch_1.pth').write_bytes(b'')
+    read = configured(Training(tmp_path / 'x.py', str(work), resume='auto'))
+    assert bool(read.get('resume')) is resumes
+    assert read.load_from == (None if resumes else 'pretrained.pth')
