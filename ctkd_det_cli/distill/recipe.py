@@ -184,7 +184,7 @@ def refuse_edited(texts: Dict[Path, str], force: bool) -> None:
             ``force`` is False.
     """
     for out, text in texts.items():
-        # somebody's may be in another encoding
+        # it may be in another encoding
         if out.exists() and out.read_text(encoding='utf-8', errors='replace') != text and not force:
             raise click.ClickException(
                 f'{out} exists and says something else. To train what it says: ctkd-det train '
