@@ -1,7 +1,8 @@
 """What a training has left in its work directory: curves, config, checkpoints, log."""
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Union
+from typing import Dict, List, Optional, Tuple, Union
 
 from mmengine.config import Config
 
@@ -110,12 +111,12 @@ class WorkDir:
         for path in (self.path / (self.last_saved or ''), Path(self._pointer or '')):
             if path.is_file():
                 return path
-        return self._newest('epoch_*.pth') or self._newest('iter_*.pth')
+        return self._furthest('epoch_*.pth') or self._furthest('iter_*.pth')
 
     @property
     def best_checkpoint(self) -> Optional[Path]:
         """Path or None: The checkpoint of the best validation, if the training kept one."""
-        return self._newest('best_*.pth')
+        return self._furthest('best_*.pth')
 
     def scalars(self) -> Dict[str, Series]:
         """Read the curves, see :func:`read_scalars`.
@@ -159,10 +160,14 @@ class WorkDir:
         return [file for start in folders for file in sorted(start.glob(pattern))]
 
     def _named_configs(self) -> List[Path]:
-        return sorted(self.path.glob('*.py'), key=_age)
+        return sorted(self._files('*.py'), key=_age)
 
-    def _newest(self, pattern: str) -> Optional[Path]:
-        return max(self.path.glob(pattern), key=_age, default=None)
+    def _furthest(self, pattern: str) -> Optional[Path]:
+        return max(self._files(pattern), key=_progress, default=None)
+
+    def _files(self, pattern: str) -> List[Path]:
+        """Those that are there: not links to what is gone, as an editor's lock is."""
+        return [path for path in self.path.glob(pattern) if path.is_file()]
 
 
 def find_runs(path: Union[str, Path]) -> List[WorkDir]:
@@ -193,6 +198,12 @@ def _read(file: Path) -> dict:
 
 def _model(file: Path) -> object:
     return _read(file).get('model')
+
+
+def _progress(path: Path) -> Tuple[int, int]:
+    """By the number in the name first: after ``cp -r`` the times are those of the copy."""
+    number = re.search(r'\d+$', path.stem)
+    return int(number[0]) if number else -1, _age(path)
 
 
 def _age(path: Path) -> int:

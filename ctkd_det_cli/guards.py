@@ -1,7 +1,14 @@
 """The hooks that guard a training: in place of MMEngine's, never of a user's own."""
-from typing import Dict
+from typing import Dict, Optional
 
 from .places import shipped
+
+
+def checkpoint_hook(config: dict) -> Optional[dict]:
+    """A config's own, with MMEngine's type if it states none; None if it has none."""
+    default = dict(type='CheckpointHook')
+    own = (config.get('default_hooks') or {}).get('checkpoint', default)
+    return None if own is None else {**default, **own}
 
 
 def safe_hooks(config: dict) -> Dict[str, dict]:
@@ -10,9 +17,8 @@ def safe_hooks(config: dict) -> Dict[str, dict]:
 
     from ctkd_det.configs import type_name
     hooks = Config.fromfile(shipped('ctkd_det', 'configs') / '_base_' / 'safe_hooks.py').safe_hooks
-    own = (config.get('default_hooks') or {}).get('checkpoint', dict(type='CheckpointHook'))
-    # MMEngine's default has a type without being written
-    if own is None or type_name(dict(dict(type='CheckpointHook'), **own)) != 'CheckpointHook':
+    own = checkpoint_hook(config)
+    if own is None or type_name(own) != 'CheckpointHook':
         del hooks['checkpoint']
     return hooks.to_dict()
 

@@ -5,6 +5,8 @@ import re
 from importlib.util import find_spec
 from typing import List, Optional
 
+# whose errors are sentences already
+OURS = ('ctkd_det', 'ctkd_det_data')
 _UNREGISTERED = re.compile(r'^\W*([\w.]+) is not in the ([\w ]+)::([\w ]+) registry')
 _UNEXPECTED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
 
@@ -40,8 +42,8 @@ def sentence(error: BaseException) -> str:
                     'folder that PYTHONPATH=FOLDER names, nor installed; if it is a package: '
                     f'pip install {missing.partition(".")[0]}')
         return f'{text}. A module is found beside the config, or where it is installed'
-    if text and type(error).__module__.partition('.')[0] == 'ctkd_det':
-        return text  # a sentence already
+    if text and type(error).__module__.partition('.')[0] in OURS:
+        return text
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
 
 

@@ -10,6 +10,8 @@ import click
 from .places import load_package
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+LAUNCHERS = click.Choice(['none', 'pytorch', 'slurm', 'mpi'])
 
 
 class KeyValue(click.ParamType):
@@ -60,8 +62,9 @@ def writing(path: Path, option: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise click.ClickException(f'{path} cannot be written ({error.strerror}): give another '
-                                   f'{option}') from error
+        # those of write_whole have no strerror, and name file and reason themselves
+        said = f'{path} cannot be written ({error.strerror})' if error.strerror else error
+        raise click.ClickException(f'{said}: give another {option}') from error
 
 
 def parsed(pairs: Sequence[str]) -> dict:

@@ -5,6 +5,7 @@ from typing import Optional
 import click
 
 from .mistakes import sentence
+from .options import FILE
 from .places import load_package
 from .reading import find_modules_beside
 
@@ -12,9 +13,8 @@ SHOWN = 10
 
 
 @click.command()
-@click.argument('file', type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option('--config', type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help='config of the training  [default: the one beside FILE]')
+@click.argument('file', type=FILE)
+@click.option('--config', type=FILE, help='config of the training  [default: the one beside FILE]')
 @click.option('--device', default='cpu', show_default=True, help='cpu or cuda')
 def replay(file: Path, config: Optional[Path], device: str) -> None:
     """Show where a training step stops being finite.

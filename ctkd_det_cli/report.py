@@ -4,9 +4,8 @@ from typing import Any, Sequence
 
 import click
 
+from .options import FOLDER
 from .places import load_package
-
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command(context_settings=dict(help_option_names=['-h', '--help'], show_default=True))
@@ -41,7 +40,8 @@ def report(work_dirs: Sequence[Path], out: Path, **options: Any) -> None:
     load_package()
     try:
         from ctkd_det.visualization.report import write_report
+        from ctkd_det.visualization.whole_file import is_device
         written = write_report(work_dirs, out, **options)
     except (ModuleNotFoundError, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(written)
+    click.echo(written, err=is_device(written))  # not behind a page on /dev/stdout

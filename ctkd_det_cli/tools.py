@@ -8,11 +8,10 @@ from typing import Any, Sequence
 import click
 
 from .mistakes import sentence
-from .options import FILE, Command, cfg_options, merge
+from .options import FILE, FOLDER, LAUNCHERS, Command, cfg_options, merge
 from .places import keep_config, load_package, shipped
 from .reading import check_parts, read_config
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _CHECK = 'default_hooks.check_weights'
 PASS_ON = dict(ignore_unknown_options=True, help_option_names=[])
 
@@ -63,8 +62,10 @@ def plot(work_dirs: Sequence[Path], out: str) -> None:
     """
     load_package()
     from ctkd_det.visualization.temperature import plot_temperatures
+    from ctkd_det.visualization.whole_file import is_device
     try:
-        click.echo(plot_temperatures(work_dirs, out))
+        picture = plot_temperatures(work_dirs, out)
+        click.echo(picture, err=is_device(picture))  # not behind a picture on /dev/stdout
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
@@ -109,11 +110,10 @@ def _first_line(script: Path) -> str:
 @click.option('--show', is_flag=True, help='show the detections in a window')
 @click.option('--show-dir', metavar='NAME', help='paint the detections into this folder of the '
               'work directory')
-@click.option('--wait-time', type=float, help='seconds between two windows')
+@click.option('--wait-time', type=float, help='seconds between two windows; 0 waits for a key')
 @click.option('--tta', is_flag=True, help='test-time augmentation')
 @cfg_options
-@click.option('--launcher', type=click.Choice(['none', 'pytorch', 'slurm', 'mpi']),
-              help='launcher of a distributed test')
+@click.option('--launcher', type=LAUNCHERS, help='launcher of a distributed test')
 @click.option('--verbose', is_flag=True, help='show the traceback of an error')
 def test(config: Path, checkpoint: str, verbose: bool, cfg_options: Sequence[str],
          **options: Any) -> None:
@@ -133,7 +133,8 @@ def test(config: Path, checkpoint: str, verbose: bool, cfg_options: Sequence[str
     check_parts(cfg, config, 'tests nothing', ('model', 'test_dataloader', 'test_evaluator'))
     if options['work_dir'] or cfg.get('work_dir'):
         keep_config(config, options['work_dir'] or cfg.work_dir)
-    words = [word for name, value in options.items() if value
+    # 0 seconds are an answer
+    words = [word for name, value in options.items() if value is not None and value is not False
              for word in (f'--{name.replace("_", "-")}', *([] if value is True else [str(value)]))]
     pairs = ['--cfg-options', *cfg_options, f'{_CHECK}.type=ctkd_det.hooks.CheckWeightsHook']
     try:

@@ -1,9 +1,10 @@
 """Small real parts shared by the tests: data, teacher, configs, environments."""
+import contextlib
 import subprocess
 import sys
 import venv
 from pathlib import Path
-from typing import List, Optional
+from typing import Iterator, List, Optional
 
 import mmdet
 import mmengine
@@ -136,6 +137,18 @@ def run(cfg: Config, work_dir: Path, hooks: tuple = ()) -> Runner:
         runner.register_hook(hook)
     runner.train()
     return runner
+
+
+@contextlib.contextmanager
+def full_disk(size: int = 20000) -> Iterator[None]:
+    """No file may be longer; the kernel refuses the write in the midst of it."""
+    import resource  # which Windows has not
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def pip(*arguments: str) -> None:

@@ -165,6 +165,24 @@ def test_checkpoints(tmp_path):
     assert run.last_saved == 'epoch_11.pth' and run.last_checkpoint.name == 'epoch_10.pth'
 
 
+def test_a_copy_has_the_times_of_the_copy(tmp_path):
+    """The numbers in the names say how far the training was."""
+    for age, number in enumerate((10, 11, 12, 8, 9)):
+        for name in (f'epoch_{number}.pth', f'best_coco_bbox_mAP_epoch_{number}.pth'):
+            (tmp_path / name).touch()
+            os.utime(tmp_path / name, ns=(age, age))
+    (tmp_path / 'epoch_13.pth').symlink_to('gone.pth')
+    run = WorkDir(tmp_path)
+    assert run.last_checkpoint.name == 'epoch_12.pth'
+    assert run.best_checkpoint.name == 'best_coco_bbox_mAP_epoch_12.pth'
+
+
+def test_an_editors_lock_is_no_config(tmp_path):
+    (tmp_path / 'mine.py').touch()
+    (tmp_path / '.#mine.py').symlink_to('somebody@here.1234')  # as Emacs makes it
+    assert WorkDir(tmp_path).config_name == 'mine'
+
+
 @pytest.mark.parametrize('visualizer, said', [
     (dict(vis_backends=[dict(type='TensorboardVisBackend')]), 'TensorboardVisBackend alone.*'
      "Add dict.type='LocalVisBackend'. to the config's visualizer.vis_backends"),

@@ -3,6 +3,7 @@
 #   tools/dist_test.sh CONFIG CHECKPOINT NUM_PROCESSES [options of tools/test.py]
 # For several machines set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
 set -euo pipefail
+: "${3:?usage: tools/dist_test.sh CONFIG CHECKPOINT NUM_PROCESSES [options]}"
 CONFIG=$1
 CHECKPOINT=$2
 GPUS=$3

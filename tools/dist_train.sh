@@ -3,6 +3,7 @@
 #   tools/dist_train.sh CONFIG NUM_PROCESSES [options of tools/train.py]
 # For several machines set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
 set -euo pipefail
+: "${2:?usage: tools/dist_train.sh CONFIG NUM_PROCESSES [options]}"
 CONFIG=$1
 GPUS=$2
 PYTHONPATH="$(dirname "$0")/..:${PYTHONPATH:-}" torchrun \

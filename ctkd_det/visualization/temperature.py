@@ -1,4 +1,5 @@
 """Draws how the temperature went."""
+import io
 from pathlib import Path
 from typing import Dict, List, Sequence
 
@@ -7,7 +8,7 @@ from matplotlib.figure import Figure
 from ..curves import Series, read_scalars
 from ..log_names import LAMBDA, THETA_GRAD, LoggedTau, log_name, parse_taus
 from .folder_names import folder_names
-from .whole_file import write_whole
+from .whole_file import is_device, write_whole
 
 
 def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
@@ -18,6 +19,7 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
             becomes a line, with a band from the smallest to the largest tau
             of a batch where they differ.
         out (str): The picture; its suffix says the format, .png without one.
+            A device or pipe without a suffix takes PNG, too.
 
     Returns:
         Path: The picture.
@@ -38,10 +40,13 @@ def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:
         label = run if len({name for _, name in lines}) == 1 else f'{run}: {loss}'
         _draw(axes, runs[run], loss, label, f'C{colour}')
     _label(axes)
-    picture = Path(out)
-    if not picture.suffix:
+    picture, content = Path(out), io.BytesIO()
+    goes_on = is_device(picture) or picture.is_symlink() and picture.is_file()  # as /dev/stdout
+    if not picture.suffix and not goes_on:
         picture = picture.with_name(f'{picture.name}.png')
-    write_whole(picture, lambda partial: figure.savefig(partial, dpi=130))
+    # in memory first: a picture goes back in its file, which a pipe cannot
+    figure.savefig(content, format=picture.suffix[1:] or 'png', dpi=130)
+    write_whole(picture, lambda partial: partial.write_bytes(content.getbuffer()))
     return picture
 
 

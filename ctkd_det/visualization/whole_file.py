@@ -16,7 +16,7 @@ def write_whole(file: Path, write: Callable[[Path], Any]) -> None:
     Raises:
         OSError: if it cannot be written; the message names it, and why.
     """
-    if _is_device(file):
+    if is_device(file):
         write(file)
         return
     file = file.resolve()  # a link stays one
@@ -31,12 +31,12 @@ def check_writable(file: Path) -> None:
     Raises:
         OSError: as :func:`write_whole`, also if nothing fits on the disk.
     """
-    if not _is_device(file):
+    if not is_device(file):
         with _beside(file.resolve()) as partial:
             partial.write_bytes(b' ' * 4096)
 
 
-def _is_device(file: Path) -> bool:
+def is_device(file: Path) -> bool:
     """Whether it takes what is written at once, as /dev/stdout: nothing can be renamed to it."""
     # unlike a Path, these take a name that is too long for one that is not there
     return os.path.exists(file) and not (os.path.isfile(file) or os.path.isdir(file))

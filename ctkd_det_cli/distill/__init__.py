@@ -12,13 +12,12 @@ from ..options import Command, merge
 from ..places import load_package, package_dir
 from ..training import Training, training_options
 from ..training.data import OWN_DATA, look_at_data, missing_data
+from .beginning import check_pair_of_trainings, say_what_is_left_behind
 from .methods import ALONE, check_names, fragments, teaches_itself
 
 if TYPE_CHECKING:
     from .recipe import Recipe
     from .zoo import Source
-
-TEACHERS = ('teacher', 'teacher_ckpt')
 
 
 def _complete_method(ctx: click.Context, param: click.Parameter, incomplete: str) -> List[str]:
@@ -99,9 +98,8 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
         --teacher my_teacher.py --teacher-ckpt my_teacher.pth --method ctkd+boxkd \\
         --epochs 24 --batch-size 4 --lr 0.005 --with-baseline
     """
-    if with_baseline and options['resume'] not in (None, 'auto'):
-        raise click.UsageError('--with-baseline: --resume without FILE, so that each of the two '
-                               'trainings finds its own checkpoint')
+    if with_baseline:
+        check_pair_of_trainings(options['resume'], options['cfg_options'])
     if out and out.suffix != '.py':
         raise click.BadParameter(f'{out} does not end in .py', param_hint='--out')
     recipe, out = _recipe(student, out, options)
@@ -111,7 +109,7 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
     recipes = [(out, work_dir, recipe)]
     if with_baseline:
         recipes.insert(0, (out.with_name(f'{out.stem}_alone.py'),
-                           f'{work_dir}_alone' if work_dir else None, recipe.baseline))
+                           f'{Path(work_dir)}_alone' if work_dir else None, recipe.baseline))
     from .data import save
     from .recipe import refuse_edited, write
     texts = {path: one.text(out.parent) for path, _, one in recipes}
@@ -121,6 +119,7 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
     if recipe.data:
         save(recipe.data, force)
     write(texts)
+    say_what_is_left_behind(recipe.student)
     trainings = [Training(path, folder, **options) for path, folder, _ in recipes]
     for training in trainings:
         _show(training)
@@ -182,7 +181,7 @@ def _check_teacher_options(given: Dict[str, Any], learning: Dict[str, Any]) -> N
     alone = given['method'] == ALONE
     by_itself = teaches_itself(given['method'])
     others = ('class_mapping', 'inherit') if by_itself else tuple(learning)
-    unused = [name for name in (*TEACHERS, *others) if (alone or by_itself) and (
+    unused = [name for name in ('teacher', 'teacher_ckpt', *others) if (alone or by_itself) and (
         given.get(name) or name in learning)]
     if unused:
         reason = 'the student is its own teacher' if by_itself else 'there is no teacher'

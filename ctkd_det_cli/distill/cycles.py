@@ -4,11 +4,11 @@ from typing import Any, Dict, Tuple
 import click
 
 from ctkd_det.configs import type_name, without_scope
-from ..training.advice import schedulers
+from ..training.advice import MMENGINE_WARM_UPS, schedulers
 
 HOOK = 'SnapshotHook'
 # of a warm-up, which the first cycle keeps
-WARM_UPS = ('LinearLR', 'ConstantLR', 'QuadraticWarmupLR')
+WARM_UPS = (*MMENGINE_WARM_UPS, 'QuadraticWarmupLR')
 
 
 def with_cycles(blocks: Dict[str, Any], base: Any) -> Dict[str, Any]:

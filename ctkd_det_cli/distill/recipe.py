@@ -18,6 +18,7 @@ from ctkd_det.models.teachers.pair import kind_of
 from ctkd_det_data import CocoFolder
 from ..guards import safe_hooks
 from ..options import writing
+from .beginning import begun_anew
 from .changes import Changes, merged, over_nothing
 from .cycles import with_cycles
 from .methods import ALONE, cross_head, read_method, sources
@@ -114,7 +115,7 @@ class Recipe:
             folder (Path): Where it will lie.
         """
         base = self.student.config
-        blocks = dict(_base_=self.student.base)
+        blocks = dict(_base_=self.student.base, **begun_anew(base))
         if self.method != ALONE:
             blocks.update(self._distillation(base))
         hooks = self.changes.hooks(base)
@@ -183,7 +184,8 @@ def refuse_edited(texts: Dict[Path, str], force: bool) -> None:
             ``force`` is False.
     """
     for out, text in texts.items():
-        if out.exists() and out.read_text(encoding='utf-8') != text and not force:
+        # it may be in another encoding
+        if out.exists() and out.read_text(encoding='utf-8', errors='replace') != text and not force:
             raise click.ClickException(
                 f'{out} exists and says something else. To train what it says: ctkd-det train '
                 f'{shlex.quote(str(out))}; to replace it: --force; to write another: --out FILE')

@@ -64,5 +64,7 @@ def nearby(teacher: Source, *folders: Path) -> List[Path]:
     name = teacher.path.stem
     looked_in = [*folders, teacher.path.parent, Path('work_dirs') / name,
                  teacher.path.parent / 'work_dirs' / name, Path('checkpoints')]
-    found = {file.resolve() for folder in looked_in for file in folder.glob('*.pth')}
+    # mmdet 2.x left links called latest.pth, whose targets may be gone
+    found = {file.resolve() for folder in looked_in for file in folder.glob('*.pth')
+             if file.is_file()}
     return sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)[:5]

@@ -70,8 +70,6 @@ def find_config(name: str) -> Source:
             message shows the closest names.
     """
     path = Path(name).expanduser()
-    if path.is_dir():
-        raise click.ClickException(f'{path} is a folder, not a config')
     if not path.is_file():
         path = _by_package(*name.split('::', 1)) if '::' in name else _by_name(name)
     path = path.resolve()
@@ -123,11 +121,14 @@ def _by_package(package: str, rest: str) -> Path:
 
 
 def _by_name(name: str) -> Path:
+    stem = name.removesuffix('.py')
+    paths = _all_names().get(stem, [])
+    # a folder, as a work directory, may be called like a config
+    if not paths and Path(name).expanduser().is_dir():
+        raise click.ClickException(f'{Path(name).expanduser()} is a folder, not a config')
     if Path(name).name != name:
         raise click.ClickException(f'there is no file {Path(name).expanduser().absolute()}. '
                                    f'{_closest(Path(name).stem, Path(name).expanduser().parent)}')
-    stem = name.removesuffix('.py')
-    paths = _all_names().get(stem, [])
     # our own students have the names that mmdet would give them, and repeat some of its configs
     paths = [p for p in paths if p.is_relative_to(_configs('mmdet'))] or paths
     if not paths:

@@ -4,9 +4,10 @@ from typing import List, Optional
 
 import click
 
-from .rows import FAIL, Row
+from ctkd_det_data import FAIL, OK, WARN
+from .rows import Row
 
-STYLES = dict(ok='green', warn='yellow', fail='bold red')
+STYLES = {OK: 'green', WARN: 'yellow', FAIL: 'bold red'}
 
 
 @click.command()
@@ -56,7 +57,7 @@ def _show(rows: List[Row]) -> None:
         table.add_row(Text(row.what), Text(row.state, STYLES[row.state]), Text(row.found))
     console = Console()
     console.print(table)
-    bad = [row for row in rows if row.state != 'ok' and row.mend]
+    bad = [row for row in rows if row.state != OK and row.mend]
     if bad:  # below, so that commands can be copied
         click.echo('What mends it:')
     for row in bad:

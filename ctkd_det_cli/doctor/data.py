@@ -2,8 +2,8 @@
 from pathlib import Path
 from typing import Iterator
 
-from ctkd_det_data import CocoFolder, DataError, find_coco
-from .rows import FAIL, OK, WARN, Row
+from ctkd_det_data import FAIL, OK, WARN, CocoFolder, DataError, find_coco
+from .rows import Row
 
 
 def check_data(root: Path, asked: bool) -> Iterator[Row]:

@@ -7,7 +7,8 @@ from typing import Iterator, Optional, Tuple
 
 from packaging.specifiers import SpecifierSet
 
-from .rows import FAIL, OK, Row, first_line
+from ctkd_det_data import FAIL, OK
+from .rows import Row, first_line
 
 
 @dataclass(frozen=True)

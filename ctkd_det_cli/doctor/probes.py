@@ -5,10 +5,12 @@ import urllib.request
 from pathlib import Path
 from typing import Iterator
 
+from ctkd_det_data import FAIL, OK, WARN
+from ..guards import checkpoint_hook
 from ..places import load_package
 from ..reading import find_modules_beside
 from .ops_file import FULL, NONE, OLD, ops_of_mmcv
-from .rows import FAIL, OK, WARN, Row, first_line
+from .rows import Row, first_line
 
 # by ctkd_det.compat.torchvision_ops, in place of mmcv's compiled ones
 SERVED = ('nms', 'softnms', 'roi_align', 'roi_pool', 'deform_conv', 'modulated_deform_conv',
@@ -105,15 +107,17 @@ def _check_checkpoints(cfg: dict) -> Row:
 
     from ctkd_det.configs import registered_class
     from ctkd_det.hooks import SafeCheckpointHook
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or dict(type='CheckpointHook')
+    mend = ("default_hooks = dict(checkpoint=dict(type='ctkd_det.hooks.SafeCheckpointHook'), "
+            "finite=dict(type='ctkd_det.hooks.FiniteLossHook'))")
+    hook = checkpoint_hook(cfg)
+    if hook is None:
+        return Row('checkpoints', WARN, 'none are saved: default_hooks.checkpoint is None', mend)
     cls = registered_class(HOOKS, hook['type'])
     if cls is not None and issubclass(cls, SafeCheckpointHook):
         return Row('checkpoints', OK, 'survive a crash, and bring a training back exactly')
     return Row('checkpoints', WARN, f'{getattr(cls, "__name__", hook["type"])}: a crash while it '
                'saves can lose the training, and a resumed one is another. (ctkd-det train puts a '
-               "safe hook in the place of MMEngine's; other programs do not)",
-               "default_hooks = dict(checkpoint=dict(type='ctkd_det.hooks.SafeCheckpointHook'), "
-               "finite=dict(type='ctkd_det.hooks.FiniteLossHook'))")
+               "safe hook in the place of MMEngine's; other programs do not)", mend)
 
 
 def _check_teacher(name: str) -> Row:

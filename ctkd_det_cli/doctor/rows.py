@@ -1,8 +1,6 @@
 """A row of the doctor's table."""
 from dataclasses import dataclass
 
-OK, WARN, FAIL = 'ok', 'warn', 'fail'
-
 
 @dataclass(frozen=True)
 class Row:
@@ -10,7 +8,7 @@ class Row:
 
     Attributes:
         what: What was looked at.
-        state: 'ok', 'warn' (it works, with limits) or 'fail'.
+        state: OK, WARN (it works, with limits) or FAIL, of ``ctkd_det_data``.
         found: What was found.
         mend: The command, or the action, that mends it.
     """

@@ -44,6 +44,9 @@ def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema:
     if source.is_file() and checkpoint is None:
         raise click.UsageError(f'which checkpoint? ctkd-det export {shlex.quote(str(source))} '
                                'CHECKPOINT, or ctkd-det export WORK_DIR')
+    if checkpoint is not None and last:
+        raise click.UsageError(f'--last looks for a checkpoint, and {checkpoint} is one: leave one '
+                               'of them out')
     options = check_onnx_options(format_, shape, onnx)
     load_package()
     from rich.console import Console

@@ -1,6 +1,7 @@
 """Static quantisation by ONNX Runtime's own tools."""
 import contextlib
 import logging
+import tempfile
 from pathlib import Path
 from typing import Dict, Iterator, Optional
 
@@ -29,20 +30,25 @@ class _Reader(CalibrationDataReader):
         return dict(images=as_given(image, self._detector))
 
 
-def quantise(source: Path, target: Path, images: Images, detector: DeployedDetector) -> None:
-    """Write a file with weights and activations of 8 bits, weights scaled by channel.
+def quantised(content: bytes, images: Images, detector: DeployedDetector) -> bytes:
+    """Weights and activations of 8 bits, weights scaled by channel.
 
     Args:
-        source (Path): The ONNX file in float32.
-        target (Path): File to write.
+        content (bytes): The ONNX file in float32.
         images (Images): Training images, from which the ranges of the
             activations are taken.
-        detector (DeployedDetector): What ``source`` was made of.
+        detector (DeployedDetector): What the file was made of.
+
+    Returns:
+        bytes: Another file's content.
     """
-    with _quiet():
+    with tempfile.TemporaryDirectory() as folder, _quiet():  # ONNX Runtime writes files alone
+        source, target = Path(folder, 'float32.onnx'), Path(folder, 'int8.onnx')
+        source.write_bytes(content)
         quantize_static(source, target, _Reader(images, detector), per_channel=True,
                         quant_format=QuantFormat.QDQ, op_types_to_quantize=_QUANTISED,
                         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+        return target.read_bytes()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """``ctkd-det export --format onnx``: writes the file if it detects what mmdet detects."""
 import json
-import os
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
@@ -47,36 +46,29 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
             does not detect the same, loses too much by quantisation, or cannot
             be written.
     """
+    from ctkd_det.visualization.whole_file import check_writable
     from .onnx_data import images_of
     from .proof import agreement, run_onnx, run_pytorch
     model, detector = _build(cfg, checkpoint, options)
     images = images_of(cfg, 'val', options.data, options.images, options.shape)
     _check_classes(detector.num_classes, images, checkpoint.get('meta') or {})
     content = _graph(detector, options, _metadata(cfg, checkpoint, images, options))
-    draft, written = out.with_name(f'{out.stem}.unproved.onnx'), []
-    try:
-        with writing(out, '--out'):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(content)
-        runs = {'PyTorch': run_pytorch(model, images, detector.limits.most),
-                'ONNX Runtime': run_onnx(_session(draft), detector, images)}
-        sizes = {'PyTorch': _megabytes(model), 'ONNX Runtime': len(content) / 1e6}
-        agreed = agreement(*runs.values(), detector.limits)
-        problem = _disagreement(agreed, *runs.values())
+    with writing(out, '--out'):
+        check_writable(out)  # before the minutes that the proof takes
+    runs = {'PyTorch': run_pytorch(model, images, detector.limits.most),
+            'ONNX Runtime': run_onnx(_session(content), detector, images)}
+    sizes = {'PyTorch': _megabytes(model), 'ONNX Runtime': len(content) / 1e6}
+    agreed, written = agreement(*runs.values(), detector.limits), []
+    problem = _disagreement(agreed, *runs.values())
+    if problem is None:
+        written.append(_written(out, content))
+    if problem is None and options.int8:
+        content = _quantised(cfg, content, detector, options)
+        runs['int8'] = run_onnx(_session(content), detector, images)
+        sizes['int8'] = len(content) / 1e6
+        problem = _too_much(runs, options.max_drop)
         if problem is None:
-            os.replace(draft, out)
-            written.append(out)
-        if problem is None and options.int8:
-            _quantise(cfg, out, draft, detector, options)
-            runs['int8'] = run_onnx(_session(draft), detector, images)
-            sizes['int8'] = draft.stat().st_size / 1e6
-            problem = _too_much(runs, options.max_drop)
-            if problem is None:
-                written.append(out.with_name(f'{out.stem}_int8.onnx'))
-                os.replace(draft, written[-1])
-    finally:
-        if draft.is_file():  # unlink(missing_ok=True) raises if its folder is a file
-            draft.unlink()
+            written.append(_written(out.with_name(f'{out.stem}_int8.onnx'), content))
     _show(runs, sizes, agreed, len(images))
     for file in written:
         click.echo(str(file))
@@ -107,17 +99,25 @@ def _graph(detector: Any, options: OnnxOptions, metadata: Dict[str, str]) -> byt
                                    f'{sentence(error)}') from error
 
 
-def _session(file: Path) -> Any:
+def _session(content: bytes) -> Any:
     import onnxruntime
-    return onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
+    return onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
 
 
-def _quantise(cfg: Any, source: Path, target: Path, detector: Any, options: OnnxOptions) -> None:
-    """Write a file of 8 bits, calibrated on training images."""
-    from .int8 import quantise
+def _written(file: Path, content: bytes) -> Path:
+    """The file, in place of an older one only when it is whole."""
+    from ctkd_det.visualization.whole_file import write_whole
+    with writing(file, '--out'):
+        write_whole(file, lambda partial: partial.write_bytes(content))
+    return file
+
+
+def _quantised(cfg: Any, content: bytes, detector: Any, options: OnnxOptions) -> bytes:
+    """The content of a file of 8 bits, calibrated on training images."""
+    from .int8 import quantised
     from .onnx_data import images_of
     calibration = images_of(cfg, 'train', options.data, options.images, options.shape)
-    quantise(source, target, calibration, detector)
+    return quantised(content, calibration, detector)
 
 
 def _check_classes(number: int, images: Any, meta: dict) -> None:

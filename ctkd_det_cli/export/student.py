@@ -1,4 +1,5 @@
 """Writes the plain student: a checkpoint and its config."""
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Optional, Sequence, Tuple
@@ -13,6 +14,7 @@ from ctkd_det.literal_config import is_dump
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.operations import flops, resize_shape
 from ctkd_det.version import __version__
+from ctkd_det.visualization.whole_file import write_whole
 from ..mistakes import sentence
 from ..options import writing
 from ..reading import read_config
@@ -77,11 +79,12 @@ def export_student(config: Path, checkpoint: Path, out: Path, ema: Optional[bool
     model = build_plain(plain)
     left_out = load_student(model, weights)
     facts = _facts(plain, model, shape, left_out, averaged)
-    with writing(out, '--out'):
-        out.mkdir(parents=True, exist_ok=True)
-        plain.dump(files[0])
+    content = io.BytesIO()  # torch has an error of its own for a full disk
     torch.save(dict(state_dict={key: value.clone() for key, value in model.state_dict().items()},
-                    meta=_meta(trained, plain, source, averaged)), files[1])
+                    meta=_meta(trained, plain, source, averaged)), content)
+    with writing(out, '--out'):  # the large one first, so that most often both are new or old
+        write_whole(files[1], lambda partial: partial.write_bytes(content.getbuffer()))
+        write_whole(files[0], plain.dump)
     before, after = (file.stat().st_size / 1e6 for file in (checkpoint, files[1]))
     facts['file'] = f'{before:.2f} MB before, {after:.2f} MB after'
     return Exported(*files, facts)

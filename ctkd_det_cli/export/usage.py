@@ -29,8 +29,8 @@ def usage(exported: Exported, source: Path) -> str:
     lines = '\n'.join(f'  {line}'.rstrip() for line in code.splitlines())
     return (f'To use it:\n\n{lines}\n\n'
             "It needs MMDetection 3.3 and mmcv's operators. With mmcv-lite plain MMDetection "
-            "fails: No module named 'mmcv._ext'. There import ctkd_det first, or write the operators once "
-            'with ctkd-det doctor --fix.' + _modules(exported.config, source))
+            "fails: No module named 'mmcv._ext'. There import ctkd_det first, or write the "
+            'operators once with ctkd-det doctor --fix.' + _modules(exported.config, source))
 
 
 def _modules(config: Path, source: Path) -> str:

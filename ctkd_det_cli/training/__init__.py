@@ -6,10 +6,8 @@ from typing import Any, Callable, List, Optional, Sequence
 
 import click
 
-from ..options import FILE, Command, cfg_options
+from ..options import FILE, LAUNCHERS, Command, cfg_options
 from ..places import load_package
-
-LAUNCHERS = click.Choice(['none', 'pytorch', 'slurm', 'mpi'])
 
 
 @dataclass(frozen=True)

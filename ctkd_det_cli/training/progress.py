@@ -108,7 +108,7 @@ class ProgressHook(Hook):
         """Show progress; the values are those that mmengine has already taken from the device."""
         done = runner.iter + 1
         self.screen.update(done, _epoch(runner, done), self._news(runner, done),
-                           important=done == self.first + 1 and not self._has_bar)
+                           important=done == self.first + 1 and not self.screen.console.is_terminal)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                        outputs: Optional[Sequence] = None) -> None:
@@ -120,10 +120,6 @@ class ProgressHook(Hook):
         """Write the result."""
         self.screen.update(runner.iter, _epoch(runner, runner.iter),
                            self._news(runner, runner.iter), important=True)
-
-    @property
-    def _has_bar(self) -> bool:
-        return self.screen.console.is_terminal
 
     def _news(self, runner: Runner, done: int) -> str:
         latest = latest_values(runner)

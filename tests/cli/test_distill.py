@@ -1,6 +1,7 @@
 """From one command line to a config that trains."""
 import re
 
+import click
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -15,6 +16,7 @@ from ctkd_det_cli.distill import _show
 from ctkd_det_cli.distill.methods import fragments, read_method
 from ctkd_det_cli.distill.pair import SUPPORTED
 from ctkd_det_cli.distill.student import heads_for
+from ctkd_det_cli.distill.teacher_weights import find_weights
 from ctkd_det_cli.distill.zoo import find_config, weights_url
 from ctkd_det_cli.training import Training
 from helpers import CLASSES, CONFIGS, ROOT, make_teacher
@@ -114,6 +116,10 @@ def test_an_edited_config_is_kept(folder, tmp_path):
     refused = distill(*line)
     assert refused.exit_code == 1 and 'ctkd-det train' in refused.output
     assert '# better' in (tmp_path / 'mine.py').read_text()
+    # as an editor on Windows may save it
+    (tmp_path / 'mine.py').write_bytes((made + '# gr\xf6\xdfer\n').encode('cp1252'))
+    refused = distill(*line)
+    assert refused.exit_code == 1 and 'exists and says something else' in refused.output
     assert distill(*line, '--force').exit_code == 0 and (tmp_path / 'mine.py').read_text() == made
     # KD learns no temperature: no curriculum, no learning rates
     cfg = Config.fromfile(tmp_path / 'mine.py')
@@ -159,6 +165,15 @@ def test_errors(change, message, folder, tmp_path):
     result = distill(student, *options)
     assert result.exit_code in (1, 2) and not (tmp_path / 'x.py').exists()
     assert re.search(message, ' '.join(result.output.split())), result.output
+
+
+def test_a_dead_link_beside_the_teacher(tmp_path):
+    """mmdet 2.x left such links, called latest.pth."""
+    (tmp_path / 'teacher.py').write_text('model = dict()')
+    (tmp_path / 'good.pth').touch()
+    (tmp_path / 'latest.pth').symlink_to('/gone/epoch_12.pth')
+    with pytest.raises(click.ClickException, match=r'found: \S*good\.pth\.[^,]*$'):
+        find_weights(str(tmp_path / 'wrong.pth'), find_config(str(tmp_path / 'teacher.py')))
 
 
 @pytest.mark.parametrize('student', ['detr_r50_8xb2-150e_coco', 'ssd300_coco'])

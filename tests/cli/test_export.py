@@ -26,7 +26,7 @@ from ctkd_det_cli.export.source import differences
 from ctkd_det_cli.export.student import Exported
 from ctkd_det_cli.export.usage import usage
 from ctkd_det_cli.export.weights import choose_weights, load_student
-from helpers import CLASSES, CONFIGS, FORK, ROOT, build, student_config
+from helpers import CLASSES, CONFIGS, FORK, ROOT, build, full_disk, student_config
 
 # Never imports ctkd_det. mmcv-lite's operators come from the file that doctor --fix writes.
 PLAIN = '''
@@ -161,6 +161,7 @@ def test_another_config_than_the_trained_one_is_said(distilled, exported, tmp_pa
 @pytest.mark.parametrize('args, message', [
     (['{folder}/student.py', '{folder}/work/epoch_1.pth'], 'student.py distils nothing'),
     (['{folder}/distilled.py'], 'which checkpoint.*export WORK_DIR'),
+    (['{folder}/work', '{folder}/work/epoch_1.pth', '--last'], '--last .*leave one of them out'),
     (['{folder}/shapes'], 'holds no config'),
     (['{folder}/nowhere'], 'nowhere.*does not exist')])
 def test_what_cannot_be_exported(args, message, distilled, tmp_path):
@@ -168,6 +169,18 @@ def test_what_cannot_be_exported(args, message, distilled, tmp_path):
                     tmp_path / 'out')
     assert result.exit_code in (1, 2) and not (tmp_path / 'out').exists()
     assert re.search(message, ' '.join(result.output.split())), result.output
+
+
+def test_a_full_disk_leaves_the_earlier_student(distilled, tmp_path):
+    line = ['export', distilled / 'work', '--out', tmp_path / 'student']
+    assert invoke(*line).exit_code == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / 'student').iterdir()}
+    with full_disk():
+        result = invoke(*line)
+    assert result.exit_code == 1
+    assert re.search(r'distilled\.pth cannot be written \(File too large\): give another --out',
+                     ' '.join(result.output.split())), result.output
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / 'student').iterdir()}
 
 
 def test_the_printed_lines_run(exported, distilled, tmp_path):

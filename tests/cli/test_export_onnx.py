@@ -1,4 +1,5 @@
 """``ctkd-det export --format onnx`` on the shipped teacher, which detects something."""
+import contextlib
 import json
 import re
 import shutil
@@ -10,8 +11,9 @@ from click import ClickException
 from mmengine.config import Config
 
 from cli.conftest import invoke
+from ctkd_det_cli.export import onnx as onnx_export
 from ctkd_det_cli.export import onnx_arguments
-from helpers import CONFIGS, distill, make_shapes, use_data
+from helpers import CONFIGS, distill, full_disk, make_shapes, use_data
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
@@ -163,6 +165,25 @@ def test_a_file_that_detects_something_else_is_not_written(shapes, tmp_path, mon
     assert result.exit_code == 1
     assert 'does not detect what mmdet detects, and is not written' in result.output
     assert not list((tmp_path / 'out').iterdir())
+
+
+@pytest.mark.parametrize('last_look, fits', [
+    ('_disagreement', []), ('_too_much', ['teacher.onnx'])])
+def test_a_full_disk_leaves_the_earlier_file(last_look, fits, shapes, tmp_path, monkeypatch):
+    """It is full when a proved file is written."""
+    old = {name: tmp_path / name for name in ('teacher.onnx', 'teacher_int8.onnx')}
+    for file in old.values():
+        file.write_bytes(b'old')
+    with contextlib.ExitStack() as stack:
+        look = getattr(onnx_export, last_look)
+        monkeypatch.setattr(onnx_export, last_look, lambda *args: (
+            look(*args), stack.enter_context(full_disk()))[0])
+        result = invoke('export', *TEACHER, '--out', tmp_path, '--format', 'onnx', '--data',
+                        shapes, '--int8', '--images', 2)
+    assert result.exit_code == 1 and 'cannot be written (File too large)' in ' '.join(
+        result.output.split()), result.output
+    assert [name for name, file in old.items() if file.read_bytes() != b'old'] == fits
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(old)
 
 
 def test_too_large_a_drop(shapes, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from cli.conftest import command, invoke
-from ctkd_det_cli import places
+from ctkd_det_cli import places, tools
 from ctkd_det_cli.main import cli
 from ctkd_det_cli.places import shipped
 from helpers import FORK, ROOT
@@ -67,6 +67,18 @@ def test_options_of_mmdets_tools_are_there(name):
 def test_status_of_a_failing_tool(own_argv, tmp_path):
     result = invoke('plot', tmp_path)
     assert result.exit_code == 1 and 'is no work directory of a run' in result.output
+
+
+def test_what_mmdets_test_is_told(monkeypatch):
+    told = []
+    monkeypatch.setattr(tools, 'run_tool', lambda script, args: told.append(args[2:]))
+    teacher = ROOT / 'configs' / 'shapes' / 'teacher.py'
+    line = ['test', teacher, teacher.with_suffix('.pth')]
+    for options in (['--show', '--wait-time', 0], ['--tta'], []):
+        assert invoke(*line, *options).exit_code == 0
+    hook = ['--cfg-options', 'default_hooks.check_weights.type=ctkd_det.hooks.CheckWeightsHook']
+    # 0 is an answer: the window waits for a key
+    assert told == [['--show', '--wait-time', '0.0', *hook], ['--tta', *hook], hook]
 
 
 def test_characters_that_an_output_does_not_have(monkeypatch):

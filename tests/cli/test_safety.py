@@ -120,10 +120,16 @@ def test_doctor_recommends_it(tmp_path):
     cfg.dump(tmp_path / 'a.py')
     cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=1)
     cfg.dump(tmp_path / 'b.py')
+    # the type is MMEngine's without being written
+    (tmp_path / 'c.py').write_text("model = dict(type='FasterRCNN')\n"
+                                   'default_hooks = dict(checkpoint=dict(interval=1))\n')
+    (tmp_path / 'd.py').write_text("model = dict(type='FasterRCNN')\n"
+                                   'default_hooks = dict(checkpoint=None)\n')
     rows = [next(row for row in check_config(tmp_path / name, 1) if row.what == 'checkpoints')
-            for name in ('a.py', 'b.py')]
-    assert [row.state for row in rows] == ['ok', 'warn']
-    assert 'CheckpointHook' in rows[1].found and SAFE in rows[1].mend
+            for name in ('a.py', 'b.py', 'c.py', 'd.py')]
+    assert [row.state for row in rows] == ['ok', 'warn', 'warn', 'warn']
+    assert all('CheckpointHook: a crash' in row.found and SAFE in row.mend for row in rows[1:3])
+    assert 'none are saved' in rows[3].found and SAFE in rows[3].mend
 
 
 class Spoil(Hook):

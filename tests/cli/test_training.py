@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config
 
 from cli.conftest import command, fork, invoke
+from ctkd_det.work_dir import WorkDirError
 from ctkd_det_cli.mistakes import sentence
 from ctkd_det_cli.options import _one_pair_each, parsed
 from ctkd_det_cli.places import keep_config
@@ -20,6 +21,7 @@ from ctkd_det_cli.training.advice import batch_advice, warm_up_advice
 from ctkd_det_cli.training.progress import duration
 from ctkd_det_cli.training.result import path_of
 from ctkd_det_cli.training.run import configured
+from ctkd_det_data import DataError
 from helpers import ROOT, student_config, use_data
 
 
@@ -217,6 +219,11 @@ def test_unknown_argument_of_a_registered_class():
     error = TypeError("KDLoss.__init__() got an unexpected keyword argument 'temprature'")
     assert sentence(error) == "KDLoss has no argument 'temprature'; perhaps temperature"
     assert sentence(RuntimeError('no')) == 'RuntimeError: no'
+
+
+@pytest.mark.parametrize('error', [DataError('a.json is empty', 'x'), WorkDirError('it is empty.')])
+def test_our_own_errors_are_sentences_already(error):
+    assert sentence(error) == str(error)
 
 
 def test_pairs_of_cfg_options():

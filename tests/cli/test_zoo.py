@@ -36,6 +36,16 @@ def test_unknown_names_say_what_could_be_meant(name, hint):
         find_config(name)
 
 
+def test_a_folder_beside_does_not_hide_a_config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('faster-rcnn_r18_fpn_1x_coco', 'mine', 'work_dirs'):
+        (tmp_path / name).mkdir()
+    assert find_config('faster-rcnn_r18_fpn_1x_coco').config.model.backbone.depth == 18
+    for name in ('mine', './work_dirs', str(tmp_path / 'mine'), 'faster-rcnn_r18_fpn_1x_coco/'):
+        with pytest.raises(click.ClickException, match='is a folder, not a config'):
+            find_config(name)
+
+
 def test_weights_of_the_zoo():
     # the URL that the documentation of mmengine.hub.get_config shows
     assert weights_url(find_config(R50)) == (

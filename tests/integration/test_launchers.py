@@ -62,7 +62,12 @@ def test_srun(script, fourth, launch):
     assert {'--gres=gpu:2', '--ntasks=2', '--ntasks-per-node=2'} <= set(found)
 
 
-@pytest.mark.parametrize('script', ['slurm_train.sh', 'slurm_test.sh'])
-def test_srun_without_enough_arguments(script, launch):
-    result = launch(script, 'part', 'job', 'config.py', check=False)
-    assert result.returncode and f'usage: tools/{script} PARTITION' in result.stderr
+@pytest.mark.parametrize('script, args, begins', [
+    ('dist_train.sh', ['config.py'], 'CONFIG'), ('dist_test.sh', ['config.py', 'a.pth'], 'CONFIG'),
+    ('slurm_train.sh', ['part', 'job', 'config.py'], 'PARTITION'),
+    ('slurm_test.sh', ['part', 'job', 'config.py'], 'PARTITION')])
+def test_without_enough_arguments(script, args, begins, launch):
+    for given in (args, []):
+        result = launch(script, *given, check=False)
+        assert result.returncode and f'usage: tools/{script} {begins} ' in result.stderr
+        assert not result.stdout  # nothing was launched

@@ -1,7 +1,9 @@
 """Curves and pictures from files as mmengine writes them."""
 import errno
+import io
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 from ctkd_det.visualization.folder_names import folder_names
 from ctkd_det.visualization.temperature import plot_temperatures
 from ctkd_det.visualization.whole_file import check_writable, write_whole
+from ctkd_det_cli.main import cli
 
 
 def write(work_dir, part, records):
@@ -37,6 +40,26 @@ def test_a_picture_without_a_suffix_is_a_png_and_is_called_one(tmp_path):
     write(tmp_path / 'run', '20260101_000000', [train_record(1, 1.0), train_record(2, 1.1)])
     picture = plot_temperatures([tmp_path / 'run'], tmp_path / 'rr')
     assert picture == tmp_path / 'rr.png' and Image.open(picture).format == 'PNG'
+
+
+def test_a_picture_may_go_to_a_pipe_or_through_a_link(tmp_path, capsys):
+    """As /dev/stdout is one; it takes a PNG, and the picture alone."""
+    write(tmp_path / 'run', '20260101_000000', [train_record(1, 1.0), train_record(2, 1.1)])
+    pipe, link = tmp_path / 'pipe', tmp_path / 'link'
+    os.mkfifo(pipe)
+    (tmp_path / 'kept').touch()
+    link.symlink_to('kept')
+    received = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    cli.main(['plot', str(tmp_path / 'run'), '--out', str(pipe)], standalone_mode=False)
+    reader.join(20)
+    assert Image.open(io.BytesIO(received[0])).format == 'PNG'
+    printed = capsys.readouterr()
+    assert not printed.out and str(pipe) in printed.err
+    plot_temperatures([tmp_path / 'run'], link)
+    assert link.is_symlink() and Image.open(tmp_path / 'kept').format == 'PNG'
+    assert {path.name for path in tmp_path.iterdir()} == {'run', 'pipe', 'link', 'kept'}
 
 
 def test_what_was_there_stays_if_the_new_file_does_not_fit(tmp_path):

@@ -25,7 +25,7 @@ def main() -> None:
     weights = {key: halved(value) if value.is_floating_point() and value.dim() > 1 else value
                for key, value in checkpoint.get('state_dict', checkpoint).items()}
     meta = checkpoint.get('meta') or {}
-    meta = {key: meta[key] for key in ('dataset_meta', ) if key in meta}
+    meta = dict(dataset_meta=meta['dataset_meta']) if 'dataset_meta' in meta else {}
     Path(args.target).parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state_dict=weights, meta=meta), args.target)
 
