@@ -40,7 +40,7 @@ def report(work_dirs: Sequence[Path], out: Path, **options: Any) -> None:
     load_package()
     try:
         from ctkd_det.visualization.report import write_report
-        from ctkd_det.visualization.whole_file import is_device
+        from ctkd_det.whole_file import is_device
         written = write_report(work_dirs, out, **options)
     except (ModuleNotFoundError, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error

@@ -62,7 +62,7 @@ def plot(work_dirs: Sequence[Path], out: str) -> None:
     """
     load_package()
     from ctkd_det.visualization.temperature import plot_temperatures
-    from ctkd_det.visualization.whole_file import is_device
+    from ctkd_det.whole_file import is_device
     try:
         picture = plot_temperatures(work_dirs, out)
         click.echo(picture, err=is_device(picture))  # not behind a picture on /dev/stdout

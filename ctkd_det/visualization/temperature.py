@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from ..curves import Series, read_scalars
 from ..log_names import LAMBDA, THETA_GRAD, LoggedTau, log_name, parse_taus
+from ..whole_file import is_device, write_whole
 from .folder_names import folder_names
-from .whole_file import is_device, write_whole
 
 
 def plot_temperatures(work_dirs: Sequence[str], out: str) -> Path:

@@ -46,7 +46,7 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
             does not detect the same, loses too much by quantisation, or cannot
             be written.
     """
-    from ctkd_det.visualization.whole_file import check_writable
+    from ctkd_det.whole_file import check_writable
     from .onnx_data import images_of
     from .proof import agreement, run_onnx, run_pytorch
     model, detector = _build(cfg, checkpoint, options)
@@ -106,7 +106,7 @@ def _session(content: bytes) -> Any:
 
 def _written(file: Path, content: bytes) -> Path:
     """The file, in place of an older one only when it is whole."""
-    from ctkd_det.visualization.whole_file import write_whole
+    from ctkd_det.whole_file import write_whole
     with writing(file, '--out'):
         write_whole(file, lambda partial: partial.write_bytes(content))
     return file

@@ -14,7 +14,7 @@ from ctkd_det.literal_config import is_dump
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.operations import flops, resize_shape
 from ctkd_det.version import __version__
-from ctkd_det.visualization.whole_file import write_whole
+from ctkd_det.whole_file import write_whole
 from ..mistakes import sentence
 from ..options import writing
 from ..reading import read_config

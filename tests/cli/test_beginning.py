@@ -54,7 +54,6 @@ def test_a_resumed_training_is_not_gone_on_with(student, resume, load_from, expe
         assert not written.resume and written.load_from == expected
     assert ('begins anew' in result.output) == resume
     assert ('without epoch_1.pth' in result.output) == (load_from == 'epoch_1.pth')
-    assert configured(Training(Path('copy_ctkd_teacher.py'), resume='auto')).resume
     again = configured(Training(Path('copy_ctkd_teacher.py'), cfg_options=['load_from=a.pth']))
     assert again.load_from == 'a.pth'
 

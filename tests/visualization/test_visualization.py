@@ -12,7 +12,7 @@ from PIL import Image
 
 from ctkd_det.visualization.folder_names import folder_names
 from ctkd_det.visualization.temperature import plot_temperatures
-from ctkd_det.visualization.whole_file import check_writable, write_whole
+from ctkd_det.whole_file import check_writable, write_whole
 from ctkd_det_cli.main import cli
 
 

@@ -9,7 +9,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(f"the report needs {error.name}, which is not installed: "
                               "pip install 'ctkd_det[report]'", name=error.name) from error
 
-from ..whole_file import check_writable, write_whole
+from ...whole_file import check_writable, write_whole
 from .contents import Options, collect
 from .detectors import usable_device
 from .page import render

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Callable
 
-from ..whole_file import write_whole
+from ...whole_file import write_whole
 
 
 def digest(*content: Any) -> str:
