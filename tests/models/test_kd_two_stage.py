@@ -1,5 +1,6 @@
 """The detector: what it adds to plain mmdet, and what it leaves alone."""
 import copy
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
@@ -168,13 +169,15 @@ def test_bf16_autocast_trains(teacher):
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
+@contextmanager
 def in_training(iteration, epoch=0, max_iters=100, max_epochs=10):
     """What mmengine's Runner tells everyone while it trains."""
     hub = MessageHub.get_instance(f'in_training_{iteration}_{epoch}')
     for key, value in dict(loop_stage='train', iter=iteration, epoch=epoch, max_iters=max_iters,
                            max_epochs=max_epochs).items():
         hub.update_info(key, value)
-    return patch.object(MessageHub, 'get_current_instance', return_value=hub)
+    yield
+    hub.pop_info('loop_stage')
 
 
 def test_outside_its_window_a_loss_costs_nothing(teacher):

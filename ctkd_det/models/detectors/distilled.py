@@ -24,7 +24,7 @@ from .loss_configs import (
 from .loss_share import LossShare
 from .step import distillation_losses
 from .teacher_choice import TeacherChoice
-from .training_progress import check_start, current_training, move_windows
+from .training_progress import OwnTraining, check_start, move_windows
 
 
 class DistilledDetector:
@@ -126,7 +126,7 @@ class DistilledDetector:
             self.distill_losses = build_losses(distill_losses, self._feature_settings)
             check_classifier(self.distill_losses, self)
             check_rotated(self.distill_losses, 'roi' in self.sources, self.teacher)
-        self._data_checked = False
+        self._own_training, self._data_checked = OwnTraining(), False
         self._share = LossShare()
 
     @property
@@ -176,7 +176,7 @@ class DistilledDetector:
             ...; and temperature statistics, whose keys do not contain
             ``loss``, so that mmengine logs them and adds them to nothing.
         """
-        training = current_training()
+        training = self._own_training.now()
         if training:
             move_windows(self.distill_losses, training)
             if not self._data_checked:
