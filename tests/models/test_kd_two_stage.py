@@ -329,6 +329,14 @@ def test_a_temperature_for_other_classes_is_refused(options, teacher):
         distilled(teacher, loss_x=dict(type='KDLoss', temperature=options))
 
 
+def test_a_loss_that_says_nothing_of_one_class_is_refused_before_the_training(tmp_path):
+    one = dict(roi_head=dict(bbox_head=dict(num_classes=1)))
+    teacher, cfg = make_teacher(tmp_path, **one), student_config()
+    cfg.model.merge(one)
+    with pytest.raises(ValueError, match='loss_dist: DISTLoss: beta=1.0 weights'):
+        build(distill(cfg, teacher, dict(loss_dist=dict(type='DISTLoss', temperature=1.0))))
+
+
 def test_moving_a_copy_leaves_the_shared_teacher_where_it_is(teacher):
     model = distilled(teacher)
     ExponentialMovingAverage(model, device=torch.device('meta'))

@@ -7,7 +7,7 @@ from torch import nn
 
 from ...configs import registered_class
 from ..building import build_part, nearest
-from ..heads import classifiers, has_sigmoids
+from ..heads import classifiers, has_sigmoids, num_logits
 from ..losses import LogitLoss
 from ..teachers.pair import NECK_LOSSES
 
@@ -117,7 +117,9 @@ def check_classifier(losses: nn.ModuleDict, student: nn.Module) -> None:
                 f'{name}: {type(loss.temperature).__name__} has num_classes={known}, but the '
                 f'student has {head.num_classes} classes. The background is no class: give it '
                 f'num_classes={head.num_classes}')
-        if loss.source == 'logits' and loss.for_sigmoids != sigmoids:
+        if loss.source != 'logits':
+            continue
+        if loss.for_sigmoids != sigmoids:
             take = ('BinaryKDLoss in its place, at any temperature but DTKDTemperature; '
                     'InstanceTemperature needs use_sigmoid=True there' if sigmoids else
                     'KDLoss in its place, at any temperature; InstanceTemperature without '
@@ -125,6 +127,10 @@ def check_classifier(losses: nn.ModuleDict, student: nn.Module) -> None:
             raise ValueError(
                 f"{name}: {type(loss).__name__} is {'' if loss.for_sigmoids else 'not '}for heads "
                 f"with use_sigmoid=True; the student's has use_sigmoid={sigmoids}. Take {take}")
+        try:
+            loss.check_width(num_logits(head))
+        except ValueError as error:
+            raise ValueError(f'{name}: {error}') from None
 
 
 def check_rotated(losses: nn.ModuleDict, has_rois: bool, teacher: object) -> None:

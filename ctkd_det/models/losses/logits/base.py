@@ -47,8 +47,9 @@ class LogitLoss(DistillLoss):
         standardize (bool): Whether each RoI's logits are brought to mean 0
             and deviation 1 first: "Logit Standardization in Knowledge
             Distillation" (CVPR 2024), eq. 10. For softmax classifiers only:
-            sigmoids change when a number is added to all logits. Defaults to
-            False.
+            sigmoids change when a number is added to all logits. And for two
+            classes at least: two logits would become 1 and -1 whatever they
+            are. Defaults to False.
         tau_power (float, optional): Each RoI's loss is multiplied by tau to
             this power, at least 0; if one side alone is softened, it is that
             side's tau. By ``(tau_s * tau_t) ** (tau_power / 2)`` where student
@@ -148,13 +149,15 @@ class LogitLoss(DistillLoss):
             Tensor: A scalar; 0 with a graph if N is 0.
 
         Raises:
-            ValueError: if the logits differ in shape.
+            ValueError: if the logits differ in shape, or see
+                :meth:`check_width`.
         """
         if student_logits.shape != teacher_logits.shape:
             raise ValueError(
                 f'logits of student {tuple(student_logits.shape)} and teacher '
                 f'{tuple(teacher_logits.shape)} differ in shape: do both detectors have '
                 'the same classes?')
+        self.check_width(student_logits.size(1))
         with torch.autocast(student_logits.device.type, enabled=False):
             s, t = (at_least_float32(z) for z in (student_logits, teacher_logits.detach()))
             if self.standardize:
@@ -166,10 +169,8 @@ class LogitLoss(DistillLoss):
             levels = levels_of(tau)
             loss = sum(self._of_each_roi(s, t, labels, level) for level in levels) / len(levels)
             weight = torch.ones_like(loss) if weight is None else weight.to(loss)
-            if self.foreground_weight is not None:
-                # shares of a mean: single-stage heads' avg_factor counts objects only
-                avg_factor = weight.sum()
-            if avg_factor is None:
+            # shares are of a mean: single-stage heads' avg_factor counts objects only
+            if avg_factor is None or self.foreground_weight is not None:
                 avg_factor = weight.sum()
             if self.foreground_weight is not None:
                 foreground = labels != self.background(s)
@@ -181,6 +182,16 @@ class LogitLoss(DistillLoss):
                 for x in learned:
                     x.register_hook(lambda gradient: gradient / size)
             return loss
+
+    def check_width(self, num_logits: int) -> None:
+        """See whether rows of so many logits differ in what the loss compares.
+
+        Raises:
+            ValueError: if not, so that nothing would be taught.
+        """
+        if self.standardize and num_logits == 2:
+            raise ValueError('standardize=True says nothing of one class: its logit and that of '
+                             'the background become 1 and -1, whatever they are. Leave it out')
 
     def divergence(self, s: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """Divergence of each RoI, (N,), from softened logits in full precision.
