@@ -13,6 +13,7 @@ from ..levels import LevelMatch
 from ..losses import DistillLoss, LogitLoss
 from ..taps import Logits, NeckTap
 from ..teachers import FrozenTeacher, inherit_weights
+from .graphs import check_maps
 from .loss_configs import (
     build_losses,
     check_classifier,
@@ -186,6 +187,9 @@ class DistilledDetector:
         heads = self.tap() if self._classifies else nullcontext([])
         with neck as maps, heads as records:
             losses = super().loss(batch_inputs, batch_data_samples)
+        if any(loss.source == 'neck' and self.is_active(loss)
+               for loss in self.distill_losses.values()):
+            check_maps(maps, losses)
         results = distillation_losses(self, batch_inputs, batch_data_samples, maps, records)
         if losses.keys() & results.keys():
             raise ValueError('distill_losses: the student has losses of these names already: '
