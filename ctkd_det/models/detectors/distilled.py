@@ -17,7 +17,7 @@ from .graphs import check_maps
 from .loss_configs import (
     build_losses,
     check_classifier,
-    check_names,
+    check_configs,
     check_rotated,
     check_sources,
     sources_of,
@@ -104,9 +104,9 @@ class DistilledDetector:
         if not eval_teacher:
             raise ValueError('eval_teacher=False is not supported: batch statistics of the '
                              "student's images would change the teacher")
-        check_names(distill_losses)
+        check_configs(distill_losses)
         sources = sources_of(distill_losses)
-        check_sources(distill_losses, self.sources)
+        check_sources(distill_losses, sources, self.sources)
         self.compared = set(choice.needs(sources.values()))
         # The student's initial weights must not depend on what is distilled.
         with torch.random.fork_rng(devices=[]):
@@ -124,7 +124,7 @@ class DistilledDetector:
             if 'neck' in self.compared:
                 self.level_match = LevelMatch(self, self.teacher_model, self.teacher.scale.factor,
                                               self.teacher.num_maps)
-            self.distill_losses = build_losses(distill_losses, self._feature_settings)
+            self.distill_losses = build_losses(distill_losses, sources, self._feature_settings)
             check_classifier(self.distill_losses, self)
             check_rotated(self.distill_losses, 'roi' in self.sources, self.teacher)
         self._own_training, self._data_checked = OwnTraining(), False

@@ -5,7 +5,7 @@ width of an RoI's features, s and t student and teacher. mean(all) is the mean
 over every element.
 """
 import math
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from typing import Any, Iterable, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +79,7 @@ class FeatureLoss(DistillLoss):
         if self.source == 'roi' and (levels, level_weights) != (None, None):
             raise ValueError(f'{name}: RoI features have no levels, got levels={levels} and '
                              f'level_weights={level_weights}')
-        self.levels = None if levels is None else _check_levels(name, levels)
+        self.levels = None if levels is None else check_levels(name, levels)
         self.widths = self._widths(student_channels, teacher_channels)
         self.level_weights = level_weights
         if level_weights is not None and (
@@ -182,9 +182,15 @@ class FeatureLoss(DistillLoss):
         return [(sides[0][i], sides[1][i]) for i in levels]
 
 
-def _check_levels(name: str, levels: Sequence[int]) -> Tuple[int, ...]:
-    levels = tuple(levels)
-    if not levels or len(set(levels)) < len(levels) or not all(
-            isinstance(i, int) and i >= 0 for i in levels):
-        raise ValueError(f'{name}: levels must be different indices from 0, got {levels}')
-    return levels
+def check_levels(name: str, levels: Sequence[int]) -> Tuple[int, ...]:
+    """``levels`` of the loss ``name``, as a tuple.
+
+    Raises:
+        ValueError: if they are no indices, or not different.
+    """
+    found = tuple(levels) if isinstance(levels, Iterable) else ()
+    if not found or len(set(found)) < len(found) or not all(
+            isinstance(i, int) and i >= 0 for i in found):
+        raise ValueError(f'{name}: levels must be a list of different indices from 0, got '
+                         f'{levels!r}')
+    return found
