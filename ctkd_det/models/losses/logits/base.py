@@ -86,12 +86,14 @@ class LogitLoss(DistillLoss):
 
     Raises:
         ValueError: if a weight or power is out of its range, ``soften`` is
-            unknown, or temperature, ``standardize`` or
+            unknown, or temperature, ``foreground_weight``, ``standardize`` or
             ``uncertainty_weight`` have no meaning for the loss.
     """
     needs = ('labels', 'weight', 'avg_factor')
     # whether the logits are those of a head with use_sigmoid=True
     for_sigmoids = False
+    # whether some rows are of the background
+    has_background = True
 
     def __init__(self,
                  temperature: Union[float, List[float], dict, nn.Module],
@@ -226,6 +228,9 @@ class LogitLoss(DistillLoss):
         if self.for_sigmoids and not self.temperature.for_sigmoids:
             raise ValueError(f'{type(self.temperature).__name__} is for classifiers that end in a '
                              f'softmax, {kind} for sigmoids: give it another temperature')
+        if self.foreground_weight is not None and not self.has_background:
+            raise ValueError(f'{kind} compares what is of objects only, so foreground_weight='
+                             f'{self.foreground_weight} says nothing: leave it out')
         for option in ('standardize', 'uncertainty_weight'):
             if getattr(self, option) and self.for_sigmoids:
                 raise ValueError(f'{option} is for classifiers that end in a softmax, '
