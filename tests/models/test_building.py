@@ -68,3 +68,10 @@ def test_arguments_through_the_bases():
     with pytest.raises(TypeError, match="x: KDLoss does not take 'zzzz'$"):
         check_arguments(KDLoss, ['zzzz'], 'x')
     check_arguments(KDLoss, ['zzzz'], 'x', only_near=True)
+
+
+def test_a_loss_without_a_temperature_shares_none():
+    with pytest.raises(TypeError, match="loss_box: BoxKDLoss does not take 'temperature'"):
+        build_losses(dict(loss_ctkd=GLOBAL, loss_box=dict(
+            type='BoxKDLoss', mode='iou', temperature='loss_ctkd')),
+            dict(loss_ctkd='logits', loss_box='boxes'), lambda *args: {})

@@ -6,7 +6,7 @@ from mmdet.utils import ConfigType
 from torch import nn
 
 from ...configs import registered_class, type_name
-from ..building import build_part, nearest
+from ..building import arguments_of, build_part, nearest
 from ..heads import classifiers, has_sigmoids, num_logits
 from ..losses import LogitLoss
 from ..teachers.pair import NECK_LOSSES
@@ -77,7 +77,7 @@ def build_losses(configs: Dict[str, ConfigType], sources: Dict[str, str],
         if sources[name] in ('neck', 'roi'):
             given = {key: value for key, value in cfg.items() if value is not None}
             losses[name] = build_part({**settings(name, sources[name], cfg), **given}, name)
-        elif not isinstance(cfg.get('temperature'), str):
+        elif not _shares_temperature(cfg):
             losses[name] = build_part(cfg, name)
     with_own = sorted(name for name, loss in losses.items() if hasattr(loss, 'temperature'))
     for name, cfg in configs.items():
@@ -94,6 +94,12 @@ def build_losses(configs: Dict[str, ConfigType], sources: Dict[str, str],
         losses[name].share_temperature(losses[cfg['temperature']])
     _freeze_unused(losses.values())
     return nn.ModuleDict({name: losses[name] for name in configs})
+
+
+def _shares_temperature(config: ConfigType) -> bool:
+    cls = registered_class(MODELS, config.get('type'))
+    return isinstance(config.get('temperature'), str) and (
+        cls is None or 'temperature' in arguments_of(cls))
 
 
 def _freeze_unused(losses: Iterable[nn.Module]) -> None:

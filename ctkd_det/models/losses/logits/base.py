@@ -19,11 +19,10 @@ from ..distill_loss import DistillLoss, at_least_zero
 from ..draws import Draws
 from ..weights import TINY, balance_foreground, mean_over_ranks, weighted_mean
 from .softening import SIDES, power_of, softening, uncertainty
+from .standardizing import standardize
 
 # far below any logit of a network, and finite in float32 when divided by a small tau
 _MASKED = -1e9
-# below it a row of logits says nothing about the classes
-_SMALLEST_DEVIATION = 1e-4
 
 
 class LogitLoss(DistillLoss):
@@ -163,7 +162,7 @@ class LogitLoss(DistillLoss):
         with torch.autocast(student_logits.device.type, enabled=False):
             s, t = (at_least_float32(z) for z in (student_logits, teacher_logits.detach()))
             if self.standardize:
-                s, t = _standardize(s), _standardize(t)
+                s, t = standardize(s), standardize(t)
             # a masked class, -inf, is one that has no probability: finite, so that p log p is 0
             s, t = (z.clamp(min=_MASKED) for z in (s, t))
             tau = self.temperature(s, t, labels)
@@ -257,12 +256,3 @@ def build_temperature(temperature: Union[float, List[float], dict, nn.Module]) -
     if isinstance(temperature, (list, tuple)):
         return MultiLevelTemperature(temperature)
     return FixedTemperature(temperature)
-
-
-def _standardize(z: Tensor) -> Tensor:
-    """Each row at mean 0 and deviation 1; 0 and without a gradient where it does not vary."""
-    z = z - z.mean(1, keepdim=True)
-    variance = z.square().mean(1, keepdim=True)
-    # the gradient of a row is divided by its deviation
-    varies = ~(variance <= _SMALLEST_DEVIATION**2)  # NaN stays NaN
-    return z.where(varies, 0) / variance.where(varies, 1).sqrt()
