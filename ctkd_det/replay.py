@@ -68,7 +68,7 @@ def _draws(model: torch.nn.Module) -> Iterator[Tuple[str, Draws]]:
 
 
 def save_step(path: Path, model: torch.nn.Module, data_batch: Any,
-              changing: Dict[str, torch.Tensor], **values: Any) -> None:
+              changing: Dict[str, torch.Tensor], classes: Any = None, **values: Any) -> None:
     """Write a step to a file that :func:`torch.load` reads restricted.
 
     Args:
@@ -78,20 +78,20 @@ def save_step(path: Path, model: torch.nn.Module, data_batch: Any,
         data_batch: As the loader gave it.
         changing (dict[str, Tensor]): What :func:`changing_state` gave before
             the step's forward pass.
+        classes (Sequence[str], optional): Class names of the training's data.
         **values: Plain values that say what step it was.
     """
     weights = {key: changing.get(key, value).detach().cpu()
                for key, value in model.state_dict().items()}
     scheduled = {name: module.progress for name, module in model.named_modules()
                  if isinstance(module, ScheduledTemperature)}
-    meta = MessageHub.get_current_instance().get_info('dataset_meta') or {}
     if _learns_from_snapshots(model):
         values.update(snapshots=model.teacher.snapshots)
         if model.teacher.snapshots:
             values.update(snapshot={key: value.detach().cpu() for key, value
                                     in model.teacher_model.state_dict().items()})
     torch.save(dict(values, state_dict=weights, data_batch=to_plain(data_batch),
-                    scheduled=scheduled, classes=to_plain(meta.get('classes'))), path)
+                    scheduled=scheduled, classes=to_plain(classes)), path)
 
 
 def _learns_from_snapshots(model: torch.nn.Module) -> bool:

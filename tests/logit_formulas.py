@@ -10,6 +10,9 @@ LOSSES = {'kd': KDLoss, 'dkd': lambda tau, **kw: DKDLoss(tau, alpha=0.7, beta=3.
           'binary': BinaryKDLoss,
           'quality_focal': lambda tau, **kw: QualityFocalKDLoss(tau, beta=1.5, **kw)}
 SIGMOIDS = ('binary', 'quality_focal')
+# names, RoIs and classes; of one class, DIST's correlation between classes is refused
+CASES = [(name, n, c) for name in LOSSES for n, c in ((0, 8), (1, 8), (7, 1), (7, 80), (5, 1203))
+         if (name, c) != ('dist', 1)]
 
 
 class Given(BaseTemperature):

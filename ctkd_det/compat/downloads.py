@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 import torch
 from rich.progress import wrap_file
 
+from ..checksums import sha256
 from .reading import CheckpointError
 
 # publish_model.py of mmdet, and torch, put the first digits of a file's SHA-256 at its end;
@@ -103,10 +104,7 @@ def _check_digest(file: Path, name: str, refusal: str) -> None:
     stated = _DIGEST.search(name)
     if stated is None:
         return
-    digest = hashlib.sha256()
-    with open(file, 'rb') as content:
-        while block := content.read(1 << 20):
-            digest.update(block)
-    if not digest.hexdigest().startswith(stated.group(1)):
-        raise CheckpointError(f'{refusal}: its SHA-256 begins with {digest.hexdigest()[:8]}, '
+    digest = sha256(file)
+    if not digest.startswith(stated.group(1)):
+        raise CheckpointError(f'{refusal}: its SHA-256 begins with {digest[:8]}, '
                               f'its name says {stated.group(1)}')

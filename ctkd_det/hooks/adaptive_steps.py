@@ -6,7 +6,8 @@ from mmengine.runner import Runner
 from torch import nn, optim
 
 from ..models.temperatures import LearnedTemperature
-from .temperature_log import learned_temperatures, peak_rates, usual_rate
+from .learning_rates import peak_rates, usual_rate
+from .temperature_log import learned_temperatures
 
 # theta from tau = 1 to 1.5 within (0.5, 2), about as far as SGD takes it with the shipped lr_mult
 REACH = 2 * math.log(2)

@@ -51,7 +51,7 @@ class AtomicCheckpointHook(CheckpointHook):
             number_start(Path(runner.work_dir), Path(runner.log_dir))
         except OSError as error:
             raise SavingError(f'no checkpoint can be written to {folder.folder} ({error}): '
-                                  'mend that, or give another --work-dir') from error
+                              'mend that, or give another --work-dir') from error
         folder.remove_leftovers()
         if runner._resume:
             folder.add_checksum(Path(str(runner._load_from)))

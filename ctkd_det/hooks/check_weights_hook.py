@@ -6,7 +6,8 @@ from mmengine.runner import Runner
 
 from ..compat.reading import CheckpointError
 from ..models.distilled_config import is_beside_student
-from ..models.teachers.checkpoint import class_difference, classes_of_checkpoint
+from ..models.teachers.checkpoint import classes_of_checkpoint
+from ..models.teachers.classes import class_difference
 from .unwrapped import detector_of
 
 

@@ -1,11 +1,11 @@
 """Writes checkpoint files so that each is complete, and chooses the one to resume from."""
-import hashlib
 import os
 import re
 import shutil
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional, Pattern, Tuple
 
+from ..checksums import sha256
 from ..compat.reading import find_fault
 
 PARTIAL, CHECKSUM, POINTER, PROBE = '.partial', '.sha256', 'last_checkpoint', '.probe'
@@ -209,15 +209,6 @@ def _pattern(template: str) -> Pattern:
 
 def _beside(path: Path) -> Path:
     return path.with_name(path.name + CHECKSUM)
-
-
-def sha256(path: Path) -> str:
-    """The checksum of a file, 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Makes the task harder as training goes on."""
+"""Sets lambda and the progress of scheduled temperatures in every iteration."""
 import math
 from numbers import Integral
 from typing import Optional

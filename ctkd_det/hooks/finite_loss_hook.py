@@ -1,4 +1,5 @@
 """Ends a training whose loss is NaN or infinite."""
+import math
 import shlex
 from pathlib import Path
 from typing import Any, Dict, Optional
@@ -78,15 +79,15 @@ class FiniteLossHook(Hook):
             self._stop(runner, {name: float(value) for name, value in losses.items()})
 
     def _stop(self, runner: Runner, losses: Dict[str, float]) -> None:
-        bad = {name: value for name, value in losses.items()
-               if not torch.tensor(value).isfinite()}
+        bad = {name: value for name, value in losses.items() if not math.isfinite(value)}
         words = ', '.join(f'{name} is {value}' for name, value in bad.items())
         name = f'not_finite_iter_{runner.iter + 1}'
         file = Path(runner.work_dir) / (
             f'{name}.pth' if get_world_size() == 1 else f'{name}_rank_{get_rank()}.pth')
+        data = runner.message_hub.get_info('dataset_meta') or {}
         try:
-            save_step(file, self.model, self._batch, self._changing, iteration=runner.iter,
-                      epoch=runner.epoch, max_iters=runner.max_iters,
+            save_step(file, self.model, self._batch, self._changing, data.get('classes'),
+                      iteration=runner.iter, epoch=runner.epoch, max_iters=runner.max_iters,
                       max_epochs=runner.max_epochs, losses=losses,
                       random_states=as_saved(self._random), config=_config_beside(runner))
             saved = (f'The batch is in {file}; to see it fail: ctkd-det replay '

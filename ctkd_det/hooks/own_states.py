@@ -21,11 +21,12 @@ def restore_own_states(runner: Runner, saved: Dict[str, Tensor]) -> None:
     """
     if not saved:  # The checkpoint has no states of this rank. A warning has said so.
         return
-    now = changing_state(detector_of(runner.model))
+    detector = detector_of(runner.model)
+    now = changing_state(detector)
     fitting = {name: saved[name] for name, value in now.items()
                if name in saved and saved[name].shape == value.shape}
     new = [name.removesuffix('._extra_state') for name in now if name not in fitting]
     if new:
         runner.logger.warning('--resume: the checkpoint has no state of this process for '
                               f'{", ".join(new)}, whose queues and draws begin anew')
-    restore_changing_state(detector_of(runner.model), fitting)
+    restore_changing_state(detector, fitting)

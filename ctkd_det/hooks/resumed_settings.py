@@ -1,10 +1,12 @@
 """What a resume takes from the checkpoint, whatever the config says."""
-from typing import Any, Dict, Iterator
+from collections import defaultdict
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set
 
 from mmengine.runner import Runner
 
 from .checkpoint_files import SavingError
 from .saved_values import without_functions
+from .unwrapped import detector_of
 
 # how far a schedule has come, not how it was set
 _PROGRESS = ('last_step', '_global_step', '_last_value', 'verbose', 'best', 'num_bad_epochs',
@@ -13,10 +15,11 @@ _OPTIMIZER = ('lr', 'momentum', 'weight_decay', 'betas')
 
 
 def check_resumable(runner: Runner, checkpoint: dict, with_optimizer: bool) -> None:
-    """Refuse to resume from weights alone.
+    """Refuse to resume from weights alone, or with an optimizer of other parameters.
 
     MMEngine would begin learning rate and momentum anew, in silence, from a
-    best checkpoint, and end with a ``KeyError`` for other weights.
+    best checkpoint, and end with a ``KeyError`` for other weights. torch
+    refuses other parameters without a name.
 
     Args:
         runner (Runner): Which resumes.
@@ -25,10 +28,12 @@ def check_resumable(runner: Runner, checkpoint: dict, with_optimizer: bool) -> N
 
     Raises:
         SavingError: if progress or, though it is saved, the optimizer's state
-            is missing.
+            is missing; or if that is of more or fewer parameters, as after a
+            loss that learns something was added.
     """
     needed = ['meta', 'message_hub']
-    if with_optimizer and isinstance(runner, Runner):  # a strategy may keep it elsewhere
+    plain = isinstance(runner, Runner)  # a strategy may keep it elsewhere
+    if with_optimizer and plain:
         needed.append('optimizer')
     missing = [name for name in needed if name not in checkpoint]
     if not missing:
@@ -39,6 +44,42 @@ def check_resumable(runner: Runner, checkpoint: dict, with_optimizer: bool) -> N
             'checkpoints (best_*.pth) and exported ones have weights only. --resume without a file '
             'takes the newest checkpoint that can be resumed; to begin a new training with these '
             'weights: load_from')
+    old, new = _param_groups(runner, checkpoint)
+    if plain and old and new and [len(group['params']) for group in old] != [
+            len(group['params']) for group in new]:
+        raise SavingError(
+            f"{runner._load_from} cannot be resumed: its optimizer's state is of other parameters, "
+            f'or of other groups of them, than this training has{_other_losses(runner, checkpoint)}'
+            '. Resume it with its own config; to begin a new training with its weights: load_from')
+
+
+def _param_groups(runner: Runner, checkpoint: dict) -> List[Optional[list]]:
+    """The optimizer's groups of the checkpoint and of the training; None where they are not known.
+    """
+    groups = [checkpoint.get('optimizer', {}).get('param_groups'),
+              getattr(getattr(runner.optim_wrapper, 'optimizer', None), 'param_groups', None)]
+    return [each if isinstance(each, list) else None for each in groups]
+
+
+def _other_losses(runner: Runner, checkpoint: dict) -> str:
+    """Which losses have a state in one of both only, or another one, as the end of a clause."""
+    old, new = (_states(weights) for weights in (
+        checkpoint.get('state_dict', {}), detector_of(runner.model).state_dict()))
+    kinds = {'new': new.keys() - old.keys(), 'gone': old.keys() - new.keys(),
+             'changed': {name for name in old.keys() & new.keys() if old[name] != new[name]}}
+    said = [f'{kind}: {", ".join(sorted(names))}' for kind, names in kinds.items() if names]
+    return f' (losses: {"; ".join(said)})' if said else ''
+
+
+def _states(weights: Iterable[str]) -> Dict[str, Set[str]]:
+    """Of each loss the names of what it learns or keeps, among the weights of a detector."""
+    found = defaultdict(set)
+    for weight in weights:
+        before, mark, after = weight.partition('distill_losses.')
+        loss, dot, name = after.partition('.')
+        if mark and dot and before in ('', 'module.'):
+            found[loss].add(name)
+    return found
 
 
 def warn_of_other_settings(runner: Runner, checkpoint: dict) -> None:
@@ -74,10 +115,9 @@ def _of_schedules(runner: Runner, checkpoint: dict) -> Iterator[str]:
 
 
 def _of_optimizer(runner: Runner, checkpoint: dict) -> Iterator[str]:
-    old = checkpoint.get('optimizer', {}).get('param_groups')
-    new = getattr(getattr(runner.optim_wrapper, 'optimizer', None), 'param_groups', None)
-    if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
-        return  # torch refuses another number of groups
+    old, new = _param_groups(runner, checkpoint)
+    if old is None or new is None or len(old) != len(new):
+        return
     schedulers = getattr(runner, 'param_schedulers', None)
     moved = {s.param_name for s in schedulers} if isinstance(schedulers, list) else set()
     if 'momentum' in moved:  # which is the first of Adam's betas

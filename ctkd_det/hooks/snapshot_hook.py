@@ -10,9 +10,10 @@ from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
+from ..checksums import sha256
 from ..compat.reading import read_checkpoint
 from ..models.detectors.distilled import DistilledDetector
-from .checkpoint_files import PARTIAL, SavingError, commit, sha256
+from .checkpoint_files import PARTIAL, SavingError, commit
 from .unwrapped import detector_of
 
 # what a checkpoint calls it, and the file in the work directory

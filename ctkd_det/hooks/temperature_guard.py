@@ -20,9 +20,9 @@ class TemperatureGuard:
 
     It stays at a bound if tau (of each group, or the mean of a batch) is
     within 2 % of the interval's width from it for ``patience`` iterations in
-    a row. It does not move if, in ``patience`` iterations with a lambda
-    above 0.1, tau has changed by less than 1 %. In a resumed training it is not
-    asked to move: it may have done so before.
+    a row. It does not move if, in ``patience`` iterations, tau has changed by
+    less than 1 %. Iterations with a lambda of at most 0.1 are not counted. In a
+    resumed training it is not asked to move: it may have done so before.
 
     Args:
         runner (Runner): Whose model is watched and whose logger warns.
@@ -57,12 +57,12 @@ class _Watch:
 
     def see(self, tau: float, patience: int) -> Optional[str]:
         """Note tau; returns the complaint when there is one for the first time."""
-        if self.silent:
+        if self.silent or self.temperature.lambda_ <= _LAMBDA:
             return None
         bounds = self.temperature.bounds
         distance = min(tau - bounds.tau_min, bounds.tau_max - tau)
         self.at_bound = self.at_bound + 1 if distance <= _NEAR * bounds.tau_range else 0
-        if self.temperature.lambda_ > _LAMBDA and not self.moved:
+        if not self.moved:
             self.start = tau if self.start is None else self.start
             self.moved = abs(tau - self.start) > _MOVED * self.start
             self.at_rest += 1

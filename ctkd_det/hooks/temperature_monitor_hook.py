@@ -7,13 +7,9 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from .adaptive_steps import warn_of_short_steps
+from .learning_rates import warn_of_decay, warn_of_schedules, warn_of_slow_adapters
 from .temperature_guard import TemperatureGuard
-from .temperature_log import (
-    log_gradients,
-    warn_of_decay,
-    warn_of_floor,
-    warn_of_slow_adapters,
-)
+from .temperature_log import log_gradients
 
 
 @HOOKS.register_module()
@@ -24,7 +20,7 @@ class TemperatureMonitorHook(Hook):
     The hook warns of a temperature
 
     - that has weight decay,
-    - whose learning rate a schedule's ``eta_min`` would raise,
+    - whose learning rate a schedule's ``eta_min`` or ``OneCycleLR`` would raise,
     - whose learning rate multiplier also slows the adapters of a feature loss,
     - that an optimizer such as Adam cannot move in this training
       (:func:`warn_of_short_steps`),
@@ -49,7 +45,7 @@ class TemperatureMonitorHook(Hook):
         """Check the optimizer's settings and start logging."""
         self._guard = TemperatureGuard(runner, self.patience)
         warn_of_decay(runner)
-        warn_of_floor(runner)
+        warn_of_schedules(runner)
         warn_of_slow_adapters(runner)
         warn_of_short_steps(runner)
         log_gradients(runner)

@@ -20,8 +20,9 @@ def build_part(config: dict, what: str) -> nn.Module:
 
     Raises:
         ValueError: if nothing of this type is registered; the message names
-            the nearest.
-        TypeError: if it does not take one of the arguments; likewise.
+            the nearest. Or what its constructor raises, after ``what``.
+        TypeError: if it does not take one of the arguments, likewise, or
+            lacks one.
     """
     if 'type' not in config:
         raise ValueError(f'{what} has no type: {dict(config)}')
@@ -32,9 +33,16 @@ def build_part(config: dict, what: str) -> nn.Module:
                          'be imported: custom_imports')
     try:
         return MODELS.build(config)
-    except TypeError:  # a class may have said more of what it does not take
-        check_arguments(cls, config, what, only_near=True)
-        raise
+    except ValueError as error:
+        raise ValueError(f'{what}: {error}') from error
+    except TypeError as error:
+        # a class may have said more of what it does not take than Python does
+        check_arguments(cls, config, what, only_near='__init__()' not in str(error))
+        lacking = [p.name for p in inspect.signature(cls).parameters.values()
+                   if p.kind in _NAMED and p.default is p.empty and p.name not in config]
+        if lacking:
+            raise TypeError(f'{what}: {cls.__name__} needs {", ".join(lacking)}') from None
+        raise TypeError(f'{what}: {error}') from error
 
 
 def check_arguments(cls: type, config: Iterable[str], what: str, only_near: bool = False) -> None:

@@ -4,6 +4,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from torch import Tensor, nn
 
+from .losses.features.base import check_levels
 from .teachers import TeacherError
 from .teachers.neck_levels import NeckLevels, neck_levels
 
@@ -58,9 +59,10 @@ class LevelMatch:
                 Defaults to None, every level that both have of their own.
 
         Raises:
-            ValueError: if a level does not exist, or only the student has it.
+            ValueError: if a level does not exist, or only the student has it;
+                or see :func:`check_levels`.
         """
-        levels = self.default if levels is None else tuple(levels)
+        levels = self.default if levels is None else check_levels(name, levels)
         for level in levels:
             if not 0 <= level < len(self.counterparts) or self.counterparts[level] is None:
                 raise ValueError(f'{name}: levels={levels}, but student and teacher have in common '

@@ -126,7 +126,8 @@ def _check_classes(number: int, images: Any, meta: dict) -> None:
     Raises:
         click.ClickException: if not; mAP and the names in the file would be wrong.
     """
-    from ctkd_det.models.teachers.checkpoint import class_difference, classes_of_checkpoint
+    from ctkd_det.models.teachers.checkpoint import classes_of_checkpoint
+    from ctkd_det.models.teachers.classes import class_difference
     names, file = list(images.dataset.metainfo['classes']), images.dataset.ann_file
     if len(names) != number:
         raise click.ClickException(f'the detector has {number} classes, {file} {len(names)}: '

@@ -1,6 +1,5 @@
 """lambda over whole runs of mmengine's loops, and after a resume."""
 import math
-from unittest.mock import patch
 
 import pytest
 import torch
@@ -340,6 +339,19 @@ def test_guard_does_not_complain_of_a_temperature_that_has_moved_and_settled():
     assert [resumed.see(6.0, patience=5) for _ in range(20)] == [None] * 20
 
 
+def test_guard_counts_nothing_before_the_curriculum_begins():
+    """A start at a bound is no news there; one that stays there later is."""
+    class Early:
+        lambda_, bounds = 0.1, TemperatureBounds(1.0, 20.0)
+
+    early = Early()
+    watch = _Watch(early)
+    assert [watch.see(1.1, patience=5) for _ in range(20)] == [None] * 20
+    early.lambda_ = 0.2
+    complaints = [watch.see(1.1, patience=5) for _ in range(20)]
+    assert complaints[:4] == [None] * 4 and 'within 2 % of a bound' in complaints[4]
+
+
 def test_a_window_in_epochs_is_refused_where_nobody_counts_them(teacher):
     from mmengine.logging import MessageHub
 
@@ -350,6 +362,5 @@ def test_a_window_in_epochs_is_refused_where_nobody_counts_them(teacher):
     hub = MessageHub.get_instance('nobody_counts_epochs')
     for key, value in dict(loop_stage='train', iter=5, epoch=0, max_epochs=1).items():
         hub.update_info(key, value)
-    with patch.object(MessageHub, 'get_current_instance', return_value=hub), \
-            pytest.raises(ValueError, match='loss_a.*window in iterations'):
+    with pytest.raises(ValueError, match='loss_a.*window in iterations'):
         model(**batch(model), mode='loss')

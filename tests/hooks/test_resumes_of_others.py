@@ -105,6 +105,39 @@ def test_settings_that_a_resume_does_not_take_are_named(tmp_path, paramwise):
         assert words in said
 
 
+LOSSES = dict(
+    global_=lambda: KDLoss(dict(type='GlobalTemperature'), rotated=True),
+    instance=lambda: KDLoss(dict(type='InstanceTemperature', num_classes=2), rotated=True),
+    # learns nothing, so it may come and go
+    fixed=lambda: KDLoss(2.0))
+
+
+@pytest.mark.parametrize('paramwise', [None, dict(custom_keys=dict(fc=dict(lr_mult=0.5)))],
+                         ids=['one_group', 'groups'])
+@pytest.mark.parametrize('before, after, said', [
+    (dict(ctkd='global_'), dict(ctkd='global_', b='global_', a='global_'), 'new: loss_a, loss_b'),
+    (dict(ctkd='global_', old='global_'), dict(ctkd='global_', kd='fixed'), 'gone: loss_old'),
+    (dict(ctkd='global_'), dict(ctkd='instance'), 'changed: loss_ctkd'),
+    (dict(ctkd='global_'), dict(ctkd='global_', kd='fixed'), None)],
+    ids=['new', 'gone', 'changed', 'same'])
+def test_a_resume_with_other_losses_that_learn_names_them(tmp_path, before, after, said, paramwise):
+    def runner(losses, **options):
+        each = toy.runner(tmp_path, val=False, **options)
+        each.optim_wrapper['paramwise_cfg'] = copy.deepcopy(paramwise)
+        for name, kind in losses.items():
+            each.model.distill_losses[f'loss_{name}'] = LOSSES[kind]()
+        return each
+
+    runner(before, epochs=1).train()
+    MessageHub._instance_dict.clear()
+    resumed = runner(after, epochs=2, resume=True)
+    if said is None:
+        resumed.train()
+        return
+    with pytest.raises(SavingError, match=rf'epoch_1.pth .* \(losses: {said}\).*load_from'):
+        resumed.train()
+
+
 @pytest.mark.parametrize('old, new', [(2.0, 4.0), ([1.0, 2.0], [3.0, 6.0])])
 def test_a_fixed_temperature_is_the_configs(old, new, tmp_path, monkeypatch):
     """It is a buffer, but no state of the training."""

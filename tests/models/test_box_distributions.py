@@ -227,7 +227,7 @@ def test_a_two_stage_student_has_no_distributions(teacher):
 def test_options_that_mean_nothing():
     with pytest.raises(ValueError, match="source must be 'distributions' or 'vlr'"):
         LDLoss(source='logits')
-    with pytest.raises(ValueError, match='foreground_weight says nothing'):
+    with pytest.raises(ValueError, match='foreground_weight=0.5 says nothing'):
         LDLoss(foreground_weight=0.5)
     with pytest.raises(ValueError, match='num_classes, or num_logits'):
         InstanceTemperature()

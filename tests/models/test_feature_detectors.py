@@ -10,6 +10,7 @@ from mmengine.model import ExponentialMovingAverage
 
 import families
 from ctkd_det.models.levels import LevelMatch, _counterparts, neck_levels
+from ctkd_det.models.losses import Window
 from ctkd_det.models.losses.features.fgd_loss import box_mask
 from ctkd_det.models.teachers import TeacherError
 from helpers import FEATURES, GLOBAL, batch, build, distill, make_teacher, student_config
@@ -429,6 +430,25 @@ def test_roi_features_of_a_frozen_student_are_an_error(teacher):
     head.shared_fcs[-1].requires_grad_(True)
     model(**batch(model), mode='loss')['loss_srrl'].backward()
     assert head.shared_fcs[-1].weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize('loss', ['ATLoss', 'PKDLoss', 'MGDLoss'])
+def test_maps_of_a_frozen_neck_are_an_error(wide_teacher, loss):
+    """Also where adapters learn; not for a loss that waits, nor where nothing learns."""
+    said = 'the maps of the neck have no graph, .* If backbone and neck are frozen: leave it out'
+    model = distilled(wide_teacher, dict(loss_x=dict(type=loss)))
+    for part in (model.backbone, model.neck):
+        part.requires_grad_(False)
+    with pytest.raises(RuntimeError, match=said):
+        model(**batch(model), mode='loss')
+    with torch.no_grad():
+        model(**batch(model), mode='loss')
+    model.neck.fpn_convs[0].requires_grad_(True)  # one layer that learns is enough
+    model(**batch(model), mode='loss')['loss_x'].backward()
+    assert model.neck.fpn_convs[0].conv.weight.grad.abs().sum() > 0
+    model.neck.requires_grad_(False)
+    model.distill_losses['loss_x'].window = Window(begin=10)
+    model(**batch(model), mode='loss')
 
 
 def test_draws_are_in_the_checkpoint(teacher):

@@ -1,5 +1,6 @@
 """The detector: what it adds to plain mmdet, and what it leaves alone."""
 import copy
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
@@ -168,13 +169,15 @@ def test_bf16_autocast_trains(teacher):
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
+@contextmanager
 def in_training(iteration, epoch=0, max_iters=100, max_epochs=10):
     """What mmengine's Runner tells everyone while it trains."""
     hub = MessageHub.get_instance(f'in_training_{iteration}_{epoch}')
     for key, value in dict(loop_stage='train', iter=iteration, epoch=epoch, max_iters=max_iters,
                            max_epochs=max_epochs).items():
         hub.update_info(key, value)
-    return patch.object(MessageHub, 'get_current_instance', return_value=hub)
+    yield
+    hub.pop_info('loop_stage')
 
 
 def test_outside_its_window_a_loss_costs_nothing(teacher):
@@ -324,6 +327,14 @@ def test_loss_and_classifier_must_agree_on_sigmoids(teacher):
 def test_a_temperature_for_other_classes_is_refused(options, teacher):
     with pytest.raises(ValueError, match='loss_x: .* has num_classes=.* student has 8 classes'):
         distilled(teacher, loss_x=dict(type='KDLoss', temperature=options))
+
+
+def test_a_loss_that_says_nothing_of_one_class_is_refused_before_the_training(tmp_path):
+    one = dict(roi_head=dict(bbox_head=dict(num_classes=1)))
+    teacher, cfg = make_teacher(tmp_path, **one), student_config()
+    cfg.model.merge(one)
+    with pytest.raises(ValueError, match='loss_dist: DISTLoss: beta=1.0 weights'):
+        build(distill(cfg, teacher, dict(loss_dist=dict(type='DISTLoss', temperature=1.0))))
 
 
 def test_moving_a_copy_leaves_the_shared_teacher_where_it_is(teacher):

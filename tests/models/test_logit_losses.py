@@ -2,16 +2,13 @@
 import pytest
 import torch
 
-from ctkd_det.models import BinaryKDLoss, KDLoss
+from ctkd_det.models import BinaryKDLoss, DISTLoss, DKDLoss, KDLoss
 from ctkd_det.models.losses import Window
 from helpers import GLOBAL
-from logit_formulas import LOSSES, SIGMOIDS, Given, binary, expected, sample
-
-SIZES = [(0, 8), (1, 8), (7, 1), (7, 80), (5, 1203)]
+from logit_formulas import CASES, LOSSES, SIGMOIDS, Given, binary, expected, sample
 
 
-@pytest.mark.parametrize('n, c', SIZES)
-@pytest.mark.parametrize('name', LOSSES)
+@pytest.mark.parametrize('name, n, c', CASES)
 def test_value_with_a_temperature_for_each_roi(name, n, c):
     s, t, labels, tau, weight = sample(name, n, c)
     loss = LOSSES[name](Given(tau))
@@ -19,8 +16,7 @@ def test_value_with_a_temperature_for_each_roi(name, n, c):
     assert found.item() == pytest.approx(expected(name, s, t, labels, tau, weight, 4.0), rel=1e-9)
 
 
-@pytest.mark.parametrize('n, c', SIZES[:3])
-@pytest.mark.parametrize('name', LOSSES)
+@pytest.mark.parametrize('name, n, c', [case for case in CASES if case[2] <= 8])
 def test_gradients_of_student_and_temperature(name, n, c):
     s, t, labels, tau, weight = sample(name, n, c, scale=1.0)
 
@@ -158,3 +154,24 @@ def test_window_scales_the_loss():
     full = KDLoss(Given(tau))(s, t, labels)
     torch.testing.assert_close(loss(s, t, labels), full / 4)
     assert GLOBAL and loss.active
+
+
+@pytest.mark.parametrize('loss, said', [
+    (KDLoss(1.0, standardize=True), 'standardize=True says nothing of one class'),
+    (DKDLoss(1.0, standardize=True), 'standardize=True says nothing of one class'),
+    (DISTLoss(1.0), 'Set beta=0; gamma still teaches'),
+    (DISTLoss(1.0, beta=0.5, gamma=0.0), 'beta=0.5 weights')], ids=['kd', 'dkd', 'dist', 'beta'])
+def test_what_two_logits_cannot_teach_is_refused(loss, said):
+    """They would have a large value, and of the student's gradient rounding noise."""
+    s, t, labels = (torch.randn(6, 2), torch.randn(6, 2), torch.tensor([0, 1] * 3))
+    with pytest.raises(ValueError, match=said):
+        loss(s, t, labels)
+    loss(s.repeat(1, 2)[:, :3], t.repeat(1, 2)[:, :3], labels)
+
+
+@pytest.mark.parametrize('loss', [KDLoss(1.0), DKDLoss(1.0), DISTLoss(1.0, beta=0)],
+                         ids=['kd', 'dkd', 'dist'])
+def test_what_is_left_teaches_one_class(loss):
+    s, t = (torch.randn(6, 2) for _ in range(2))
+    loss(s.requires_grad_(), t, torch.tensor([0, 1] * 3)).backward()
+    assert s.grad.abs().max() > 1e-3

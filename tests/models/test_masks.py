@@ -41,7 +41,7 @@ def test_the_loss_is_the_formula_and_its_gradient_that_of_finite_differences(p):
     assert t.grad is None and s.grad.shape == s.shape
     assert torch.autograd.gradcheck(
         lambda s, tau: MaskKDLoss(Given(tau))(s, t, labels), (s, tau.requires_grad_()))
-    with pytest.raises(ValueError, match='every mask is that of an object'):
+    with pytest.raises(ValueError, match='what is of objects only'):
         MaskKDLoss(1.0, foreground_weight=0.5)
 
 

@@ -77,11 +77,12 @@ class VFNetReader(DenseReader):
 
     def targets(self, levels: Sequence[Tensor]) -> Targets:
         """See :meth:`DenseReader.targets`; every location counts alike."""
-        (_, args, kwargs, _), = self.calls
-        if args[1].dim() == 1:  # use_vfl=False
+        (_, (_, ious, *_), _, _), = self.calls
+        if ious.dim() == 1:  # use_vfl=False
             return super().targets(levels)
-        labels = _labels_of(args[1])
-        return Targets(labels, torch.ones_like(args[1][:, 0]), self.avg_factor())
+        # above 0 in the column of the object's class only
+        labels = torch.where(ious.amax(1) > 0, ious.argmax(1), ious.size(1))
+        return Targets(labels, torch.ones_like(ious[:, 0]), self.avg_factor())
 
 
 class PAAReader(DenseReader):
@@ -102,8 +103,3 @@ def _qualities(targets: Union[Tensor, Tuple[Tensor, Tensor]], num_classes: int) 
     if isinstance(targets, tuple):
         return targets[1].sum()
     return (targets < num_classes).sum().float()
-
-
-def _labels_of(ious: Tensor) -> Tensor:
-    """(N,) from (N, C) that is above 0 in the column of the object's class only."""
-    return torch.where(ious.amax(1) > 0, ious.argmax(1), ious.size(1))

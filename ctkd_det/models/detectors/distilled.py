@@ -13,10 +13,11 @@ from ..levels import LevelMatch
 from ..losses import DistillLoss, LogitLoss
 from ..taps import Logits, NeckTap
 from ..teachers import FrozenTeacher, inherit_weights
+from .graphs import check_maps
 from .loss_configs import (
     build_losses,
     check_classifier,
-    check_names,
+    check_configs,
     check_rotated,
     check_sources,
     sources_of,
@@ -24,7 +25,7 @@ from .loss_configs import (
 from .loss_share import LossShare
 from .step import distillation_losses
 from .teacher_choice import TeacherChoice
-from .training_progress import check_start, current_training, move_windows
+from .training_progress import OwnTraining, check_start, move_windows
 
 
 class DistilledDetector:
@@ -103,9 +104,9 @@ class DistilledDetector:
         if not eval_teacher:
             raise ValueError('eval_teacher=False is not supported: batch statistics of the '
                              "student's images would change the teacher")
-        check_names(distill_losses)
+        check_configs(distill_losses)
         sources = sources_of(distill_losses)
-        check_sources(distill_losses, self.sources)
+        check_sources(distill_losses, sources, self.sources)
         self.compared = set(choice.needs(sources.values()))
         # The student's initial weights must not depend on what is distilled.
         with torch.random.fork_rng(devices=[]):
@@ -123,10 +124,10 @@ class DistilledDetector:
             if 'neck' in self.compared:
                 self.level_match = LevelMatch(self, self.teacher_model, self.teacher.scale.factor,
                                               self.teacher.num_maps)
-            self.distill_losses = build_losses(distill_losses, self._feature_settings)
+            self.distill_losses = build_losses(distill_losses, sources, self._feature_settings)
             check_classifier(self.distill_losses, self)
             check_rotated(self.distill_losses, 'roi' in self.sources, self.teacher)
-        self._data_checked = False
+        self._own_training, self._data_checked = OwnTraining(), False
         self._share = LossShare()
 
     @property
@@ -176,7 +177,7 @@ class DistilledDetector:
             ...; and temperature statistics, whose keys do not contain
             ``loss``, so that mmengine logs them and adds them to nothing.
         """
-        training = current_training()
+        training = self._own_training.now()
         if training:
             move_windows(self.distill_losses, training)
             if not self._data_checked:
@@ -186,6 +187,9 @@ class DistilledDetector:
         heads = self.tap() if self._classifies else nullcontext([])
         with neck as maps, heads as records:
             losses = super().loss(batch_inputs, batch_data_samples)
+        if any(loss.source == 'neck' and self.is_active(loss)
+               for loss in self.distill_losses.values()):
+            check_maps(maps, losses)
         results = distillation_losses(self, batch_inputs, batch_data_samples, maps, records)
         if losses.keys() & results.keys():
             raise ValueError('distill_losses: the student has losses of these names already: '

@@ -1,5 +1,7 @@
 """Sees whether what is compared has a graph: a loss of what has none teaches nothing."""
-from typing import Collection, Sequence
+from typing import Any, Collection, Dict, Sequence
+
+from torch import Tensor
 
 from ..taps import DenseLogits, RoILogits
 
@@ -23,6 +25,28 @@ def check_roi_features(records: Sequence[RoILogits]) -> None:
                 if record.features_hidden else
                 'backbone, neck and the layers before fc_cls are frozen, so a loss between RoI '
                 'features teaches nothing: leave it out')
+
+
+def check_maps(maps: Sequence[Tensor], losses: Dict[str, Any]) -> None:
+    """See whether a loss between the necks reaches the student, where that learns.
+
+    Looked at in each step in which such a loss is active, since a hook may
+    freeze parts, or free them, on the way.
+
+    Args:
+        maps (Sequence[Tensor]): Of the student's neck.
+        losses (dict): The student's own.
+
+    Raises:
+        RuntimeError: if not.
+    """
+    learns = any(x.requires_grad for value in losses.values()
+                 for x in (value if isinstance(value, (list, tuple)) else [value]))
+    if learns and not any(x.requires_grad for x in maps):
+        raise RuntimeError(
+            'the maps of the neck have no graph, so a loss between the necks teaches the student '
+            'nothing. If backbone and neck are frozen: leave it out, or let its window begin when '
+            f'they learn. If activation checkpointing hides the graph: in its place {_ELSEWHERE}')
 
 
 def check_crossing(record: DenseLogits, compared: Collection[str], layer: int) -> None:

@@ -5,28 +5,31 @@ from mmdet.registry import MODELS
 from mmdet.utils import ConfigType
 from torch import nn
 
-from ...configs import registered_class
-from ..building import build_part, nearest
-from ..heads import classifiers, has_sigmoids
+from ...configs import registered_class, type_name
+from ..building import arguments_of, build_part, nearest
+from ..heads import classifiers, has_sigmoids, num_logits
 from ..losses import LogitLoss
 from ..teachers.pair import NECK_LOSSES
 
 
-def check_names(configs: Dict[str, ConfigType]) -> None:
-    """Raise ValueError if a loss's name would be misread in the log."""
-    for name in configs:
+def check_configs(configs: Dict[str, ConfigType]) -> None:
+    """Raise ValueError if a loss's name would be misread in the log, or its config is none."""
+    for name, config in configs.items():
         if not name.startswith('loss_') or 'loss' in name[len('loss_'):] or '.' in name:
             raise ValueError(f'distill_losses: the name {name!r} must be "loss_" and a word '
                              'without "loss" or a dot, as in "loss_ctkd"')
+        if not isinstance(config, dict):
+            raise ValueError(f'{name}={config!r} is no loss, which is a dict with a type. To '
+                             f'switch an inherited one off: {name}=dict(loss_weight=0)')
 
 
 def sources_of(configs: Dict[str, ConfigType]) -> Dict[str, str]:
     """What each loss compares, see :class:`DistillLoss`, told before it is built.
 
-    A type that is not registered counts as a logit loss; building it will say
-    what is wrong.
+    One without a type, or with one that is not registered, counts as a logit
+    loss; building it will say what is wrong.
     """
-    return {name: cfg.get('source', getattr(registered_class(MODELS, cfg['type']), 'source',
+    return {name: cfg.get('source', getattr(registered_class(MODELS, cfg.get('type')), 'source',
                                             'logits'))
             for name, cfg in configs.items()}
 
@@ -41,32 +44,40 @@ _LACKING = dict(
     masks='masks, and only Mask R-CNN, Cascade Mask R-CNN and RTMDet-Ins predict them')
 
 
-def check_sources(configs: Dict[str, ConfigType], possible: Collection[str]) -> None:
-    """Raise ValueError if a loss compares what this kind of students does not have."""
-    for name, source in sources_of(configs).items():
+def check_sources(configs: Dict[str, ConfigType], sources: Dict[str, str],
+                  possible: Collection[str]) -> None:
+    """Raise ValueError if a loss compares what this kind of students does not have.
+
+    Args:
+        configs (dict[str, dict]): By name.
+        sources (dict[str, str]): Of each loss, see :func:`sources_of`.
+        possible (Collection[str]): Those of the students.
+    """
+    for name, source in sources.items():
         if source not in possible and source in _LACKING:
             raise ValueError(
-                f'{name}: {configs[name]["type"]} compares {_LACKING[source]}')
+                f'{name}: {type_name(configs[name])} compares {_LACKING[source]}')
 
 
-def build_losses(configs: Dict[str, ConfigType],
+def build_losses(configs: Dict[str, ConfigType], sources: Dict[str, str],
                  settings: Callable[[str, str, ConfigType], dict]) -> nn.ModuleDict:
     """Build the losses; one whose temperature is another's name shares that one's.
 
     Args:
         configs (dict[str, dict]): By name.
+        sources (dict[str, str]): Of each, see :func:`sources_of`.
         settings (Callable): Arguments for a loss of this name, source and
             config, where the config leaves them out.
 
     Raises:
         ValueError: if there is no such other loss.
     """
-    sources, losses = sources_of(configs), {}
+    losses = {}
     for name, cfg in configs.items():
         if sources[name] in ('neck', 'roi'):
             given = {key: value for key, value in cfg.items() if value is not None}
             losses[name] = build_part({**settings(name, sources[name], cfg), **given}, name)
-        elif not isinstance(cfg.get('temperature'), str):
+        elif not _shares_temperature(cfg):
             losses[name] = build_part(cfg, name)
     with_own = sorted(name for name, loss in losses.items() if hasattr(loss, 'temperature'))
     for name, cfg in configs.items():
@@ -83,6 +94,12 @@ def build_losses(configs: Dict[str, ConfigType],
         losses[name].share_temperature(losses[cfg['temperature']])
     _freeze_unused(losses.values())
     return nn.ModuleDict({name: losses[name] for name in configs})
+
+
+def _shares_temperature(config: ConfigType) -> bool:
+    cls = registered_class(MODELS, config.get('type'))
+    return isinstance(config.get('temperature'), str) and (
+        cls is None or 'temperature' in arguments_of(cls))
 
 
 def _freeze_unused(losses: Iterable[nn.Module]) -> None:
@@ -117,7 +134,9 @@ def check_classifier(losses: nn.ModuleDict, student: nn.Module) -> None:
                 f'{name}: {type(loss.temperature).__name__} has num_classes={known}, but the '
                 f'student has {head.num_classes} classes. The background is no class: give it '
                 f'num_classes={head.num_classes}')
-        if loss.source == 'logits' and loss.for_sigmoids != sigmoids:
+        if loss.source != 'logits':
+            continue
+        if loss.for_sigmoids != sigmoids:
             take = ('BinaryKDLoss in its place, at any temperature but DTKDTemperature; '
                     'InstanceTemperature needs use_sigmoid=True there' if sigmoids else
                     'KDLoss in its place, at any temperature; InstanceTemperature without '
@@ -125,6 +144,10 @@ def check_classifier(losses: nn.ModuleDict, student: nn.Module) -> None:
             raise ValueError(
                 f"{name}: {type(loss).__name__} is {'' if loss.for_sigmoids else 'not '}for heads "
                 f"with use_sigmoid=True; the student's has use_sigmoid={sigmoids}. Take {take}")
+        try:
+            loss.check_width(num_logits(head))
+        except ValueError as error:
+            raise ValueError(f'{name}: {error}') from None
 
 
 def check_rotated(losses: nn.ModuleDict, has_rois: bool, teacher: object) -> None:

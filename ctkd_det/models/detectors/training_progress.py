@@ -13,10 +13,30 @@ from ..distilled_config import SNAPSHOT
 from ..losses import DistillLoss
 
 
-def current_training() -> Optional[MessageHub]:
-    """What the Runner of this process says, while it trains."""
-    hub = MessageHub.get_current_instance()
-    return hub if hub.get_info('loop_stage') == 'train' else None
+class OwnTraining:
+    """Finds what the Runner says that trains a detector, among all Runners of the process.
+
+    mmengine knows the newest only. But a sweep may build several before the
+    first one trains, a hook may train another detector on the way, and a
+    training that ended with an error says for ever that it goes on. To be made
+    in the detector's constructor: a Runner builds its detector once it has
+    begun to say something, and before it trains.
+    """
+
+    def __init__(self) -> None:
+        newest = MessageHub.get_current_instance()
+        # one that trains has a detector; this one was built by hand, for a Runner to come
+        self._builder = None if _trains(newest) else newest.instance_name
+
+    def now(self) -> Optional[MessageHub]:
+        """What that Runner says, while it trains; of a detector that was built by hand the newest.
+        """
+        hubs = {name: hub for name, hub in MessageHub._instance_dict.items() if _trains(hub)}
+        return hubs.get(self._builder) or next(reversed(hubs.values()), None)
+
+
+def _trains(hub: MessageHub) -> bool:
+    return hub.get_info('loop_stage') == 'train'
 
 
 def move_windows(losses: Mapping[str, DistillLoss], training: MessageHub) -> None:
@@ -38,7 +58,7 @@ def check_start(student: nn.Module, training: MessageHub) -> None:
 
     Args:
         student (DistilledDetector): The distilled detector.
-        training (MessageHub): See :func:`current_training`.
+        training (MessageHub): See :meth:`OwnTraining.now`.
 
     Raises:
         ValueError: if a loss would never be active, a snapshot is to teach

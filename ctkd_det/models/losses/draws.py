@@ -1,5 +1,4 @@
 """Random numbers of a loss's own."""
-import copy
 from typing import Tuple
 
 import torch
@@ -36,5 +35,5 @@ class Draws(nn.Module):
     def __deepcopy__(self, memo: dict) -> 'Draws':
         """A copy (EMA's) goes its own way from the same state."""
         twin = Draws()
-        twin.set_extra_state(copy.deepcopy(self.get_extra_state()))
+        twin.set_extra_state(self.get_extra_state())
         return twin

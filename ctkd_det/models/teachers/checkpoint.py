@@ -1,7 +1,7 @@
 """Loading a teacher's checkpoint strictly, and saying clearly what is wrong with it."""
 import os.path as osp
 from pathlib import Path
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Optional, Tuple
 
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
@@ -128,12 +128,3 @@ def _names(classes: Any) -> Tuple[str, ...]:
                          "names: save {'state_dict': ..., 'meta': {'dataset_meta': {'classes': "
                          '(...)}}} anew')
     return tuple(values)
-
-
-def class_difference(learnt: Optional[Sequence[str]], names: Optional[Sequence[str]]) -> str:
-    """Where two lists of classes first differ, in words; empty if nowhere, or one is not known."""
-    learnt, names = list(map(str, learnt or names or ())), list(names or learnt or ())
-    if len(learnt) != len(names):
-        return f'{len(learnt)} and {len(names)}'
-    return next((f'label {i} is {a!r} and {b!r}'
-                 for i, (a, b) in enumerate(zip(learnt, names, strict=True)) if a != b), '')

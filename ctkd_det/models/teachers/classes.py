@@ -1,6 +1,6 @@
 """Compares the classes of teacher and student, or maps them by name."""
 import logging
-from typing import Collection, Optional, Sequence, Tuple
+from typing import Collection, Iterator, Optional, Sequence, Tuple
 
 import torch
 from mmdet.registry import DATASETS
@@ -155,11 +155,24 @@ def classes_of_config(config: dict, num_classes: int) -> Names:
     return None
 
 
+def class_difference(learnt: Optional[Sequence[str]], names: Optional[Sequence[str]]) -> str:
+    """Where two lists of classes first differ, in words; empty if nowhere, or one is not known."""
+    learnt, names = list(map(str, learnt or names or ())), list(names or learnt or ())
+    if len(learnt) != len(names):
+        return f'{len(learnt)} and {len(names)}'
+    return next((f'label {i} is {a!r} and {b!r}' for i, a, b in _differences(learnt, names)), '')
+
+
+def _differences(names: Sequence[str], others: Sequence[str]) -> Iterator[Tuple[int, str, str]]:
+    """Each index at which two lists have different names, and these."""
+    return ((i, a, b) for i, (a, b) in enumerate(zip(names, others, strict=False)) if a != b)
+
+
 def different_classes(name: str, teacher: Sequence[str], student: Sequence[str]) -> str:
     """A sentence on class names of the teacher, called ``name``, that are not the student's."""
     texts = written((*teacher, *student))
     theirs, ours = texts[:len(teacher)], texts[len(teacher):]
-    said = [f'{i}: {a} / {b}' for i, (a, b) in enumerate(zip(theirs, ours, strict=False)) if a != b]
+    said = [f'{i}: {a} / {b}' for i, a, b in _differences(theirs, ours)]
     said += [f'only the {who} has {", ".join(more)}' for who, more in (
         ('teacher', theirs[len(ours):]), ('student', ours[len(theirs):])) if more]
     return (f'{name} was trained with other classes than the student, or in another '

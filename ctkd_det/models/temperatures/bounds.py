@@ -1,5 +1,6 @@
 """The bounded map from an unbounded parameter theta to a temperature tau."""
 import math
+from numbers import Real
 from typing import Optional
 
 from torch import Tensor
@@ -17,9 +18,9 @@ def check_temperature(name: str, value: float) -> None:
     """See whether a number can be a temperature.
 
     Raises:
-        ValueError: if it is not above 0, or above 1e6.
+        ValueError: if it is no number, not above 0, or above 1e6.
     """
-    if not 0 < value <= LARGEST:  # False for NaN
+    if not isinstance(value, Real) or not 0 < value <= LARGEST:  # False for NaN
         raise ValueError(f'{name} must be a finite number > 0, at most {LARGEST:g}, got {value}')
 
 

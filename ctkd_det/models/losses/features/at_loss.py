@@ -1,10 +1,10 @@
 """Attention transfer: where features are large."""
 import math
-from typing import Any, Optional
+from typing import Any
 
 import torch.nn.functional as F
 from mmdet.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from .base import FeatureLoss
 from .reductions import mean_all
@@ -44,10 +44,6 @@ class ATLoss(FeatureLoss):
         if reduction not in ('mean', 'batch'):
             raise ValueError(f"ATLoss: reduction must be 'mean' or 'batch', got {reduction!r}")
         self.p, self.reduction = p, reduction
-
-    def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
-        """No adapter: channels vanish."""
-        return nn.Identity()
 
     def compare(self, i: int, s: Tensor, t: Tensor) -> Tensor:
         """The loss of a level or stage, see the class."""

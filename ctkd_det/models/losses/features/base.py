@@ -5,7 +5,7 @@ width of an RoI's features, s and t student and teacher. mean(all) is the mean
 over every element.
 """
 import math
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from typing import Any, Iterable, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...precision import at_least_float32
 from ..distill_loss import DistillLoss
 from .adapters import linear_adapter
+from .reductions import mean_all, mean_over_rois
 from .shapes import check_shapes, resize_to
 
 Channels = Union[int, Sequence[Optional[int]], None]
@@ -57,7 +58,7 @@ class FeatureLoss(DistillLoss):
             widths agree. Trained with the student, dropped by an export.
     """
     source = 'neck'
-    # whether features of different widths are compared as they are
+    # whether features of different widths are compared as they are, without an adapter
     any_width = False
 
     def __init__(self,
@@ -79,7 +80,7 @@ class FeatureLoss(DistillLoss):
         if self.source == 'roi' and (levels, level_weights) != (None, None):
             raise ValueError(f'{name}: RoI features have no levels, got levels={levels} and '
                              f'level_weights={level_weights}')
-        self.levels = None if levels is None else _check_levels(name, levels)
+        self.levels = None if levels is None else check_levels(name, levels)
         self.widths = self._widths(student_channels, teacher_channels)
         self.level_weights = level_weights
         if level_weights is not None and (
@@ -91,7 +92,7 @@ class FeatureLoss(DistillLoss):
 
     def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
         """What brings one level from the student's width to the teacher's."""
-        return linear_adapter(student, teacher, self.source)
+        return nn.Identity() if self.any_width else linear_adapter(student, teacher, self.source)
 
     def forward(self, student: Maps, teacher: Maps, stage: int = 0, **extra: Any) -> Tensor:
         """Compute the loss, in float32 or wider whatever the autocast state.
@@ -182,9 +183,36 @@ class FeatureLoss(DistillLoss):
         return [(sides[0][i], sides[1][i]) for i in levels]
 
 
-def _check_levels(name: str, levels: Sequence[int]) -> Tuple[int, ...]:
-    levels = tuple(levels)
-    if not levels or len(set(levels)) < len(levels) or not all(
-            isinstance(i, int) and i >= 0 for i in levels):
-        raise ValueError(f'{name}: levels must be different indices from 0, got {levels}')
-    return levels
+class SourcedLoss(FeatureLoss):
+    """Base of the losses that compare neck levels or RoI features, as ``source`` says.
+
+    Raises:
+        ValueError: if ``source`` is neither 'neck' nor 'roi'.
+    """
+
+    def __init__(self, *args: Any, source: str = 'neck', **kwargs: Any) -> None:
+        if source not in ('neck', 'roi'):
+            raise ValueError(f"{type(self).__name__}: source must be 'neck' or 'roi', "
+                             f'got {source!r}')
+        # before the adapters are built; nn.Module takes plain attributes at any time
+        self.source = source
+        self.needs = ('stage', ) if source == 'roi' else ()
+        super().__init__(*args, **kwargs)
+
+    def mean(self, x: Tensor) -> Tensor:
+        """mean(all); of RoI features over all ranks."""
+        return mean_all(x) if self.source == 'neck' else mean_over_rois(x)
+
+
+def check_levels(name: str, levels: Sequence[int]) -> Tuple[int, ...]:
+    """``levels`` of the loss ``name``, as a tuple.
+
+    Raises:
+        ValueError: if they are no indices, or not different.
+    """
+    found = tuple(levels) if isinstance(levels, Iterable) else ()
+    if not found or len(set(found)) < len(found) or not all(
+            isinstance(i, int) and i >= 0 for i in found):
+        raise ValueError(f'{name}: levels must be a list of different indices from 0, got '
+                         f'{levels!r}')
+    return found

@@ -1,32 +1,8 @@
 """Hints: the student's features regress the teacher's."""
-from typing import Any
-
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .base import FeatureLoss
-from .reductions import mean_all, mean_over_rois
-
-
-class SourcedLoss(FeatureLoss):
-    """Base of the losses that compare neck levels or RoI features, as ``source`` says.
-
-    Raises:
-        ValueError: if ``source`` is neither 'neck' nor 'roi'.
-    """
-
-    def __init__(self, *args: Any, source: str = 'neck', **kwargs: Any) -> None:
-        if source not in ('neck', 'roi'):
-            raise ValueError(f"{type(self).__name__}: source must be 'neck' or 'roi', "
-                             f'got {source!r}')
-        # before the adapters are built; nn.Module takes plain attributes at any time
-        self.source = source
-        self.needs = ('stage', ) if source == 'roi' else ()
-        super().__init__(*args, **kwargs)
-
-    def mean(self, x: Tensor) -> Tensor:
-        """mean(all); of RoI features over all ranks."""
-        return mean_all(x) if self.source == 'neck' else mean_over_rois(x)
+from .base import SourcedLoss
 
 
 @MODELS.register_module()

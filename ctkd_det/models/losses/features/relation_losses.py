@@ -1,9 +1,9 @@
 """Similarities between the RoIs of a batch, whose widths need not agree."""
-from typing import Any, Optional
+from typing import Any
 
 import torch.nn.functional as F
 from mmdet.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..distill_loss import above_zero
 from .base import FeatureLoss
@@ -15,10 +15,6 @@ class RelationLoss(FeatureLoss):
     source = 'roi'
     needs = ('stage', )
     any_width = True
-
-    def build_adapter(self, student: Optional[int], teacher: Optional[int]) -> nn.Module:
-        """No adapter: only relations are compared."""
-        return nn.Identity()
 
 
 @MODELS.register_module()

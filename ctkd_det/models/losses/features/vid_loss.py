@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from .adapters import need_widths, pointwise
-from .fitnet_loss import SourcedLoss
+from .base import SourcedLoss
 
 
 @MODELS.register_module()
@@ -20,8 +20,9 @@ class VIDLoss(SourcedLoss):
         \log \sigma_c^2 \right), \quad \sigma_c^2 = \mathrm{softplus}(\alpha_c) + \epsilon
 
     mean(all), a sum over levels. The adapter mu is three 1x1 convolutions
-    without bias, with ReLU between them, at the teacher's width. It begins at
-    0.8 a level even where mu is perfect, and **may become negative**. Source:
+    without bias, with ReLU between them, at the teacher's width. The loss begins
+    at 1/2 log 5 = 0.8 a level even where mu is perfect, and **may become
+    negative**. Source:
     "Variational Information Distillation for Knowledge Transfer" (CVPR 2019),
     eq. 5 and 6. Published weight: 1, on CIFAR; none with a detector.
 

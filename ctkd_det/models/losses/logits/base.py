@@ -19,11 +19,10 @@ from ..distill_loss import DistillLoss, at_least_zero
 from ..draws import Draws
 from ..weights import TINY, balance_foreground, mean_over_ranks, weighted_mean
 from .softening import SIDES, power_of, softening, uncertainty
+from .standardizing import standardize
 
 # far below any logit of a network, and finite in float32 when divided by a small tau
 _MASKED = -1e9
-# below it a row of logits says nothing about the classes
-_SMALLEST_DEVIATION = 1e-4
 
 
 class LogitLoss(DistillLoss):
@@ -47,8 +46,9 @@ class LogitLoss(DistillLoss):
         standardize (bool): Whether each RoI's logits are brought to mean 0
             and deviation 1 first: "Logit Standardization in Knowledge
             Distillation" (CVPR 2024), eq. 10. For softmax classifiers only:
-            sigmoids change when a number is added to all logits. Defaults to
-            False.
+            sigmoids change when a number is added to all logits. And for two
+            classes at least: two logits would become 1 and -1 whatever they
+            are. Defaults to False.
         tau_power (float, optional): Each RoI's loss is multiplied by tau to
             this power, at least 0; if one side alone is softened, it is that
             side's tau. By ``(tau_s * tau_t) ** (tau_power / 2)`` where student
@@ -85,12 +85,14 @@ class LogitLoss(DistillLoss):
 
     Raises:
         ValueError: if a weight or power is out of its range, ``soften`` is
-            unknown, or temperature, ``standardize`` or
+            unknown, or temperature, ``foreground_weight``, ``standardize`` or
             ``uncertainty_weight`` have no meaning for the loss.
     """
     needs = ('labels', 'weight', 'avg_factor')
     # whether the logits are those of a head with use_sigmoid=True
     for_sigmoids = False
+    # whether some rows are of the background
+    has_background = True
 
     def __init__(self,
                  temperature: Union[float, List[float], dict, nn.Module],
@@ -148,17 +150,19 @@ class LogitLoss(DistillLoss):
             Tensor: A scalar; 0 with a graph if N is 0.
 
         Raises:
-            ValueError: if the logits differ in shape.
+            ValueError: if the logits differ in shape, or see
+                :meth:`check_width`.
         """
         if student_logits.shape != teacher_logits.shape:
             raise ValueError(
                 f'logits of student {tuple(student_logits.shape)} and teacher '
                 f'{tuple(teacher_logits.shape)} differ in shape: do both detectors have '
                 'the same classes?')
+        self.check_width(student_logits.size(1))
         with torch.autocast(student_logits.device.type, enabled=False):
             s, t = (at_least_float32(z) for z in (student_logits, teacher_logits.detach()))
             if self.standardize:
-                s, t = _standardize(s), _standardize(t)
+                s, t = standardize(s), standardize(t)
             # a masked class, -inf, is one that has no probability: finite, so that p log p is 0
             s, t = (z.clamp(min=_MASKED) for z in (s, t))
             tau = self.temperature(s, t, labels)
@@ -166,10 +170,8 @@ class LogitLoss(DistillLoss):
             levels = levels_of(tau)
             loss = sum(self._of_each_roi(s, t, labels, level) for level in levels) / len(levels)
             weight = torch.ones_like(loss) if weight is None else weight.to(loss)
-            if self.foreground_weight is not None:
-                # shares of a mean: single-stage heads' avg_factor counts objects only
-                avg_factor = weight.sum()
-            if avg_factor is None:
+            # shares are of a mean: single-stage heads' avg_factor counts objects only
+            if avg_factor is None or self.foreground_weight is not None:
                 avg_factor = weight.sum()
             if self.foreground_weight is not None:
                 foreground = labels != self.background(s)
@@ -181,6 +183,16 @@ class LogitLoss(DistillLoss):
                 for x in learned:
                     x.register_hook(lambda gradient: gradient / size)
             return loss
+
+    def check_width(self, num_logits: int) -> None:
+        """See whether rows of so many logits differ in what the loss compares.
+
+        Raises:
+            ValueError: if not, so that nothing would be taught.
+        """
+        if self.standardize and num_logits == 2:
+            raise ValueError('standardize=True says nothing of one class: its logit and that of '
+                             'the background become 1 and -1, whatever they are. Leave it out')
 
     def divergence(self, s: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """Divergence of each RoI, (N,), from softened logits in full precision.
@@ -215,6 +227,9 @@ class LogitLoss(DistillLoss):
         if self.for_sigmoids and not self.temperature.for_sigmoids:
             raise ValueError(f'{type(self.temperature).__name__} is for classifiers that end in a '
                              f'softmax, {kind} for sigmoids: give it another temperature')
+        if self.foreground_weight is not None and not self.has_background:
+            raise ValueError(f'{kind} compares what is of objects only, so foreground_weight='
+                             f'{self.foreground_weight} says nothing: leave it out')
         for option in ('standardize', 'uncertainty_weight'):
             if getattr(self, option) and self.for_sigmoids:
                 raise ValueError(f'{option} is for classifiers that end in a softmax, '
@@ -241,12 +256,3 @@ def build_temperature(temperature: Union[float, List[float], dict, nn.Module]) -
     if isinstance(temperature, (list, tuple)):
         return MultiLevelTemperature(temperature)
     return FixedTemperature(temperature)
-
-
-def _standardize(z: Tensor) -> Tensor:
-    """Each row at mean 0 and deviation 1; 0 and without a gradient where it does not vary."""
-    z = z - z.mean(1, keepdim=True)
-    variance = z.square().mean(1, keepdim=True)
-    # the gradient of a row is divided by its deviation
-    varies = ~(variance <= _SMALLEST_DEVIATION**2)  # NaN stays NaN
-    return z.where(varies, 0) / variance.where(varies, 1).sqrt()

@@ -21,7 +21,9 @@ class DISTLoss(LogitLoss):
     The second term is the batch's and the same for each of its RoIs; it needs
     two RoIs. All RoIs are in it, also those whose weight is 0. A row or column
     without variance has no correlation and counts as perfect, and so does a
-    class whose probabilities are all below the smallest normal number. Source:
+    class whose probabilities are all below the smallest normal number. Of two
+    logits, those of one class and the background, the first term is 0 or 2
+    whatever they are: the loss then takes ``beta=0`` only. Source:
     "Knowledge Distillation from A Stronger Teacher" (NeurIPS 2022), eq. 7 to 10.
 
     Args:
@@ -45,6 +47,15 @@ class DISTLoss(LogitLoss):
                  **kwargs) -> None:
         super().__init__(temperature, **kwargs)
         self.beta, self.gamma = at_least_zero('beta', beta), at_least_zero('gamma', gamma)
+
+    def check_width(self, num_logits: int) -> None:
+        """See :meth:`LogitLoss.check_width`; a constant would also drive a learned temperature."""
+        super().check_width(num_logits)
+        if self.beta > 0 and num_logits == 2:
+            raise ValueError(
+                f'DISTLoss: beta={self.beta} weights a correlation between classes. Of one class '
+                'and the background that is 1 or -1, whatever the logits are, and teaches nothing. '
+                'Set beta=0; gamma still teaches, across the RoIs')
 
     def divergence(self, s: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """One minus the correlation within each RoI, plus the batch's of each class, (N,)."""

@@ -62,6 +62,7 @@ class LDLoss(KDLoss):
         tensor(0.3387)
     """
     source = 'distributions'
+    has_background = False
 
     def __init__(self,
                  temperature: Union[float, List[float], dict, nn.Module] = 10.0,
@@ -69,8 +70,5 @@ class LDLoss(KDLoss):
                  **kwargs) -> None:
         if source not in REGIONS:
             raise ValueError(f"source must be 'distributions' or 'vlr', got {source!r}")
-        if kwargs.get('foreground_weight') is not None:
-            raise ValueError('LDLoss compares the boxes of objects, so foreground_weight says '
-                             'nothing: leave it out')
         super().__init__(temperature, **kwargs)
         self.source = source

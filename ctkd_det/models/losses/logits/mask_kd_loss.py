@@ -1,6 +1,4 @@
 """Knowledge distillation of masks."""
-from typing import Optional
-
 from mmdet.registry import MODELS
 from torch import Tensor
 
@@ -39,12 +37,9 @@ class MaskKDLoss(BinaryKDLoss):
     """
     source = 'masks'
     needs = ('labels', )
+    has_background = False
 
-    def __init__(self, temperature=1.0, foreground_weight: Optional[float] = None,
-                 **kwargs) -> None:
-        if foreground_weight is not None:
-            raise ValueError('MaskKDLoss: every mask is that of an object, so '
-                             f'foreground_weight={foreground_weight} says nothing')
+    def __init__(self, temperature=1.0, **kwargs) -> None:
         super().__init__(temperature, **kwargs)
 
     def forward(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
