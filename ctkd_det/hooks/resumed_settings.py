@@ -1,9 +1,10 @@
 """What a resume takes from the checkpoint, whatever the config says."""
 from collections import defaultdict
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Set
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from mmengine.runner import Runner
 
+from ..models.distilled_config import is_beside_student
 from .checkpoint_files import SavingError
 from .saved_values import without_functions
 from .unwrapped import detector_of
@@ -15,10 +16,11 @@ _OPTIMIZER = ('lr', 'momentum', 'weight_decay', 'betas')
 
 
 def check_resumable(runner: Runner, checkpoint: dict, with_optimizer: bool) -> None:
-    """Refuse to resume from weights alone, or with an optimizer of other parameters.
+    """Refuse to resume from weights alone, from those of another model, or with other losses.
 
     MMEngine would begin learning rate and momentum anew, in silence, from a
-    best checkpoint, and end with a ``KeyError`` for other weights. torch
+    best checkpoint, and end with a ``KeyError`` for other weights. It would go
+    on with random weights where those of another model do not fit. torch
     refuses other parameters without a name.
 
     Args:
@@ -28,8 +30,9 @@ def check_resumable(runner: Runner, checkpoint: dict, with_optimizer: bool) -> N
 
     Raises:
         SavingError: if progress or, though it is saved, the optimizer's state
-            is missing; or if that is of more or fewer parameters, as after a
-            loss that learns something was added.
+            is missing; if weights of the model are missing or of other shapes;
+            or if the optimizer's state is of more or fewer parameters, as
+            after a loss that learns something was added.
     """
     needed = ['meta', 'message_hub']
     plain = isinstance(runner, Runner)  # a strategy may keep it elsewhere
@@ -44,6 +47,13 @@ def check_resumable(runner: Runner, checkpoint: dict, with_optimizer: bool) -> N
             'checkpoints (best_*.pth) and exported ones have weights only. --resume without a file '
             'takes the newest checkpoint that can be resumed; to begin a new training with these '
             'weights: load_from')
+    lacking, number = _lacking(runner, checkpoint) if plain else ([], 0)
+    if lacking:
+        raise SavingError(
+            f'{runner._load_from} cannot be resumed: it is of another model. {len(lacking)} of '
+            f"this one's {number} weights are missing there or have another shape, {lacking[0]} "
+            'among them. Resume it with its own config; to begin a new training with those of its '
+            'weights that fit: load_from')
     old, new = _param_groups(runner, checkpoint)
     if plain and old and new and [len(group['params']) for group in old] != [
             len(group['params']) for group in new]:
@@ -51,6 +61,18 @@ def check_resumable(runner: Runner, checkpoint: dict, with_optimizer: bool) -> N
             f"{runner._load_from} cannot be resumed: its optimizer's state is of other parameters, "
             f'or of other groups of them, than this training has{_other_losses(runner, checkpoint)}'
             '. Resume it with its own config; to begin a new training with its weights: load_from')
+
+
+def _lacking(runner: Runner, checkpoint: dict) -> Tuple[List[str], int]:
+    """Weights that the checkpoint lacks or has in other shapes, and the number of all.
+
+    What a distilled student has for its losses is left to the next check, which names them.
+    """
+    saved = {name.removeprefix('module.'): getattr(value, 'shape', None)
+             for name, value in checkpoint.get('state_dict', {}).items()}
+    weights = {name: value.shape for name, value in detector_of(runner.model).state_dict().items()
+               if not is_beside_student(name) and hasattr(value, 'shape')}
+    return [name for name, shape in weights.items() if saved.get(name) != shape], len(weights)
 
 
 def _param_groups(runner: Runner, checkpoint: dict) -> List[Optional[list]]:

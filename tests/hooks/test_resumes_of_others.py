@@ -138,6 +138,21 @@ def test_a_resume_with_other_losses_that_learn_names_them(tmp_path, before, afte
         resumed.train()
 
 
+@pytest.mark.parametrize('other', [torch.zeros(3, 5), None], ids=['shape', 'missing'])
+def test_weights_of_another_model_are_not_resumed(other, tmp_path):
+    """MMEngine logs them and goes on at random, if no epoch is left as if nothing had happened."""
+    train(tmp_path / 'run', epochs=1, val=False)
+
+    def change(checkpoint):
+        del checkpoint['state_dict']['student.weight']
+        if other is not None:
+            checkpoint['state_dict']['student.weight'] = other
+    path = changed(tmp_path / 'run' / 'epoch_1.pth', tmp_path / 'other.pth', change)
+    runner = resume_by_name(toy.runner(tmp_path / 'new', epochs=1, val=False), path)
+    with pytest.raises(SavingError, match=r"another model. 1 of this one's 2 .*student.weight"):
+        runner.train()
+
+
 @pytest.mark.parametrize('old, new', [(2.0, 4.0), ([1.0, 2.0], [3.0, 6.0])])
 def test_a_fixed_temperature_is_the_configs(old, new, tmp_path, monkeypatch):
     """It is a buffer, but no state of the training."""
