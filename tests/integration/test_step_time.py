@@ -100,3 +100,15 @@ def test_the_size_is_the_configs():
     coco = Config.fromfile(CONFIGS / 'ctkd' / 'faster-rcnn_r18_fpn_ctkd-r101_1x_coco.py')
     assert step_time.image_size(coco) == (800, 1344)
     assert step_time.image_size(Config.fromfile(CTKD)) == (96, 96)
+
+
+def test_of_a_loss_between_boxes_the_teachers_head_is_timed_too():
+    init_default_scope('mmdet')
+    cfg = Config.fromfile(CTKD)
+    cfg.model.distill_losses = dict(loss_boxkd=dict(type='BoxKDLoss', mode='bounded'))
+    bench = StepBench(cfg, 2, (64, 64))
+    assert len(bench.records) == 1
+    kinds = bench.kinds()
+    assert "teacher's full loss" not in kinds
+    for function in kinds.values():
+        function()

@@ -115,9 +115,10 @@ class StepBench:
                      distilled=self.distilled(self.model))
         if hasattr(self.model, 'roi_head'):
             kinds['second head pass'] = self.distilled(self.with_second_head_pass())
-        # with other classes the teacher cannot compute its losses from the student's labels
+        # with other classes the teacher cannot compute its losses from the student's labels, and
+        # what a whole loss does not return it cannot hand over
         mapped = {**self.cfg.model, **self.options}.get('class_mapping')
-        if 'roi' not in self.model.compared and not mapped:
+        if not self.model.compared & {'roi', 'boxes'} and not mapped:
             kinds["teacher's full loss"] = self.distilled(self.with_full_teacher_loss())
         return kinds
 
@@ -167,7 +168,7 @@ class StepBench:
     @torch.no_grad()
     def _records(self) -> List[Logits]:
         """What the student's heads are asked in this batch."""
-        if not self.model.compared & {'logits', 'roi'}:
+        if not self.model.compared & {'logits', 'roi', 'boxes'}:
             return []
         torch.manual_seed(0)
         with self.autocast(), self.model.tap() as records:
