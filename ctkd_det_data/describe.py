@@ -98,7 +98,7 @@ def _guesses(root: Path, files: List[Path], jsons: List[Path]) -> Iterator[str]:
     for inner in sorted({root / f.relative_to(root).parts[0] for f in files}):
         if _has_both(inner):
             yield f'The folder that is meant is probably {inner}.'
-    if root.name in ('train', 'val', 'valid') and _has_both(root.parent):
+    if root.name.lower() in ('train', 'val', 'valid') and _has_both(root.parent):
         yield f'The folder that is meant is probably {root.parent}.'
 
 
@@ -122,5 +122,6 @@ def _first_kind(file: Path) -> Optional[str]:
 def _has_both(folder: Path) -> bool:
     if not folder.is_dir():
         return False
-    stems = {f.relative_to(folder).as_posix() for f in _walk(folder) if f.suffix == '.json'}
-    return all(any(part in name for name in stems) for part in ('train', 'val'))
+    names = {f.relative_to(folder).as_posix().lower() for f in _walk(folder)}
+    return all(any(part in name for name in names if name.endswith('.json'))
+               for part in ('train', 'val'))

@@ -106,8 +106,9 @@ def find_coco(root: Path) -> CocoFolder:
 
     ``annotations/instances_train2017.json`` with ``train2017/`` (COCO),
     ``train.json`` with ``train/``, ``train/_annotations.coco.json``
-    (Roboflow), ``train/labels.json`` with ``train/data/`` (FiftyOne), and
-    their mixtures.
+    (Roboflow), ``train/labels.json`` with ``train/data/`` (FiftyOne),
+    ``annotations/instances_Train.json`` with ``images/Train/`` (CVAT), and
+    their mixtures, in any letter case.
 
     Raises:
         DataError: if a part is missing (the message says which files were

@@ -1,5 +1,6 @@
 """Layouts in which people keep data sets, and what is said of those that are not ours."""
 import json
+import os
 import shutil
 
 import pytest
@@ -20,6 +21,13 @@ LAYOUTS = dict(
                   val=('valid/_annotations.coco.json', 'valid')),
     fiftyone=dict(train=('train/labels.json', 'train/data'),
                   val=('validation/labels.json', 'validation/data')),
+    cvat=dict(train=('annotations/instances_Train.json', 'images/Train'),
+              val=('annotations/instances_Validation.json', 'images/Validation')),
+    cvat_in_lower_case=dict(train=('annotations/instances_train.json', 'images/train'),
+                            val=('annotations/instances_validation.json', 'images/validation')),
+    cvat_renamed=dict(train=('train.json', 'images/Train'), val=('val.json', 'images/Validation')),
+    other_case=dict(train=('Annotations/INSTANCES_Train2017.json', 'Images/TRAIN2017'),
+                    val=('Annotations/INSTANCES_Val2017.json', 'Images/VAL2017')),
     fiftyone_moved=dict(train=('train.json', 'train/data'), val=('val.json', 'val/data')))
 PLAIN = LAYOUTS['plain']
 
@@ -40,6 +48,46 @@ def test_layout(name, tmp_path):
         split = getattr(data, part)
         assert (split.ann_file, split.images) == (tmp_path / ann_file, tmp_path / images)
     assert data.classes == ('cat', ) and not data.findings
+
+
+def test_images_in_folders_of_an_upload_to_cvat(tmp_path):
+    content = coco(['cat'])
+    content['images'][0]['file_name'] = 'cam0/day0/a.png'
+    for part, (ann_file, images) in LAYOUTS['cvat'].items():
+        write(tmp_path, {part: (ann_file, f'{images}/cam0/day0')}, content)
+    data = find_coco(tmp_path)
+    assert not data.findings
+    assert (data.train.images, data.val.images) == (
+        tmp_path / 'images' / 'Train', tmp_path / 'images' / 'Validation')
+
+
+def test_of_two_spellings_the_exact_one_is_taken(tmp_path):
+    """On a disk where both can be; else there is only one of them."""
+    write(tmp_path, PLAIN, coco(['cat']))
+    write(tmp_path, dict(train=('Train.json', 'Train'), val=('VAL.json', 'VAL')), coco(['dog']))
+    data = find_coco(tmp_path)
+    assert (data.train.images, data.val.images) == (tmp_path / 'train', tmp_path / 'val')
+    if 'train.json' in os.listdir(tmp_path):
+        assert data.train.ann_file == tmp_path / 'train.json'
+
+
+def test_two_spellings_of_which_none_is_exact_are_refused(tmp_path):
+    write(tmp_path, dict(val=('val.json', 'val')), coco(['cat']))
+    write(tmp_path, dict(train=('train.json', 'Train')), coco(['cat']))
+    if (tmp_path / 'TRAIN').exists():
+        pytest.skip('this disk ignores letter case')
+    (tmp_path / 'TRAIN').symlink_to('Train')
+    assert not find_coco(tmp_path).failures  # one folder
+    (tmp_path / 'TRAIN').unlink()
+    shutil.copytree(tmp_path / 'Train', tmp_path / 'TRAIN')
+    with pytest.raises(DataError, match=f"train.json are in {tmp_path / 'TRAIN'} as well as in "
+                       f"{tmp_path / 'Train'}. .*rename the folder"):
+        find_coco(tmp_path)
+    shutil.rmtree(tmp_path / 'Train')
+    (tmp_path / 'train.json').rename(tmp_path / 'Train.json')
+    shutil.copy(tmp_path / 'Train.json', tmp_path / 'TRAIN.json')
+    with pytest.raises(DataError, match='several files for train: TRAIN.json, Train.json'):
+        find_coco(tmp_path)
 
 
 def test_roboflows_group_is_no_class(tmp_path):
@@ -233,9 +281,6 @@ FOREIGN = dict(
                    'val/annotations.json': coco(['cat'])},
                   'For train, train/annotations.json is probably meant'),
     cvat=({'annotations/instances_default.json': coco(['cat'])}, 'the COCO export of CVAT'),
-    cvat_with_subsets=({'annotations/instances_Train.json': coco(['cat']),
-                        'annotations/instances_Validation.json': coco(['cat'])},
-                       'For train, annotations/instances_Train.json is probably meant'),
     label_studio=({'result.json': coco(['cat']), 'images/a.png': ''},
                   'the COCO export of Label Studio'),
     label_studio_json=({'project-1.json': [dict(data=dict(image='a.png'), annotations=[])]},
@@ -246,6 +291,8 @@ FOREIGN = dict(
                  'For train, custom_train.json is probably meant: call it train.json'),
     too_high=({'fruit/train.json': coco(['cat']), 'fruit/val.json': coco(['cat'])},
               'The folder that is meant is probably'),
+    too_high_in_another_case=({'fruit/Train.json': coco(['cat']), 'fruit/Val.json': coco(['cat'])},
+                              'The folder that is meant is probably'),
     no_json=({'broken.json': '{'}, 'broken.json: no JSON'))
 
 
