@@ -104,8 +104,23 @@ def test_a_class_that_no_box_has_stays_a_class(tmp_path):
     write(tmp_path, PLAIN, content)
     data = find_coco(tmp_path)
     assert data.classes == ('person', 'dog')
-    (finding, ) = data.findings
-    assert finding.level == 'warn' and "1 of 2 classes have no box here: 'person'" in str(finding)
+    findings = {finding.file.name: finding for finding in data.findings}
+    assert list(findings) == ['train.json', 'val.json'] and len(data.findings) == 2
+    for finding in data.findings:
+        assert finding.level == 'warn' and not finding.read_as
+        assert "1 of 2 classes have no box here: 'person'" in str(finding)
+    assert 'They get no AP, and mAP is that of the others' in findings['val.json'].what
+    assert 'AP' not in findings['train.json'].what
+
+
+def test_a_class_without_a_box_in_validation_only(tmp_path):
+    content = coco(['cat', 'dog'])
+    write(tmp_path, dict(val=('val.json', 'val')), content)
+    content['annotations'].append(dict(content['annotations'][0], id=2, category_id=2))
+    write(tmp_path, dict(train=('train.json', 'train')), content)
+    (finding, ) = find_coco(tmp_path).findings
+    assert finding.file.name == 'val.json' and finding.level == 'warn'
+    assert "1 of 2 classes have no box here: 'dog'. They get no AP" in finding.what
 
 
 def test_another_order_of_the_categories_is_read_right(tmp_path):
@@ -115,8 +130,7 @@ def test_another_order_of_the_categories_is_read_right(tmp_path):
     write(tmp_path, dict(val=('val.json', 'val')), content)
     data = find_coco(tmp_path).beside(tmp_path / 'out' / 'config.py')
     assert data.classes == ('cat', 'dog')
-    assert [f.read_as for f in data.findings if f.file.name == 'val.json'] == [
-        'in the order of train.json']
+    assert [f.read_as for f in data.findings if f.read_as] == ['in the order of train.json']
     assert data.save() == [tmp_path / 'out' / 'config_val.json']
     copy = json.loads(data.val.ann_file.read_text())
     assert [(c['name'], c['id']) for c in copy['categories']] == [('cat', 2), ('dog', 1)]
