@@ -9,6 +9,7 @@ from data.sets import good, write_set
 from PIL import Image
 
 from ctkd_det_data import DataError, find_coco
+from ctkd_det_data.folder import hold_the_same
 
 LAYOUTS = dict(
     coco=dict(train=('annotations/instances_train2017.json', 'train2017'),
@@ -208,7 +209,7 @@ def test_a_cleaned_copy_that_was_edited_stays(tmp_path):
         good(), annotations=[{k: v for k, v in box.items() if k != 'iscrowd'}
                              for box in good()['annotations']])))
     copies = find_coco(root).beside(tmp_path / 'my.py')
-    assert copies.save() == copies.save() == [tmp_path / 'my_val.json']
+    assert copies.save() == [tmp_path / 'my_val.json']
     content = json.loads((tmp_path / 'my_val.json').read_text())
     content['annotations'][0]['bbox'] = [1, 2, 3, 4]
     edited = json.dumps(content)
@@ -218,6 +219,51 @@ def test_a_cleaned_copy_that_was_edited_stays(tmp_path):
     assert (tmp_path / 'my_val.json').read_text() == edited
     copies.save(force=True)
     assert (tmp_path / 'my_val.json').read_text() != edited
+
+
+def test_a_copy_is_made_once(tmp_path):
+    root = write_set(tmp_path / 'set', good())
+    content = good()
+    for box in content['annotations']:
+        box['id'] -= 1
+    (root / 'val.json').write_text(json.dumps(content))
+    copy = tmp_path / 'my_val.json'
+    assert find_coco(root).beside(tmp_path / 'my.py').save() == [copy]
+    assert find_coco(root).beside(tmp_path / 'my.py').save() == []
+    content['annotations'][0]['bbox'] = [5, 5, 9, 9]
+    (root / 'val.json').write_text(json.dumps(content))
+    assert find_coco(root).beside(tmp_path / 'my.py').save() == [copy]
+    assert json.loads(copy.read_text())['annotations'][0]['bbox'] == [5, 5, 9, 9]
+    shutil.copytree(root, tmp_path / 'moved')
+    assert find_coco(tmp_path / 'moved').beside(tmp_path / 'my.py').save() == [copy]
+    source = json.loads(copy.read_text())['info']['cleaned_from']
+    assert source == str(tmp_path / 'moved' / 'val.json')
+
+
+def test_copies_hold_what_their_source_holds(tmp_path):
+    root = write_set(tmp_path / 'set', good())
+    content = good()
+    for box in content['annotations']:
+        box['id'] -= 1
+    (root / 'val.json').write_text(json.dumps(content))
+    for name in ('one', 'two'):
+        find_coco(root).beside(tmp_path / f'{name}.py').save()
+    one, two = tmp_path / 'one_val.json', tmp_path / 'two_val.json'
+    (tmp_path / 'link').symlink_to(root)
+    for file, other in ((one, two), (one, root / 'val.json'), (root / 'val.json', one),
+                        (one, tmp_path / 'link' / 'val.json'),
+                        (tmp_path / 'gone.json', tmp_path / 'gone.json')):
+        assert hold_the_same(file, other), (file, other)
+    (root / 'val.json').unlink()
+    assert hold_the_same(one, two)  # whatever became of it
+    shutil.copy(root / 'train.json', root / 'val.json')
+    assert not hold_the_same(root / 'val.json', tmp_path / 'gone.json')
+    edited = json.loads(two.read_text())
+    edited['annotations'][0]['bbox'] = [1, 1, 2, 2]
+    two.write_text(json.dumps(edited))
+    assert not hold_the_same(one, two) and not hold_the_same(two, root / 'val.json')
+    two.write_text('[]')
+    assert not hold_the_same(one, two)
 
 
 def test_a_folder_in_the_way_of_a_copy(tmp_path):
