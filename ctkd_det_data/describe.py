@@ -2,7 +2,7 @@
 import os
 import shlex
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Iterator, List, Optional, Tuple
 
 from .findings import DataError
 from .reading import is_coco, read_json
@@ -11,8 +11,12 @@ from .reading import is_coco, read_json
 _DEPTH, _FILES, _ENTRIES = 3, 12, 20000
 
 
-def describe(root: Path) -> str:
-    """Describe the folder: its JSON files with their numbers, and the tool that wrote it."""
+def describe(root: Path) -> Tuple[str, str]:
+    """Describe the folder: its JSON files with their numbers, and the tool that wrote it.
+
+    Returns:
+        tuple: What there is, and what to do with it, or ''.
+    """
     files = _walk(root)
     jsons = [f for f in files if f.suffix.lower() == '.json']
     lines = []
@@ -21,9 +25,8 @@ def describe(root: Path) -> str:
         lines += [f'  {f.relative_to(root)}: {_what_is(f)}' for f in jsons[:_FILES]]
         lines += [f'  and {len(jsons) - _FILES} more'] if len(jsons) > _FILES else []
     else:
-        lines.append('There is no JSON file in it.')
-    lines += list(dict.fromkeys(_guesses(root, files, jsons)))
-    return '\n'.join(lines)
+        lines.append('There is no JSON file in it')
+    return '\n'.join(lines), '\n'.join(dict.fromkeys(_guesses(root, files, jsons)))
 
 
 def _convert(root: Path) -> str:

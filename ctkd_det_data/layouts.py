@@ -42,8 +42,9 @@ def annotation_file(root: Path, part: str) -> Path:
                             f'give a folder with only one of them, or call the one {part}.json')
     more = (f'\n{passed[0].name} holds training and validation together, and is not taken'
             if passed else '')
+    what, mend = describe(root)
     raise DataError(f'{root} has no annotations for {part}; looked for\n  '
-                    + '\n  '.join(patterns) + f'{more}\n{describe(root)}')
+                    + '\n  '.join(patterns) + f'{more}\n{what}', mend)
 
 
 def image_folder(root: Path, part: str, ann_file: Path, file_names: List[str]) -> Path:

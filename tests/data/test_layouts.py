@@ -8,6 +8,7 @@ from cli.conftest import coco, write
 from data.sets import good, write_set
 from PIL import Image
 
+from ctkd_det_cli.doctor.data import check_data
 from ctkd_det_data import DataError, find_coco
 from ctkd_det_data.folder import hold_the_same
 
@@ -331,9 +332,9 @@ FOREIGN = dict(
     one_json=({'annotations.json': coco(['cat'])}, 'annotations.json: 1 images, 1 boxes'),
     fiftyone=({f'{part}/{file}': content for part in ('Training', 'Validation')
                for file, content in (('labels.json', coco(['cat'])), ('data/a.png', ''))},
-              '1 boxes\nlabels.json beside data/ is how FiftyOne exports COCO: call the folders'),
+              '1 boxes. To mend it: labels.json beside data/ is how FiftyOne exports COCO: call'),
     fiftyone_in_one=({'labels.json': coco(['cat']), 'data/a.png': ''},
-                     'boxes\nThere is one COCO file, not a part for training'),
+                     'boxes. To mend it: There is one COCO file, not a part for training'),
     labelme=({'train/a.json': dict(shapes=[], imagePath='a.png', version='5'),
               'train/a.png': ''},
              'looks like labelme (a JSON file for each image): ctkd-det data '),
@@ -377,6 +378,16 @@ def test_a_path_in_advice_is_quoted(tmp_path):
     (folder / 'labels' / 'a.txt').write_text('0 .5 .5 .1 .1')
     with pytest.raises(DataError, match=f"ctkd-det data '{folder}' OUT"):
         find_coco(folder)
+
+
+@pytest.mark.parametrize('name', ['yolo', 'voc', 'labelme'])
+def test_doctor_advises_what_fits_the_folder(name, tmp_path):
+    for file, content in FOREIGN[name][0].items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(content if isinstance(content, str) else json.dumps(content))
+    (row, ) = check_data(tmp_path, asked=True)
+    assert row.state == 'fail' and row.mend.startswith(FOREIGN[name][1].split('(')[0], 5)
+    assert f'ctkd-det data {tmp_path} OUT' in row.mend and 'annotations and images' not in row.mend
 
 
 def test_an_accent_that_macos_spells_in_two_letters(tmp_path):
