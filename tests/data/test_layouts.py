@@ -9,7 +9,7 @@ from data.sets import good, write_set
 from PIL import Image
 
 from ctkd_det_cli.doctor.data import check_data
-from ctkd_det_data import DataError, find_coco
+from ctkd_det_data import DataError, find_coco, reading
 from ctkd_det_data.folder import hold_the_same
 
 LAYOUTS = dict(
@@ -369,6 +369,27 @@ def test_a_folder_of_another_tool(name, tmp_path):
     with pytest.raises(DataError, match='The folder that is meant is probably'):
         write(tmp_path / 'x', PLAIN, coco(['cat']))
         find_coco(tmp_path / 'x' / 'train')
+
+
+def test_each_file_is_read_once_to_describe_a_folder(tmp_path, monkeypatch):
+    """Those of labelme hold the images."""
+    read = []
+
+    def counted(file, *args):
+        read.append(file.name)
+        return decoded(file, *args)
+
+    decoded = reading._decoded
+    monkeypatch.setattr(reading, '_decoded', counted)
+    (tmp_path / 'train').mkdir()
+    for name in 'abcdef':
+        (tmp_path / 'train' / f'{name}.json').write_text(json.dumps(
+            dict(shapes=[], imagePath='a.png', version='5')))
+    (tmp_path / 'train' / 'x.json').write_text(json.dumps(coco(['cat'])))
+    with pytest.raises(DataError, match='looks like labelme') as error:
+        find_coco(tmp_path)
+    assert 'For train, train/x.json is probably meant' in error.value.mend
+    assert sorted(read) == [f'{name}.json' for name in 'abcdefx']
 
 
 def test_a_path_in_advice_is_quoted(tmp_path):
