@@ -1,29 +1,48 @@
 """Describes a folder without annotations in the usual places, and says what to do."""
 import os
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from .findings import DataError
-from .reading import is_coco, read_json
+from .reading import has_lists, read_json
 
 # other tools put their files no deeper; the limit ends the walk through a home folder
 _DEPTH, _FILES, _ENTRIES = 3, 12, 20000
 
 
-def describe(root: Path) -> str:
-    """Describe the folder: its JSON files with their numbers, and the tool that wrote it."""
+def describe(root: Path) -> Tuple[str, str]:
+    """Describe the folder: its JSON files with their numbers, and the tool that wrote it.
+
+    Returns:
+        tuple: What there is, and what to do with it, or ''.
+    """
     files = _walk(root)
-    jsons = [f for f in files if f.suffix.lower() == '.json']
+    jsons = {f: _look(f) for f in files if f.suffix.lower() == '.json'}
     lines = []
     if jsons:
         lines.append('JSON files that are there:')
-        lines += [f'  {f.relative_to(root)}: {_what_is(f)}' for f in jsons[:_FILES]]
+        lines += [f'  {f.relative_to(root)}: {json.what}'
+                  for f, json in list(jsons.items())[:_FILES]]
         lines += [f'  and {len(jsons) - _FILES} more'] if len(jsons) > _FILES else []
     else:
-        lines.append('There is no JSON file in it.')
-    lines += list(dict.fromkeys(_guesses(root, files, jsons)))
-    return '\n'.join(lines)
+        lines.append('There is no JSON file in it')
+    return '\n'.join(lines), '\n'.join(dict.fromkeys(_guesses(root, files, jsons)))
+
+
+@dataclass(frozen=True)
+class _Json:
+    """What a JSON file is; it may hold an image, and is read once and not kept.
+
+    Attributes:
+        what: In words.
+        kind: The tool that wrote it, if it is not COCO's format.
+        coco: Whether it has the lists of COCO's format.
+    """
+    what: str
+    kind: Optional[str] = None
+    coco: bool = False
 
 
 def _convert(root: Path) -> str:
@@ -40,17 +59,19 @@ def _walk(root: Path) -> List[Path]:
     return found
 
 
-def _what_is(file: Path) -> str:
+def _look(file: Path) -> _Json:
     try:
         content = read_json(file, unique=False)[0]
     except DataError:
-        return 'no JSON'
+        return _Json('no JSON')
+    kind = _kind(content)
     if isinstance(content, dict) and isinstance(content.get('images'), list):
         boxes = content.get('annotations')
         number = f'{len(boxes)} boxes' if isinstance(boxes, list) else 'no boxes'
-        return f'{len(content["images"])} images, {number}'
-    kind = _kind(content)
-    return f'not COCO{f", {kind}" if kind else ""}'
+        what = f'{len(content["images"])} images, {number}'
+    else:
+        what = f'not COCO{f", {kind}" if kind else ""}'
+    return _Json(what, kind, has_lists(content))
 
 
 def _kind(content: object) -> Optional[str]:
@@ -70,7 +91,7 @@ def _kind(content: object) -> Optional[str]:
     return None
 
 
-def _guesses(root: Path, files: List[Path], jsons: List[Path]) -> Iterator[str]:
+def _guesses(root: Path, files: List[Path], jsons: Dict[Path, _Json]) -> Iterator[str]:
     names = {f.name for f in files}
     texts = [f for f in files if f.suffix == '.txt' and 'labels' in f.parts]
     if texts or any(f.suffix in ('.yaml', '.yml') and 'data' in f.stem for f in files) \
@@ -78,10 +99,10 @@ def _guesses(root: Path, files: List[Path], jsons: List[Path]) -> Iterator[str]:
         yield f'This looks like YOLO: {_convert(root)}.'
     if any(f.suffix.lower() == '.xml' for f in files):
         yield f'This looks like Pascal VOC (XML files): {_convert(root)}.'
-    if any(_first_kind(f) == 'labelme' for f in jsons[:3]):
+    if any(json.kind == 'labelme' for json in list(jsons.values())[:3]):
         yield f'This looks like labelme (a JSON file for each image): {_convert(root)}.'
     fiftyones = [f for f in jsons if f.stem == 'labels' and (f.parent / 'data').is_dir()]
-    yield from _misplaced(root, [f for f in jsons if f not in fiftyones])
+    yield from _misplaced(root, [f for f in jsons if jsons[f].coco and f not in fiftyones])
     if 'result.json' in names:
         yield ('result.json is the COCO export of Label Studio, all images in one: '
                'ctkd-det data splits it into train.json and val.json.')
@@ -92,35 +113,29 @@ def _guesses(root: Path, files: List[Path], jsons: List[Path]) -> Iterator[str]:
     if len(fiftyones) > 1:
         yield ('labels.json beside data/ is how FiftyOne exports COCO: call the folders of the two '
                'parts train and val.')
-    if 'result.json' not in names and sum(map(is_coco, jsons)) == 1:
+    if 'result.json' not in names and sum(json.coco for json in jsons.values()) == 1:
         yield ('There is one COCO file, not a part for training and one for validation: '
                'ctkd-det data splits it.')
     for inner in sorted({root / f.relative_to(root).parts[0] for f in files}):
         if _has_both(inner):
             yield f'The folder that is meant is probably {inner}.'
-    if root.name in ('train', 'val', 'valid') and _has_both(root.parent):
+    if root.name.lower() in ('train', 'val', 'valid') and _has_both(root.parent):
         yield f'The folder that is meant is probably {root.parent}.'
 
 
-def _misplaced(root: Path, jsons: List[Path]) -> Iterator[str]:
+def _misplaced(root: Path, cocos: List[Path]) -> Iterator[str]:
     """Suggest COCO files whose path contains ``train`` or ``val`` in another spelling."""
     for part in ('train', 'val'):
-        near = [f for f in jsons if part in f.relative_to(root).as_posix().lower()
-                and 'trainval' not in f.stem.lower() and is_coco(f)]
+        near = [f for f in cocos if part in f.relative_to(root).as_posix().lower()
+                and 'trainval' not in f.stem.lower()]
         if near:
             yield (f'For {part}, {near[0].relative_to(root)} is probably meant: call it '
                    f'{part}.json in {root}.')
 
 
-def _first_kind(file: Path) -> Optional[str]:
-    try:
-        return _kind(read_json(file, unique=False)[0])
-    except DataError:
-        return None
-
-
 def _has_both(folder: Path) -> bool:
     if not folder.is_dir():
         return False
-    stems = {f.relative_to(folder).as_posix() for f in _walk(folder) if f.suffix == '.json'}
-    return all(any(part in name for name in stems) for part in ('train', 'val'))
+    names = {f.relative_to(folder).as_posix().lower() for f in _walk(folder)}
+    return all(any(part in name for name in names if name.endswith('.json'))
+               for part in ('train', 'val'))

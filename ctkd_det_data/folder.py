@@ -1,6 +1,7 @@
 """Finds a data set in a folder, checks it, and writes cleaned copies of its files."""
 import hashlib
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
@@ -8,7 +9,7 @@ from typing import Dict, List, Optional, Tuple
 from . import layouts, splits
 from .check import Part, check
 from .findings import FAIL, DataError, Finding
-from .reading import read
+from .reading import read, read_json
 from .rows import class_names
 
 MADE_BY = 'ctkd-det'
@@ -76,21 +77,28 @@ class CocoFolder:
     def save(self, force: bool = False) -> List[Path]:
         """Write the cleaned copies that :meth:`beside` has named.
 
+        Returns:
+            list[Path]: Those that are new; others are there already.
+
         Raises:
             DataError: if a file of that name exists that is no such copy, or
                 was edited since, and ``force`` is False, or one cannot be
                 written.
         """
-        copies = [split for split in (self.train, self.val) if split.original is not None]
-        for split in copies:
-            if split.ann_file.exists() and not force and not _is_ours(split.ann_file):
+        copies = [(split, _made(split.ann_file)) for split in (self.train, self.val)
+                  if split.original is not None]
+        for split, made in copies:
+            if split.ann_file.exists() and not force and not made:
                 raise DataError(
                     f'{split.ann_file} exists and is no copy that ctkd-det has made, or was edited '
                     'since', 'give another --out, or --force to replace it')
-        for split in copies:
+        written = []
+        for split, made in copies:
             info = split.content.get('info')
             info = dict(info if isinstance(info, dict) else {}, cleaned_by=MADE_BY,
                         cleaned_from=str(split.original), checksum=_checksum(split.content))
+            if made == info:
+                continue
             text = json.dumps({**split.content, 'info': info})
             try:
                 split.ann_file.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +106,8 @@ class CocoFolder:
             except OSError as error:
                 raise DataError(f'{split.ann_file} cannot be written ({error.strerror})',
                                 'give another --out') from error
-        return [split.ann_file for split in copies]
+            written.append(split.ann_file)
+        return written
 
 
 def find_coco(root: Path) -> CocoFolder:
@@ -106,8 +115,9 @@ def find_coco(root: Path) -> CocoFolder:
 
     ``annotations/instances_train2017.json`` with ``train2017/`` (COCO),
     ``train.json`` with ``train/``, ``train/_annotations.coco.json``
-    (Roboflow), ``train/labels.json`` with ``train/data/`` (FiftyOne), and
-    their mixtures.
+    (Roboflow), ``train/labels.json`` with ``train/data/`` (FiftyOne),
+    ``annotations/instances_Train.json`` with ``images/Train/`` (CVAT), and
+    their mixtures, in any letter case.
 
     Raises:
         DataError: if a part is missing (the message says which files were
@@ -139,16 +149,36 @@ def find_coco(root: Path) -> CocoFolder:
         is_one_file_twice=same)
 
 
-def _is_ours(file: Path) -> bool:
-    """Whether a file is a cleaned copy as it was written."""
+def hold_the_same(file: Path, other: Path) -> bool:
+    """Whether two annotation files are one, hold the same, or one is the cleaned copy of the other.
+
+    So do the copies that two configs have of one file.
+    """
+    if file.absolute() == other.absolute():
+        return True
     try:
-        content = json.loads(file.read_text(encoding='utf-8'))
-        info = content['info']
-        return info['cleaned_by'] == MADE_BY and info['checksum'] == _checksum(content)
-    except (OSError, ValueError, KeyError, TypeError):
+        ours, theirs = (read_json(one, unique=False)[0] for one in (file, other))
+        return _rest(ours) == _rest(theirs) or any(
+            os.path.realpath(_made(copy).get('cleaned_from', '')) == os.path.realpath(source)
+            for copy, source in ((file, other), (other, file)))
+    except (DataError, AttributeError):  # no dict
         return False
 
 
+def _made(file: Path) -> dict:
+    """The ``info`` of a cleaned copy that is as it was written; of another file nothing."""
+    try:
+        content = json.loads(file.read_text(encoding='utf-8'))
+        info = content['info']
+        ours = info['cleaned_by'] == MADE_BY and info['checksum'] == _checksum(content)
+        return info if ours else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def _checksum(content: dict) -> str:
-    rest = json.dumps({key: value for key, value in content.items() if key != 'info'})
-    return hashlib.md5(rest.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(json.dumps(_rest(content)).encode(), usedforsecurity=False).hexdigest()
+
+
+def _rest(content: dict) -> dict:
+    return {key: value for key, value in content.items() if key != 'info'}

@@ -11,7 +11,7 @@ _NOT_PILLOWS = ('.exr', '.hdr', '.pfm', '.pic')
 _ORIENTATION = 0x0112
 # bytes near the end of a whole file; MPO is a JPEG of phones with a second picture behind it
 _END, _TAIL = b'\xff\xd9', 32
-_JPEGS = ('JPEG', 'MPO')
+JPEGS = ('JPEG', 'MPO')
 # OpenCV opens no image of more pixels; one of half a gigabyte in memory is not decoded here
 _MOST, _LARGE = 2 ** 30, 2 ** 27
 UNREAD = ('cannot be opened as an image by OpenCV, with which MMDetection reads (cut off, damaged, '
@@ -100,7 +100,7 @@ def _is_sound(image) -> Optional[bool]:
     try:
         if image.format == 'PNG':
             image.verify()  # the checksums of its parts
-        elif image.format in _JPEGS:
+        elif image.format in JPEGS:
             place = image.fp.tell()
             image.fp.seek(-min(_TAIL, image.fp.seek(0, os.SEEK_END)), os.SEEK_END)
             found = _END in image.fp.read()
@@ -110,7 +110,7 @@ def _is_sound(image) -> Optional[bool]:
                 image.fp.seek(place)
     except (OSError, SyntaxError, ValueError):
         return None if image.format == 'PNG' else False
-    return True if image.format in ('PNG', 'WEBP', *_JPEGS) else None
+    return True if image.format in ('PNG', 'WEBP', *JPEGS) else None
 
 
 def _load_without_zeros(file) -> None:

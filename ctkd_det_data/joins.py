@@ -58,7 +58,7 @@ def _is_shifted(listed: set, used: set) -> bool:
 
 
 def reach(part) -> Iterator[Finding]:
-    """Count the boxes that a student learns from, and find classes without boxes."""
+    """Count the boxes that are learnt from or evaluated on, and find classes without boxes."""
     names = {entry['id']: entry['name'] for entry in part.content['categories']}
     large = {e['id'] for e in part.content['images']
              if min(e.get('width') or 0, e.get('height') or 0) >= part.min_size}
@@ -80,7 +80,7 @@ def reach(part) -> Iterator[Finding]:
         yield Finding(FAIL, part.file, 'no box is left '
                       + ('to evaluate on: mAP would be -1 for ever' if part.evaluated else
                          'to learn from'), 'annotate the images, or take another file')
-    elif not part.evaluated:
+    else:
         yield from _classes_without_boxes(part, learnt)
 
 
@@ -93,8 +93,12 @@ def _classes_without_boxes(part, learnt: Counter) -> Iterator[Finding]:
     if without:
         shown = ', '.join(map(repr, without[:5])) + (' ...' if len(without) > 5 else '')
         yield Finding(WARN, part.file, f'{len(without)} of {len(classes)} classes have no box '
-                      f'here: {shown}', 'if they should have some, look whether ids are counted '
-                      'from 0 in one list and from 1 in another; else take them out')
+                      f'here: {shown}'
+                      + ('. They get no AP, and mAP is that of the others' if part.evaluated
+                         else ''), 'if they should have some, look whether ids are counted '
+                      'from 0 in one list and from 1 in another; else '
+                      + ('leave it so, or move images of them here' if part.evaluated
+                         else 'take them out'))
 
 
 def labels(part) -> Iterator[Finding]:

@@ -99,9 +99,13 @@ def _dict(file: Path, pairs: List[Tuple[str, object]]) -> dict:
 def is_coco(file: Path) -> bool:
     """Whether a file is JSON with the three lists of COCO's instances format."""
     try:
-        content = read_json(file, unique=False)[0]
+        return has_lists(read_json(file, unique=False)[0])
     except DataError:
         return False
+
+
+def has_lists(content: object) -> bool:
+    """Whether a file's content has the three lists of COCO's instances format."""
     return isinstance(content, dict) and {'images', 'annotations', 'categories'} <= content.keys()
 
 

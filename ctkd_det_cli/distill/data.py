@@ -8,7 +8,7 @@ from ctkd_det_data import CocoFolder, DataError, find_coco
 
 
 def find_data(folder: Optional[Path]) -> Optional[CocoFolder]:
-    """Find a data set and say what is wrong with it.
+    """Find a data set and say what is wrong with it, except what is read right.
 
     Raises:
         click.ClickException: if it is none, or it cannot be read right.
@@ -22,8 +22,8 @@ def find_data(folder: Optional[Path]) -> Optional[CocoFolder]:
     if data.failures:
         raise click.ClickException('\n'.join(map(str, data.failures)))
     for finding in data.findings:
-        end = f' Read as: {finding.read_as}.' if finding.read_as else ''
-        click.echo(f'Warning: {finding}.{end}', err=True)
+        if not finding.read_as:
+            click.echo(f'Warning: {finding}.', err=True)
     if data.is_one_file_twice:
         click.echo('Note: training and validation are the same images, so what is measured is '
                    'no validation.', err=True)
@@ -33,6 +33,8 @@ def find_data(folder: Optional[Path]) -> Optional[CocoFolder]:
 def save(data: CocoFolder, force: bool) -> None:
     """Write the cleaned copies that a config reads instead of the user's files.
 
+    What is wrong with a file is said when its copy is made, not again.
+
     Raises:
         click.ClickException: if another file is in the way.
     """
@@ -40,6 +42,11 @@ def save(data: CocoFolder, force: bool) -> None:
         written = data.save(force)
     except DataError as error:
         raise click.ClickException(str(error)) from error
-    for file in written:
-        click.echo(f'{file}: a cleaned copy, which the config reads. The original is unchanged.',
-                   err=True)
+    for split in (data.train, data.val):
+        if split.ann_file not in written:
+            continue
+        for finding in data.findings:
+            if finding.read_as and finding.file == split.original:
+                click.echo(f'Warning: {finding}. Read as: {finding.read_as}.', err=True)
+        click.echo(f'{split.ann_file}: a cleaned copy, which the config reads. The original is '
+                   'unchanged.', err=True)

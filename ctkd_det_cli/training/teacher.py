@@ -5,6 +5,7 @@ from typing import Any, Optional
 from ctkd_det.compat.reading import read_checkpoint
 from ctkd_det.datasets.evaluators import judges_of
 from ctkd_det.work_dir import WorkDir, WorkDirError
+from ctkd_det_data.folder import hold_the_same
 from ..distill.zoo import zoo_entry
 from ..places import shipped
 
@@ -40,7 +41,7 @@ def _validated(checkpoint: Path, cfg: Any, key: str) -> Optional[float]:
         theirs, ours = (_annotations(config) for config in (work_dir.config(), cfg))
     except WorkDirError:
         return None
-    if theirs is None or theirs != ours:
+    if theirs is None or ours is None or not hold_the_same(theirs, ours):
         return None
     if checkpoint.name.startswith('best_'):
         history = content.get('message_hub', {}).get('log_scalars', {}).get(f'val/{key}')

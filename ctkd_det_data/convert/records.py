@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..findings import DataError
-from ..image_size import UNKNOWN, UNREAD, Size, orientation, size_of
+from ..image_size import JPEGS, UNKNOWN, UNREAD, Size, orientation, size_of
 from .files import HEICS
 
 # what Roboflow adds to the name of a photo for each picture that it makes of it
@@ -181,7 +181,7 @@ def _shrink(record: Record, longest_side: int, target: Path) -> None:
             upright.info.pop('transparency', None)  # of a palette, of which Pillow warns
             seen = upright.convert(_OPENCVS.get(image.mode, image.mode))
             seen.resize(record.size, Image.Resampling.LANCZOS).save(
-                target, **(dict(quality=92) if image.format == 'JPEG' else {}))
+                target, **(dict(quality=92) if image.format in JPEGS else {}))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f'{record.file} cannot be shrunk: {error}',
                         'copy it again, or leave --longest-side out') from error

@@ -49,6 +49,10 @@ def test_a_run_on_cleaned_copies(folder, tmp_path):
                 k: v for k, v in theirs.items() if k not in ('id', 'area', 'segmentation')}
     assert (data / 'train.json').read_bytes() == before
     assert list((tmp_path / 'work').glob('*.pth'))
+    status, printed = fork(*line(folder, data), '--dry-run', '--out', 'run.py', cwd=tmp_path)
+    assert status == 0 and 'Read as' not in printed and 'a cleaned copy' not in printed
+    status, printed = fork(*line(folder, data), '--dry-run', '--out', 'two.py', cwd=tmp_path)
+    assert status == 0 and printed.count("have no 'area'") == 2  # of each file once
 
 
 def test_what_belongs_to_the_students_old_data_is_left_out(folder, tmp_path):

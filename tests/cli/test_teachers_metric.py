@@ -36,3 +36,11 @@ def test_a_checkpoint_is_saved_before_its_epoch_is_validated(tmp_path):
         assert teachers_metric(cfg, KEY) is None
     cfg.val_evaluator = [data['val_evaluator']]
     assert teachers_metric(cfg, KEY) == 0.5
+    content = dict(images=[], annotations=[dict(id=1)], categories=[])
+    (tmp_path / 'val.json').write_text(json.dumps(content))
+    copy = tmp_path / 'of_another_config.json'
+    cfg.val_evaluator = dict(type='CocoMetric', ann_file=str(copy))
+    copy.write_text(json.dumps(dict(content, info=dict(cleaned_from='somewhere'))))
+    assert teachers_metric(cfg, KEY) == 0.5
+    copy.write_text(json.dumps(dict(content, annotations=[])))
+    assert teachers_metric(cfg, KEY) is None

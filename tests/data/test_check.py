@@ -150,13 +150,13 @@ def test_without_pillow_sizes_are_not_judged(tmp_path, monkeypatch):
 def test_distill_refuses_or_says_how_it_reads(name, tmp_path):
     import click
 
-    from ctkd_det_cli.distill.data import find_data
+    from ctkd_det_cli.distill.data import find_data, save
     root = make(tmp_path, name)
     runner = CliRunner()
 
     @click.command()
     def command():
-        find_data(root)
+        save(find_data(root).beside(tmp_path / 'config.py'), force=False)
 
     result = runner.invoke(command)
     if name == 'no_area':

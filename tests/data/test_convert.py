@@ -298,12 +298,15 @@ def test_one_coco_file_is_split_and_cleaned(tmp_path):
 @pytest.mark.parametrize('second, said', [
     ('val', 'split already, and nothing is to be converted: ctkd-det distill --data takes it'),
     ('test', 'give a folder with one, or call the files of two parts train.json and val.json')])
-@pytest.mark.parametrize('file, folder', [('labels.json', 'data'), ('_annotations.coco.json', '')])
+@pytest.mark.parametrize('file, folder', [
+    ('{}/labels.json', '{}/data'), ('{}/_annotations.coco.json', '{}'),
+    ('annotations/instances_{}.json', 'images/{}')], ids=['fiftyone', 'roboflow', 'cvat'])
 def test_a_set_that_is_split_already_is_said_to_be(second, said, file, folder, tmp_path):
-    """FiftyOne's and Roboflow's; both were refused, and the advice led to another refusal."""
+    """They were refused, and the advice led to another refusal; CVAT begins with a capital."""
     for part in ('train', second):
-        image(tmp_path / part / folder / f'{part}.png')
-        text(tmp_path / part / file, dict(
+        name = part.title() if 'instances' in file else part
+        image(tmp_path / folder.format(name) / f'{part}.png')
+        text(tmp_path / file.format(name), dict(
             images=[dict(id=1, file_name=f'{part}.png', width=64, height=48)],
             annotations=[dict(id=1, image_id=1, category_id=1, bbox=[4, 4, 9, 9], area=81,
                               iscrowd=0)],

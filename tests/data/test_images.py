@@ -241,6 +241,22 @@ def one_of(folder, name, save):
     return folder
 
 
+def test_a_phones_jpeg_is_shrunk_at_the_quality_of_others(tmp_path):
+    """MPO is a JPEG with a second picture behind it; it was saved at Pillow's 75."""
+    tables = {}
+    for kind in ('JPEG', 'MPO'):
+        second = dict(save_all=True, append_images=[noise()]) if kind == 'MPO' else {}
+        folder = one_of(tmp_path / kind, 'a.jpg', lambda path, kind=kind, second=second: noise(
+            ).save(path, kind, quality=95, **second))
+        with Image.open(folder / 'train' / 'a.jpg') as source:
+            assert source.format == kind
+        convert(folder, tmp_path / f'{kind}_out', longest_side=32)
+        with Image.open(tmp_path / f'{kind}_out' / 'images' / 'train' / 'a.jpg') as image:
+            assert image.size == (32, 24)
+            tables[kind] = image.quantization
+    assert tables['MPO'] == tables['JPEG']
+
+
 @pytest.mark.parametrize('suffix', ['jpe', 'apng', 'ppm', 'pgm', 'pbm', 'pnm', 'jp2', 'gif',
                                     'avif', 'bmp', 'tif', 'webp'])
 def test_whatever_this_opencv_reads_is_an_image(suffix, tmp_path):

@@ -1,5 +1,6 @@
 """Layouts in which people keep data sets, and what is said of those that are not ours."""
 import json
+import os
 import shutil
 
 import pytest
@@ -7,7 +8,9 @@ from cli.conftest import coco, write
 from data.sets import good, write_set
 from PIL import Image
 
-from ctkd_det_data import DataError, find_coco
+from ctkd_det_cli.doctor.data import check_data
+from ctkd_det_data import DataError, find_coco, reading
+from ctkd_det_data.folder import hold_the_same
 
 LAYOUTS = dict(
     coco=dict(train=('annotations/instances_train2017.json', 'train2017'),
@@ -20,6 +23,13 @@ LAYOUTS = dict(
                   val=('valid/_annotations.coco.json', 'valid')),
     fiftyone=dict(train=('train/labels.json', 'train/data'),
                   val=('validation/labels.json', 'validation/data')),
+    cvat=dict(train=('annotations/instances_Train.json', 'images/Train'),
+              val=('annotations/instances_Validation.json', 'images/Validation')),
+    cvat_in_lower_case=dict(train=('annotations/instances_train.json', 'images/train'),
+                            val=('annotations/instances_validation.json', 'images/validation')),
+    cvat_renamed=dict(train=('train.json', 'images/Train'), val=('val.json', 'images/Validation')),
+    other_case=dict(train=('Annotations/INSTANCES_Train2017.json', 'Images/TRAIN2017'),
+                    val=('Annotations/INSTANCES_Val2017.json', 'Images/VAL2017')),
     fiftyone_moved=dict(train=('train.json', 'train/data'), val=('val.json', 'val/data')))
 PLAIN = LAYOUTS['plain']
 
@@ -42,6 +52,46 @@ def test_layout(name, tmp_path):
     assert data.classes == ('cat', ) and not data.findings
 
 
+def test_images_in_folders_of_an_upload_to_cvat(tmp_path):
+    content = coco(['cat'])
+    content['images'][0]['file_name'] = 'cam0/day0/a.png'
+    for part, (ann_file, images) in LAYOUTS['cvat'].items():
+        write(tmp_path, {part: (ann_file, f'{images}/cam0/day0')}, content)
+    data = find_coco(tmp_path)
+    assert not data.findings
+    assert (data.train.images, data.val.images) == (
+        tmp_path / 'images' / 'Train', tmp_path / 'images' / 'Validation')
+
+
+def test_of_two_spellings_the_exact_one_is_taken(tmp_path):
+    """On a disk where both can be; else there is only one of them."""
+    write(tmp_path, PLAIN, coco(['cat']))
+    write(tmp_path, dict(train=('Train.json', 'Train'), val=('VAL.json', 'VAL')), coco(['dog']))
+    data = find_coco(tmp_path)
+    assert (data.train.images, data.val.images) == (tmp_path / 'train', tmp_path / 'val')
+    if 'train.json' in os.listdir(tmp_path):
+        assert data.train.ann_file == tmp_path / 'train.json'
+
+
+def test_two_spellings_of_which_none_is_exact_are_refused(tmp_path):
+    write(tmp_path, dict(val=('val.json', 'val')), coco(['cat']))
+    write(tmp_path, dict(train=('train.json', 'Train')), coco(['cat']))
+    if (tmp_path / 'TRAIN').exists():
+        pytest.skip('this disk ignores letter case')
+    (tmp_path / 'TRAIN').symlink_to('Train')
+    assert not find_coco(tmp_path).failures  # one folder
+    (tmp_path / 'TRAIN').unlink()
+    shutil.copytree(tmp_path / 'Train', tmp_path / 'TRAIN')
+    with pytest.raises(DataError, match=f"train.json are in {tmp_path / 'TRAIN'} as well as in "
+                       f"{tmp_path / 'Train'}. .*rename the folder"):
+        find_coco(tmp_path)
+    shutil.rmtree(tmp_path / 'Train')
+    (tmp_path / 'train.json').rename(tmp_path / 'Train.json')
+    shutil.copy(tmp_path / 'Train.json', tmp_path / 'TRAIN.json')
+    with pytest.raises(DataError, match='several files for train: TRAIN.json, Train.json'):
+        find_coco(tmp_path)
+
+
 def test_roboflows_group_is_no_class(tmp_path):
     write(tmp_path, LAYOUTS['roboflow'], group_row(coco(['pets', 'cat', 'dog'])))
     assert find_coco(tmp_path).classes == ('cat', 'dog')
@@ -56,8 +106,23 @@ def test_a_class_that_no_box_has_stays_a_class(tmp_path):
     write(tmp_path, PLAIN, content)
     data = find_coco(tmp_path)
     assert data.classes == ('person', 'dog')
-    (finding, ) = data.findings
-    assert finding.level == 'warn' and "1 of 2 classes have no box here: 'person'" in str(finding)
+    findings = {finding.file.name: finding for finding in data.findings}
+    assert list(findings) == ['train.json', 'val.json'] and len(data.findings) == 2
+    for finding in data.findings:
+        assert finding.level == 'warn' and not finding.read_as
+        assert "1 of 2 classes have no box here: 'person'" in str(finding)
+    assert 'They get no AP, and mAP is that of the others' in findings['val.json'].what
+    assert 'AP' not in findings['train.json'].what
+
+
+def test_a_class_without_a_box_in_validation_only(tmp_path):
+    content = coco(['cat', 'dog'])
+    write(tmp_path, dict(val=('val.json', 'val')), content)
+    content['annotations'].append(dict(content['annotations'][0], id=2, category_id=2))
+    write(tmp_path, dict(train=('train.json', 'train')), content)
+    (finding, ) = find_coco(tmp_path).findings
+    assert finding.file.name == 'val.json' and finding.level == 'warn'
+    assert "1 of 2 classes have no box here: 'dog'. They get no AP" in finding.what
 
 
 def test_another_order_of_the_categories_is_read_right(tmp_path):
@@ -67,8 +132,7 @@ def test_another_order_of_the_categories_is_read_right(tmp_path):
     write(tmp_path, dict(val=('val.json', 'val')), content)
     data = find_coco(tmp_path).beside(tmp_path / 'out' / 'config.py')
     assert data.classes == ('cat', 'dog')
-    assert [f.read_as for f in data.findings if f.file.name == 'val.json'] == [
-        'in the order of train.json']
+    assert [f.read_as for f in data.findings if f.read_as] == ['in the order of train.json']
     assert data.save() == [tmp_path / 'out' / 'config_val.json']
     copy = json.loads(data.val.ann_file.read_text())
     assert [(c['name'], c['id']) for c in copy['categories']] == [('cat', 2), ('dog', 1)]
@@ -146,7 +210,7 @@ def test_a_cleaned_copy_that_was_edited_stays(tmp_path):
         good(), annotations=[{k: v for k, v in box.items() if k != 'iscrowd'}
                              for box in good()['annotations']])))
     copies = find_coco(root).beside(tmp_path / 'my.py')
-    assert copies.save() == copies.save() == [tmp_path / 'my_val.json']
+    assert copies.save() == [tmp_path / 'my_val.json']
     content = json.loads((tmp_path / 'my_val.json').read_text())
     content['annotations'][0]['bbox'] = [1, 2, 3, 4]
     edited = json.dumps(content)
@@ -156,6 +220,51 @@ def test_a_cleaned_copy_that_was_edited_stays(tmp_path):
     assert (tmp_path / 'my_val.json').read_text() == edited
     copies.save(force=True)
     assert (tmp_path / 'my_val.json').read_text() != edited
+
+
+def test_a_copy_is_made_once(tmp_path):
+    root = write_set(tmp_path / 'set', good())
+    content = good()
+    for box in content['annotations']:
+        box['id'] -= 1
+    (root / 'val.json').write_text(json.dumps(content))
+    copy = tmp_path / 'my_val.json'
+    assert find_coco(root).beside(tmp_path / 'my.py').save() == [copy]
+    assert find_coco(root).beside(tmp_path / 'my.py').save() == []
+    content['annotations'][0]['bbox'] = [5, 5, 9, 9]
+    (root / 'val.json').write_text(json.dumps(content))
+    assert find_coco(root).beside(tmp_path / 'my.py').save() == [copy]
+    assert json.loads(copy.read_text())['annotations'][0]['bbox'] == [5, 5, 9, 9]
+    shutil.copytree(root, tmp_path / 'moved')
+    assert find_coco(tmp_path / 'moved').beside(tmp_path / 'my.py').save() == [copy]
+    source = json.loads(copy.read_text())['info']['cleaned_from']
+    assert source == str(tmp_path / 'moved' / 'val.json')
+
+
+def test_copies_hold_what_their_source_holds(tmp_path):
+    root = write_set(tmp_path / 'set', good())
+    content = good()
+    for box in content['annotations']:
+        box['id'] -= 1
+    (root / 'val.json').write_text(json.dumps(content))
+    for name in ('one', 'two'):
+        find_coco(root).beside(tmp_path / f'{name}.py').save()
+    one, two = tmp_path / 'one_val.json', tmp_path / 'two_val.json'
+    (tmp_path / 'link').symlink_to(root)
+    for file, other in ((one, two), (one, root / 'val.json'), (root / 'val.json', one),
+                        (one, tmp_path / 'link' / 'val.json'),
+                        (tmp_path / 'gone.json', tmp_path / 'gone.json')):
+        assert hold_the_same(file, other), (file, other)
+    (root / 'val.json').unlink()
+    assert hold_the_same(one, two)  # whatever became of it
+    shutil.copy(root / 'train.json', root / 'val.json')
+    assert not hold_the_same(root / 'val.json', tmp_path / 'gone.json')
+    edited = json.loads(two.read_text())
+    edited['annotations'][0]['bbox'] = [1, 1, 2, 2]
+    two.write_text(json.dumps(edited))
+    assert not hold_the_same(one, two) and not hold_the_same(two, root / 'val.json')
+    two.write_text('[]')
+    assert not hold_the_same(one, two)
 
 
 def test_a_folder_in_the_way_of_a_copy(tmp_path):
@@ -223,9 +332,9 @@ FOREIGN = dict(
     one_json=({'annotations.json': coco(['cat'])}, 'annotations.json: 1 images, 1 boxes'),
     fiftyone=({f'{part}/{file}': content for part in ('Training', 'Validation')
                for file, content in (('labels.json', coco(['cat'])), ('data/a.png', ''))},
-              '1 boxes\nlabels.json beside data/ is how FiftyOne exports COCO: call the folders'),
+              '1 boxes. To mend it: labels.json beside data/ is how FiftyOne exports COCO: call'),
     fiftyone_in_one=({'labels.json': coco(['cat']), 'data/a.png': ''},
-                     'boxes\nThere is one COCO file, not a part for training'),
+                     'boxes. To mend it: There is one COCO file, not a part for training'),
     labelme=({'train/a.json': dict(shapes=[], imagePath='a.png', version='5'),
               'train/a.png': ''},
              'looks like labelme (a JSON file for each image): ctkd-det data '),
@@ -233,9 +342,6 @@ FOREIGN = dict(
                    'val/annotations.json': coco(['cat'])},
                   'For train, train/annotations.json is probably meant'),
     cvat=({'annotations/instances_default.json': coco(['cat'])}, 'the COCO export of CVAT'),
-    cvat_with_subsets=({'annotations/instances_Train.json': coco(['cat']),
-                        'annotations/instances_Validation.json': coco(['cat'])},
-                       'For train, annotations/instances_Train.json is probably meant'),
     label_studio=({'result.json': coco(['cat']), 'images/a.png': ''},
                   'the COCO export of Label Studio'),
     label_studio_json=({'project-1.json': [dict(data=dict(image='a.png'), annotations=[])]},
@@ -246,6 +352,8 @@ FOREIGN = dict(
                  'For train, custom_train.json is probably meant: call it train.json'),
     too_high=({'fruit/train.json': coco(['cat']), 'fruit/val.json': coco(['cat'])},
               'The folder that is meant is probably'),
+    too_high_in_another_case=({'fruit/Train.json': coco(['cat']), 'fruit/Val.json': coco(['cat'])},
+                              'The folder that is meant is probably'),
     no_json=({'broken.json': '{'}, 'broken.json: no JSON'))
 
 
@@ -263,6 +371,27 @@ def test_a_folder_of_another_tool(name, tmp_path):
         find_coco(tmp_path / 'x' / 'train')
 
 
+def test_each_file_is_read_once_to_describe_a_folder(tmp_path, monkeypatch):
+    """Those of labelme hold the images."""
+    read = []
+
+    def counted(file, *args):
+        read.append(file.name)
+        return decoded(file, *args)
+
+    decoded = reading._decoded
+    monkeypatch.setattr(reading, '_decoded', counted)
+    (tmp_path / 'train').mkdir()
+    for name in 'abcdef':
+        (tmp_path / 'train' / f'{name}.json').write_text(json.dumps(
+            dict(shapes=[], imagePath='a.png', version='5')))
+    (tmp_path / 'train' / 'x.json').write_text(json.dumps(coco(['cat'])))
+    with pytest.raises(DataError, match='looks like labelme') as error:
+        find_coco(tmp_path)
+    assert 'For train, train/x.json is probably meant' in error.value.mend
+    assert sorted(read) == [f'{name}.json' for name in 'abcdefx']
+
+
 def test_a_path_in_advice_is_quoted(tmp_path):
     """So that the command can be copied."""
     folder = tmp_path / 'my yolo'
@@ -270,6 +399,16 @@ def test_a_path_in_advice_is_quoted(tmp_path):
     (folder / 'labels' / 'a.txt').write_text('0 .5 .5 .1 .1')
     with pytest.raises(DataError, match=f"ctkd-det data '{folder}' OUT"):
         find_coco(folder)
+
+
+@pytest.mark.parametrize('name', ['yolo', 'voc', 'labelme'])
+def test_doctor_advises_what_fits_the_folder(name, tmp_path):
+    for file, content in FOREIGN[name][0].items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(content if isinstance(content, str) else json.dumps(content))
+    (row, ) = check_data(tmp_path, asked=True)
+    assert row.state == 'fail' and row.mend.startswith(FOREIGN[name][1].split('(')[0], 5)
+    assert f'ctkd-det data {tmp_path} OUT' in row.mend and 'annotations and images' not in row.mend
 
 
 def test_an_accent_that_macos_spells_in_two_letters(tmp_path):

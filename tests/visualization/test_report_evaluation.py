@@ -35,6 +35,12 @@ def test_a_class_has_its_own_value_whatever_the_order_of_the_ids(tmp_path):
     assert evaluate(found).per_class == dict(cat=pytest.approx(100), dog=0)
 
 
+def test_where_nothing_is_found_a_class_without_objects_has_no_ap(tmp_path):
+    predictions = one_image(tmp_path / 'none.json', [dict(id=2, name='cat'), dict(
+        id=1, name='dog')], np.array([[10, 10, 30, 30]], float), [2])
+    assert evaluate(predictions).per_class == dict(cat=0, dog=None)
+
+
 def test_more_than_100_detections_on_an_image_count_as_in_mmdet(tmp_path):
     boxes = np.array([[20 * (i % 15), 20 * (i // 15)] for i in range(150)], float)
     boxes = np.concatenate([boxes, boxes + 15], 1)

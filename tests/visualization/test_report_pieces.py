@@ -1,6 +1,8 @@
 """Predictions, metrics, gallery and softened answers against independent computations."""
 import copy
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,6 +132,39 @@ def test_gallery_shows_who_found_what(seeing):
         assert row['uri'].startswith('data:image/jpeg;base64,') and (row['width'], row['height']) \
             == (64, 64)
         assert all(box['score'] >= .3 for box in panel['boxes'] if box['kind'] != 'missed')
+
+
+def test_a_picture_without_a_difference_is_left_out(seeing):
+    """Of two detectors one has lost its detections on image 1 only."""
+    predictions = predict(seeing, 500, 'cpu')
+    kept = predictions.image != 1
+    less = replace(predictions, **{name: getattr(predictions, name)[kept] for name in (
+        'image', 'bboxes', 'labels', 'scores')})
+    coco = annotations(predictions.ann_file)
+    rows, notes = build_gallery(dict(kd=predictions, student=less), coco, 'kd', 'student', 3, .3)
+    assert [row['id'] for row in rows] == [1] and rows[0]['gap'] > 0 and notes == []
+    rows, notes = build_gallery(dict(kd=less, student=less), coco, 'kd', 'student', 3, .3)
+    assert rows == []
+    assert notes == ['In quality kd does not differ from student on any of these images.']
+
+
+def test_pictures_are_called_by_their_paths_in_the_data_folder(seeing, monkeypatch):
+    predictions = predict(seeing, 500, 'cpu')
+    coco = annotations(predictions.ann_file)
+    data = Path(predictions.image_folder)
+
+    def names(image_folder):
+        return [row['name'] for row in build_gallery(
+            dict(kd=replace(predictions, image_folder=str(image_folder))), coco, 'kd', None, 1,
+            .3)[0]]
+
+    (name, ) = names(data)
+    assert (data / name).is_file() and '/' not in name
+    assert names(data.parent) == [f'{data.name}/{name}']
+    monkeypatch.setattr('ctkd_det.visualization.report.gallery._LONGEST', 12)
+    (long, ) = names('/')
+    assert len(long) == 12 and long[0] == '…'
+    assert (data / name).absolute().as_posix().endswith(long[1:])
 
 
 def corners(box, size, letters):

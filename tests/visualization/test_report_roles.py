@@ -132,6 +132,19 @@ def test_each_is_compared_with_its_own_architecture(tmp_path):
         dict(retina_kd=2, faster_kd=5))
 
 
+def test_a_class_without_objects_is_named(tmp_path):
+    """Its AP is NaN in the log of every run; one that some run has is another matter."""
+    record = {'coco/ring_precision': float('nan'), 'coco/star_precision': .2, 'step': 2}
+    runs = [write_run(tmp_path / name, name, model, (.1, .2), records=[
+        dict(record, **{'coco/moon_precision': moon})])
+        for name, model, moon in (('student', STUDENT, float('nan')), ('kd', distilled(), .3))]
+    study = read_study(runs)
+    found = per_class_differences(study, StudyPredictions(study, 0, 'cpu'))
+    assert [list(d) for d in found.differences.values()] == [['star']]
+    assert found.notes == ['No image has an object of ring: no AP, and mAP is that of the other '
+                           'classes.']
+
+
 def test_one_without_a_plain_detector_of_its_architecture_has_no_gain(tmp_path):
     faster, faster_kd, _, retina_kd = two_architectures(tmp_path)
     study = read_study([faster, faster_kd, retina_kd])

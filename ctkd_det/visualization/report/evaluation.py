@@ -58,7 +58,11 @@ def evaluate(predictions: Predictions) -> Evaluation:
                for i, label, box, score in zip(predictions.image, predictions.labels, boxes,
                                                predictions.scores, strict=True)]
     if not results:  # loadRes refuses an empty list; nothing found is 0, not unknown
-        return Evaluation(dict.fromkeys(COCO_METRICS, 0.0), dict.fromkeys(predictions.classes, 0.0))
+        there = {box['category_id'] for box in coco.loadAnns(
+            coco.getAnnIds(predictions.image_ids, iscrowd=False))}
+        return Evaluation(dict.fromkeys(COCO_METRICS, 0.0), {
+            name: 0.0 if cat_id in there else None for name, cat_id in zip(
+                predictions.classes, predictions.cat_ids, strict=True)})
     with silent():
         scoring = COCOeval(coco, coco.loadRes(results), 'bbox')
         scoring.params.imgIds = predictions.image_ids

@@ -1,5 +1,5 @@
 """Images on which two detectors differ most, and who found what on them."""
-from pathlib import Path
+import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -13,6 +13,8 @@ from .runs import Missing
 
 # fills a window when it is enlarged
 _LARGEST_SIDE = 960
+# letters of a picture's path, which fit beside the number in a narrow window
+_LONGEST = 60
 
 
 def most_different(one: Sequence[float], other: Sequence[float]) -> List[int]:
@@ -32,7 +34,8 @@ def build_gallery(columns: Dict[str, Predictions], coco: COCO, one: str, other: 
         one (str): Images are chosen where this column ...
         other (str, optional): ... differs most from this one, or, if None,
             from the ground truth.
-        number (int): How many images.
+        number (int): How many images, at most: those without a difference
+            that can be read are left out.
         score_thr (float): Less confident detections count as not made.
 
     Returns:
@@ -44,7 +47,12 @@ def build_gallery(columns: Dict[str, Predictions], coco: COCO, one: str, other: 
     against = qualities[other] if other else [1.0] * len(first.image_ids)
     rows: List[dict] = []
     notes: List[str] = []
-    for index in most_different(qualities[one], against)[:number]:
+    gaps = [ours - theirs for ours, theirs in zip(qualities[one], against, strict=True)]
+    chosen = [i for i in most_different(qualities[one], against)[:number] if round(gaps[i], 2)]
+    if gaps and not chosen:
+        notes.append(f'In quality {one} does not differ from {other or "the ground truth"} on any '
+                     'of these images.')
+    for index in chosen:
         try:
             picture = read_picture(first, index)
         except Missing as missing:
@@ -58,10 +66,16 @@ def build_gallery(columns: Dict[str, Predictions], coco: COCO, one: str, other: 
         for panel in panels:
             place_labels(panel['boxes'], width, height)
         rows.append(dict(
-            id=index, name=Path(first.paths[index]).name, uri=data_uri(picture, _LARGEST_SIDE),
-            width=width, height=height, panels=panels, gap=qualities[one][index] - against[index],
+            id=index, name=_name(first, index), uri=data_uri(picture, _LARGEST_SIDE),
+            width=width, height=height, panels=panels, gap=gaps[index],
             fonts={size: round(width * share, 2) for size, share in (SMALL, LARGE)}))
     return rows, notes
+
+
+def _name(predictions: Predictions, index: int) -> str:
+    """The image's path in the data folder; of a long one the end, which tells images apart."""
+    path = os.path.relpath(predictions.paths[index], predictions.image_folder).replace(os.sep, '/')
+    return path if len(path) <= _LONGEST else f'…{path[1 - _LONGEST:]}'
 
 
 def _matched(predictions: Predictions, coco: COCO, index: int,

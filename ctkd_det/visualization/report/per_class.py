@@ -22,7 +22,7 @@ class ClassDifferences:
         differences: Method -> class -> mean, lowest and highest difference
             over the seeds, in points.
         source: A sentence on where the values come from.
-        notes: Reasons why runs are left out.
+        notes: Reasons why runs or classes are left out.
     """
     differences: Dict[Method, Differences]
     source: str
@@ -55,6 +55,10 @@ def per_class_differences(study: Study, predictions: StudyPredictions) -> ClassD
     of = {m: [values[run.work_dir] for run in m.runs if run.work_dir in values] for m in methods}
     found = {m: _differences(of[m], of[m.alone]) for m in compared}
     found = {m: differences for m, differences in found.items() if differences}
+    nothing = _without_objects(list(values.values()))
+    if nothing:
+        notes.append(f'No image has an object of {", ".join(nothing)}: no AP, and mAP is that of '
+                     'the other classes.')
     if not found:
         raise Missing('No class has an AP for the baseline and another run; '
                       + ' '.join(notes))
@@ -72,6 +76,12 @@ def _evaluated(runs: List[TrainedRun],
         except Missing as missing:
             notes.append(str(missing))
     return values, distinct(notes)
+
+
+def _without_objects(values: List[PerClass]) -> List[str]:
+    """The classes that no run has an AP of."""
+    names = dict.fromkeys(name for found in values for name in found)
+    return [name for name in names if all(found.get(name) is None for found in values)]
 
 
 def _differences(own: List[PerClass], base: List[PerClass]) -> Differences:
