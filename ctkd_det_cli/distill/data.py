@@ -30,6 +30,13 @@ def find_data(folder: Optional[Path]) -> Optional[CocoFolder]:
     return data
 
 
+def say_what_is_read_right(data: CocoFolder, file: Path) -> None:
+    """Say what is wrong with one of the user's files and corrected."""
+    for finding in data.findings:
+        if finding.read_as and finding.file == file:
+            click.echo(f'Warning: {finding}. Read as: {finding.read_as}.', err=True)
+
+
 def save(data: CocoFolder, force: bool) -> None:
     """Write the cleaned copies that a config reads instead of the user's files.
 
@@ -45,8 +52,6 @@ def save(data: CocoFolder, force: bool) -> None:
     for split in (data.train, data.val):
         if split.ann_file not in written:
             continue
-        for finding in data.findings:
-            if finding.read_as and finding.file == split.original:
-                click.echo(f'Warning: {finding}. Read as: {finding.read_as}.', err=True)
+        say_what_is_read_right(data, split.original)
         click.echo(f'{split.ann_file}: a cleaned copy, which the config reads. The original is '
                    'unchanged.', err=True)

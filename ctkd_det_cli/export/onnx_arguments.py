@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 import click
 
 from ctkd_det_data import CocoFolder
-from ..distill.data import find_data
+from ..distill.data import find_data, say_what_is_read_right
 
 EXTRA = "pip install 'ctkd_det[deploy]'  (or: pip install onnx onnxruntime)"
 # as ctkd_det.deploy.OPSETS, which needs torch to be imported
@@ -79,4 +79,7 @@ def check_onnx_options(format_: str, shape: Optional[Tuple[int, int]],
     missing = [name for name in ('onnx', 'onnxruntime') if find_spec(name) is None]
     if missing:
         raise click.ClickException(f'--format onnx needs {" and ".join(missing)}: {EXTRA}')
-    return replace(options, data=find_data(values['data']))
+    data = find_data(values['data'])
+    for split in (data.train, data.val) if data else ():  # of which no copy is made that says it
+        say_what_is_read_right(data, split.ann_file)
+    return replace(options, data=data)

@@ -1,8 +1,16 @@
 """Work directories as mmengine leaves them, without the training."""
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from mmengine.config import Config
+
+from ctkd_det.visualization.report import predictions
+from ctkd_det.visualization.report.detectors import detector_of
+from ctkd_det.visualization.report.evaluation import annotations
+from ctkd_det.visualization.report.matching import ground_truth
+from ctkd_det.visualization.report.runs import read_run
 
 STUDENT = dict(type='FasterRCNN', backbone=dict(type='ResNet', depth=18),
                neck=dict(type='FPN'), roi_head=dict(type='StandardRoIHead'))
@@ -36,3 +44,17 @@ def write_run(work_dir: Path, stem: str, model: dict, maps=(0.1, 0.2), seed=0, m
         'System environment:\n    Python: 3.12.1\n    PyTorch: 2.9.0\n\n'
         'Runtime environment:\n    seed: 77\n')
     return work_dir
+
+
+def find_all(work_dir):
+    """Keep for a run that it finds each object: one that is hardly trained finds none."""
+    detector = detector_of(read_run(work_dir))
+    found = predictions.predict(detector, 500, 'cpu')
+    objects = [ground_truth(annotations(found.ann_file), found, index)
+               for index in range(len(found.image_ids))]
+    labels = np.concatenate([each.labels for each in objects])
+    image = np.repeat(np.arange(len(objects)), [len(each.labels) for each in objects])
+    (kept, ) = detector.cache.glob('*.npz')
+    predictions._save(replace(
+        found, image=image, bboxes=np.concatenate([each.bboxes for each in objects]),
+        labels=labels, scores=np.ones(len(labels))), kept)

@@ -5,24 +5,19 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from html import unescape
 
 import click
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from mmdet.visualization import DetLocalVisualizer
 
 import forked
 import helpers
-from ctkd_det.visualization.report import predictions, write_report
-from ctkd_det.visualization.report.detectors import Detector, detector_of
-from ctkd_det.visualization.report.evaluation import annotations
-from ctkd_det.visualization.report.matching import ground_truth
-from ctkd_det.visualization.report.runs import read_run
+from ctkd_det.visualization.report import write_report
+from ctkd_det.visualization.report.detectors import Detector
 from ctkd_det_cli.report import report
-from studies import STUDENT, distilled, write_run
+from studies import STUDENT, distilled, find_all, write_run
 
 GROUP = dict(type='KDLoss', temperature=dict(type='GroupTemperature', by='foreground',
                                              num_classes=8))
@@ -53,20 +48,6 @@ def runs(shapes, tmp_path_factory):
         paths.append(folder / f'{name}_s{seed}')
     find_all(paths[-1])
     return paths
-
-
-def find_all(work_dir):
-    """Keep for a run that it finds each object: after two epochs none finds any, all are alike."""
-    detector = detector_of(read_run(work_dir))
-    found = predictions.predict(detector, 500, 'cpu')
-    objects = [ground_truth(annotations(found.ann_file), found, index)
-               for index in range(len(found.image_ids))]
-    labels = np.concatenate([each.labels for each in objects])
-    image = np.repeat(np.arange(len(objects)), [len(each.labels) for each in objects])
-    (kept, ) = detector.cache.glob('*.npz')
-    predictions._save(replace(
-        found, image=image, bboxes=np.concatenate([each.bboxes for each in objects]),
-        labels=labels, scores=np.ones(len(labels))), kept)
 
 
 @pytest.fixture(scope='module')
