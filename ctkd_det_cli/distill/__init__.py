@@ -112,10 +112,12 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
                            f'{Path(work_dir)}_alone' if work_dir else None, recipe.baseline))
     from .data import save
     from .recipe import refuse_edited, write
+    from .rehearsal import rehearse
     texts = {path: one.text(out.parent) for path, _, one in recipes}
     if recipe.student.pure_python:
         texts[out.with_name(recipe.student.base)] = recipe.student.config.pretty_text
     refuse_edited(texts, force)
+    rehearse(out, texts, options['cfg_options'], download=not dry_run)
     if recipe.data:
         save(recipe.data, force)
     write(texts)

@@ -101,8 +101,12 @@ def check_teacher(student: nn.Module, student_path: Path, teacher: Source, *,
             LevelMatch(student, model)  # refuses necks without a common level
         normalisation(model.data_preprocessor, pipeline_of(teacher.config), name)
     except (TeacherError, TypeError, ValueError) as error:
-        said = _ARGUMENT.sub(_as_option, str(error)).replace(NECK_LOSSES, NECK_METHODS)
-        raise click.ClickException(said) from error
+        raise click.ClickException(as_options(str(error))) from error
+
+
+def as_options(text: str) -> str:
+    """What a message says of the detector's arguments, in terms of the command."""
+    return _ARGUMENT.sub(_as_option, text).replace(NECK_LOSSES, NECK_METHODS)
 
 
 def _as_option(argument: re.Match) -> str:
