@@ -24,6 +24,8 @@ class Training:
         cfg_options: Overrides of the config, ``key=value``.
         launcher: Of distributed trainings.
         verbose: Whether to print all that MMEngine logs.
+        part_of: The words of the command that trains this and more; empty if
+            it is one of its own.
     """
     config: Path
     work_dir: Optional[str] = None
@@ -33,6 +35,7 @@ class Training:
     cfg_options: Sequence[str] = ()
     launcher: str = 'none'
     verbose: bool = False
+    part_of: Sequence[str] = ()
 
     def command(self, resume: Optional[str] = None) -> str:
         """The command line that trains this."""
@@ -44,6 +47,15 @@ class Training:
         words += ['--cfg-options', *self.cfg_options] if self.cfg_options else []
         words += ['--launcher', self.launcher] if self.launcher != 'none' else []
         return shlex.join(words + ['--verbose'] * self.verbose)
+
+    def again(self, resume: Optional[str] = None) -> str:
+        """The command line to give after it was stopped: the whole one, if it was part of one.
+
+        That is resumed in any case: the training before this one has checkpoints.
+        """
+        if not self.part_of:
+            return self.command(resume)
+        return shlex.join([*self.part_of, *['--resume'] * ('--resume' not in self.part_of)])
 
 
 def training_options(command: Callable) -> Callable:

@@ -182,9 +182,9 @@ def stopped(training: Training, work_dir: Path, runner: Optional[Runner]) -> str
     where = f' at iteration {runner.iter} of {runner.max_iters}' if _has_begun(runner) else ''
     if last is None:
         return (f'\nStopped{where}. There is no checkpoint yet. To start anew:\n  '
-                + training.command())
+                + training.again())
     return (f'\nStopped{where}. The last checkpoint is {last}. To go on from it:\n  '
-            + training.command(resume='auto'))
+            + training.again(resume='auto'))
 
 
 def _has_begun(runner: Optional[Runner]) -> bool:
