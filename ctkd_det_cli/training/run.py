@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from ctkd_det.work_dir import WorkDir
 from ..guards import guard
-from ..mistakes import sentence
+from ..mistakes import is_interrupt, sentence
 from ..options import merge, writing
 from ..places import keep_config
 from ..reading import check_parts, read_config
@@ -60,10 +60,10 @@ def run(training: Training, last: bool = True) -> Result:
                 runner.register_hook(OpeningHook(progress))
                 runner.register_hook(progress, 'LOWEST')
             runner.train()
-    except KeyboardInterrupt:
-        click.echo(stopped(training, Path(cfg.work_dir), runner), screen.out)
-        raise click.exceptions.Exit(130) from None
-    except Exception as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if is_interrupt(error):
+            click.echo(stopped(training, Path(cfg.work_dir), runner), screen.out)
+            raise click.exceptions.Exit(130) from None
         if not quiet:
             raise
         raise click.ClickException(f'{sentence(error)}{_kept_traceback(log)}') from error

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, config
+from mmengine.runner import Runner
 
 from cli.conftest import command, fork, invoke
 from ctkd_det.work_dir import WorkDirError
@@ -91,6 +92,22 @@ def test_ctrl_c_says_how_to_go_on(own_loss, tmp_path):
     assert 'warning: pressed' in printed  # not MMEngine's: it is shown
     assert re.search(r'Stopped at iteration 4 of 8. The last checkpoint is .*epoch_1\.pth', printed)
     assert f'ctkd-det train {own_loss / "config.py"} --work-dir work --resume' in printed
+
+
+@pytest.mark.parametrize('within', ['runner', 'formatter'])
+def test_ctrl_c_while_it_prepares(within, folder, tmp_path, monkeypatch):
+    """MMEngine's formatter turns the interrupt into a SyntaxError with the whole config in it."""
+    def press(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    use_data(student_config(), folder / 'shapes').dump(tmp_path / 'x.py')
+    if within == 'formatter':
+        monkeypatch.setattr(config, 'FormatCode', press)
+    else:
+        monkeypatch.setattr(Runner, 'setup_env', press)
+    result = invoke('train', tmp_path / 'x.py', '--work-dir', tmp_path / 'work')
+    assert result.exit_code == 130 and 'Error' not in result.output
+    assert '\nStopped. There is no checkpoint yet. To start anew:\n' in result.output
 
 
 @pytest.mark.parametrize('args, message', [
