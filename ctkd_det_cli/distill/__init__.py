@@ -111,20 +111,21 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
         recipes.insert(0, (out.with_name(f'{out.stem}_alone.py'),
                            f'{Path(work_dir)}_alone' if work_dir else None, recipe.baseline))
     from .data import save
-    from .recipe import refuse_edited, write
+    from .files import refuse_edited, signed, write
     from .rehearsal import rehearse
     texts = {path: one.text(out.parent) for path, _, one in recipes}
     if recipe.student.pure_python:
         texts[out.with_name(recipe.student.base)] = recipe.student.config.pretty_text
+    texts = {path: signed(text) for path, text in texts.items()}
     refuse_edited(texts, force)
-    rehearse(out, texts, options['cfg_options'], download=not dry_run)
+    words = ('ctkd-det', 'distill', *click.get_current_context().meta[GIVEN])
+    trainings = [Training(path, folder, part_of=words if with_baseline else (), **options)
+                 for path, folder, _ in recipes]
+    rehearse(trainings, texts, dry_run)
     if recipe.data:
         save(recipe.data, force)
     write(texts)
     say_what_is_left_behind(recipe.student)
-    words = ('ctkd-det', 'distill', *click.get_current_context().meta[GIVEN])
-    trainings = [Training(path, folder, part_of=words if with_baseline else (), **options)
-                 for path, folder, _ in recipes]
     for training in trainings:
         _show(training)
     if not dry_run:

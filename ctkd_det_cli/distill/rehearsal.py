@@ -6,16 +6,22 @@ from pathlib import Path
 from typing import Iterator, Mapping, Sequence
 
 import click
-from mmdet.registry import MODELS
+from mmdet.registry import HOOKS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ctkd_det.configs import detector_config, nested_datasets
 from ctkd_det.datasets.configured import class_names
+from ctkd_det.hooks import SafeCheckpointHook
+from ctkd_det.hooks.checkpoint_files import SavingError
+from ctkd_det.hooks.starting_point import refuse_to_replace
 from ctkd_det.models.detectors.training_progress import check_data
 from ctkd_det.models.distilled_config import SNAPSHOT, is_distilled
+from ..guards import checkpoint_hook
 from ..mistakes import sentence
 from ..options import merge
+from ..training import Training
+from ..training.run import work_dir_of
 from .pair import as_options
 from .source_code import placed
 
@@ -23,25 +29,45 @@ from .source_code import placed
 _OF_A_TEACHER = ('teacher_ckpt', 'class_mapping', 'inherit', 'teacher_stage')
 
 
-def rehearse(out: Path, texts: Mapping[Path, str], cfg_options: Sequence[str],
-             download: bool) -> None:
-    """Build the distilled detector of a config, and check what its first step would check.
+def rehearse(trainings: Sequence[Training], texts: Mapping[Path, str], dry_run: bool) -> None:
+    """Check all that would end one of these trainings before its second step.
 
     Args:
-        out (Path): Where the config will lie.
-        texts (Mapping[Path, str]): What it and the files beside it will say.
-        cfg_options (Sequence[str]): The overrides of its training.
-        download (bool): Whether to fetch a teacher's weights that are no file
-            of this machine. If not, the losses are checked with the student
-            as its own teacher.
+        trainings (Sequence[Training]): The last one is the distillation; before
+            it, its baseline.
+        texts (Mapping[Path, str]): What their configs, and the files beside
+            them, will say.
+        dry_run (bool): Whether none of them follows. Then their work
+            directories do not matter, and weights of a teacher that are no
+            file of this machine are not fetched.
 
     Raises:
-        click.ClickException: if the training would not come to its first step.
+        click.ClickException: if something would.
     """
-    cfg = _read(out, texts)
-    merge(cfg, cfg_options)
-    if not is_distilled(cfg.model):
-        return
+    cfg = _read(trainings[-1].config, texts)
+    merge(cfg, trainings[-1].cfg_options)
+    for training in () if dry_run else trainings:
+        _check_work_dir(training, cfg)
+    if is_distilled(cfg.model):
+        _build(cfg, download=not dry_run)
+
+
+def _check_work_dir(training: Training, cfg: Config) -> None:
+    """See that no checkpoints of another training are there; a resumed one may have its own."""
+    init_default_scope('mmdet')
+    hook = HOOKS.build(checkpoint_hook(cfg)) if checkpoint_hook(cfg) else None
+    if not training.resume and isinstance(hook, SafeCheckpointHook):
+        try:
+            refuse_to_replace(hook.folder_in(work_dir_of(training, cfg)), hook.overwrite)
+        except SavingError as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _build(cfg: Config, download: bool) -> None:
+    """Build the distilled detector, and check what its first step would check.
+
+    Without its teacher's weights the losses are checked with the student as its own teacher.
+    """
     model = detector_config(cfg)
     if '://' in (model.get('teacher_ckpt') or '') and not download:
         model.update(teacher_config=SNAPSHOT)

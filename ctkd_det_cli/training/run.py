@@ -82,8 +82,7 @@ def configured(training: Training) -> Config:
     cfg = read_config(training.config)
     merge(cfg, training.cfg_options)
     cfg.launcher = training.launcher
-    cfg.work_dir = (training.work_dir or cfg.get('work_dir')
-                    or str(default_work_dir(training.config)))
+    cfg.work_dir = work_dir_of(training, cfg)
     keep_config(training.config, cfg.work_dir)
     if cfg.get('visualizer'):
         # by the name that they share, a second training of this process would get the first one's
@@ -120,6 +119,12 @@ def _resume(cfg: Config, source: str) -> None:
         cfg.resume, cfg.load_from = True, source
     elif not cfg.get('load_from') or WorkDir(Path(cfg.work_dir)).last_checkpoint:
         cfg.resume, cfg.load_from = True, None
+
+
+def work_dir_of(training: Training, cfg: Config) -> str:
+    """The folder that a training writes to: of the command, of the config, or by its name."""
+    return (training.work_dir or cfg.get('work_dir')
+            or str(default_work_dir(training.config)))
 
 
 def default_work_dir(config: Path) -> Path:

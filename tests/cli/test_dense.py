@@ -183,6 +183,7 @@ def test_methods_that_are_named_instead_are_taken(family, method, tmp_path):
     student = tmp_path / 'student.py'
     cfg = get_config(f'mmdet::{({**TWO_STAGE, **DENSE, **DETR})[family]}').to_dict()
     cfg['model'] = tiny(family).model.to_dict()
+    cfg['train_dataloader']['dataset']['metainfo'] = dict(classes=CLASSES)
     student.write_text(''.join(f'{key} = {value!r}\n' for key, value in cfg.items()))
     line = ['--teacher', student, '--teacher-ckpt', ELSEWHERE,
             '--out', tmp_path / 'x.py', '--force']

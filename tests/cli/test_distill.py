@@ -112,6 +112,12 @@ def test_an_edited_config_is_kept(folder, tmp_path):
             folder / 'teacher' / 'teacher.pth', '--method', 'kd', '--out', tmp_path / 'mine.py']
     assert distill(*line).exit_code == 0 and distill(*line).exit_code == 0
     made = (tmp_path / 'mine.py').read_text()
+    # another option is no edit, neither of this file nor of the baseline's
+    for method in ('dkd', 'kd'):
+        replaced = distill(*line, '--method', method, '--with-baseline')
+        assert replaced.exit_code == 0, replaced.output
+        assert ('DKDLoss' in (tmp_path / 'mine.py').read_text()) == (method == 'dkd')
+    assert (tmp_path / 'mine.py').read_text() == made
     (tmp_path / 'mine.py').write_text(made + '# better\n')
     refused = distill(*line)
     assert refused.exit_code == 1 and 'ctkd-det train' in refused.output

@@ -81,3 +81,24 @@ def test_the_example_of_another_students_names(folder, tmp_path):
                     tmp_path / 'x.py')
     assert result.exit_code == 1 and not (tmp_path / 'x.py').exists()
     assert "0: 'triangle' / 'square'" in result.output
+
+
+def test_checkpoints_in_the_way_are_seen_before_their_config_is_replaced(folder, tmp_path):
+    """Of both trainings; a dry run replaces the config alone, and a resume goes on with them."""
+    out, work = tmp_path / 'x.py', tmp_path / 'work'
+    line = lines(folder, out, folder / 'teacher' / 'teacher.pth', '--work-dir', work)
+    assert invoke(*line, '--dry-run').exit_code == 0
+    before = out.read_text()
+    for taken in (work, tmp_path / 'work_alone'):
+        taken.mkdir()
+        (taken / 'epoch_1.pth').touch()
+        refused = invoke(*line, '--method', 'kd', '--with-baseline')
+        assert refused.exit_code == 1 and out.read_text() == before
+        assert f'Error: {taken} has checkpoints of a training (epoch_1.pth)' in refused.output
+        assert not (tmp_path / 'x_alone.py').exists()
+        (taken / 'epoch_1.pth').unlink()
+    (work / 'epoch_1.pth').touch()
+    assert invoke(*line, '--method', 'kd', '--dry-run').exit_code == 0
+    assert out.read_text() != before
+    resumed = invoke(*line, '--method', 'dkd', '--resume')
+    assert 'no checkpoint in' in resumed.output and 'DKDLoss' in out.read_text()
