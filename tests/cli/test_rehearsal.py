@@ -35,6 +35,7 @@ def test_a_wrong_checkpoint_is_refused_before_anything(wrong, message, options, 
     result = invoke(*lines(folder, tmp_path / 'x.py', teachers / wrong / 'teacher.pth', *options))
     assert result.exit_code == 1 and re.search(message, ' '.join(result.output.split()))
     assert not list(tmp_path.iterdir())
+    assert len(result.output.splitlines()) < 6
     if wrong == 'swapped':  # what the message advises
         assert invoke(*lines(folder, 'x.py', teachers / wrong / 'teacher.pth', '--dry-run',
                              '--class-mapping', 'by_name')).exit_code == 0

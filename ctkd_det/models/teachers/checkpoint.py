@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ...compat.addresses import checked_address
 from ...compat.reading import CheckpointError
+from ..misfits import misfits
 from ..not_finite import not_finite_weights
 from .weights import weights_of
 
@@ -49,8 +50,9 @@ def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
     except RuntimeError as error:
         raise TeacherError(
             f'teacher_ckpt {filename} does not hold the weights of teacher_config '
-            f'({type(model).__name__}): {error}\nGive the checkpoint that was trained with '
-            'this very config. A teacher with missing weights would teach noise.') from None
+            f'({type(model).__name__}). Give the checkpoint that was trained with this very '
+            f'config. A teacher with missing weights would teach noise.\n{misfits(error)}'
+        ) from None
     bad = not_finite_weights(model, 'teacher')
     if bad:
         raise TeacherError(
