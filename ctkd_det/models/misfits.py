@@ -4,8 +4,8 @@ from typing import Dict, List
 
 _NAMES = re.compile(r'(Missing|Unexpected) key\(s\) in state_dict: (.*)')
 _SIZE = r'(?:torch\.Size\()?(.*?)\)?'
-_SHAPES = re.compile(rf'size mismatch for (\S+): copying a param with shape {_SIZE} from checkpoint, '
-                     rf'the shape in current model is {_SIZE}\.?$')
+_SHAPES = re.compile(rf'size mismatch for (\S+): copying a param with shape {_SIZE} from '
+                     rf'checkpoint, the shape in current model is {_SIZE}\.?$')
 _MOST = 3
 
 

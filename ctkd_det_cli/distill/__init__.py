@@ -121,7 +121,7 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
     words = ('ctkd-det', 'distill', *click.get_current_context().meta[GIVEN])
     trainings = [Training(path, folder, part_of=words if with_baseline else (), **options)
                  for path, folder, _ in recipes]
-    rehearse(trainings, texts, dry_run)
+    rehearse(trainings, texts, dry_run, own_data=recipe.data is not None)
     if recipe.data:
         save(recipe.data, force)
     write(texts)

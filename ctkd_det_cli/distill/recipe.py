@@ -74,7 +74,8 @@ class Recipe:
                     f'the {role} {source.path} is a distillation config: give a plain one'
                     + ('; to train it as it is: ctkd-det train' if role == 'student' else ''))
         if self.teacher is not None:
-            check_teacher(self.built, self.student.path, self.teacher, sources=self.sources,
+            check_teacher(self.built, self.student.path, self.teacher, self.teacher_ckpt,
+                          sources=self.sources, own_data=self.data is not None,
                           cross_head=cross_head(self.method), **self.options)
 
     @cached_property

@@ -29,7 +29,8 @@ from .source_code import placed
 _OF_A_TEACHER = ('teacher_ckpt', 'class_mapping', 'inherit', 'teacher_stage')
 
 
-def rehearse(trainings: Sequence[Training], texts: Mapping[Path, str], dry_run: bool) -> None:
+def rehearse(trainings: Sequence[Training], texts: Mapping[Path, str], dry_run: bool,
+             own_data: bool) -> None:
     """Check all that would end one of these trainings before its second step.
 
     Args:
@@ -40,6 +41,7 @@ def rehearse(trainings: Sequence[Training], texts: Mapping[Path, str], dry_run: 
         dry_run (bool): Whether none of them follows. Then their work
             directories do not matter, and weights of a teacher that are no
             file of this machine are not fetched.
+        own_data (bool): See :func:`as_options`.
 
     Raises:
         click.ClickException: if something would.
@@ -49,7 +51,7 @@ def rehearse(trainings: Sequence[Training], texts: Mapping[Path, str], dry_run: 
     for training in () if dry_run else trainings:
         _check_work_dir(training, cfg)
     if is_distilled(cfg.model):
-        _build(cfg, download=not dry_run)
+        _build(cfg, download=not dry_run, own_data=own_data)
 
 
 def _check_work_dir(training: Training, cfg: Config) -> None:
@@ -63,7 +65,7 @@ def _check_work_dir(training: Training, cfg: Config) -> None:
             raise click.ClickException(str(error)) from error
 
 
-def _build(cfg: Config, download: bool) -> None:
+def _build(cfg: Config, download: bool, own_data: bool) -> None:
     """Build the distilled detector, and check what its first step would check.
 
     Without its teacher's weights the losses are checked with the student as its own teacher.
@@ -81,7 +83,7 @@ def _build(cfg: Config, download: bool) -> None:
             check_data(student, class_names(data), cfg)
     except Exception as error:  # a user's model may fail in any way there is
         said = str(error) if isinstance(error, ValueError) else sentence(error)
-        raise click.ClickException(as_options(said)) from error
+        raise click.ClickException(as_options(said, own_data)) from error
 
 
 def _read(out: Path, texts: Mapping[Path, str]) -> Config:

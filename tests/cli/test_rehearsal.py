@@ -52,6 +52,26 @@ def test_a_loss_that_the_student_cannot_have(there, folder, tmp_path):
     assert invoke(*lines(folder, out, weights, '--dry-run', '--inherit', 'neck')).exit_code == 0
 
 
+@pytest.mark.parametrize('config, data, said', [
+    ('own', True, r"the teacher \S+teacher\.py has 5 classes, the student 8\. It was trained on \("
+     r".*Take a teacher that was trained on these classes$"),
+    ('own', False, r'has 5 classes, the student 80\. .*on these classes; or give --data FOLDER'),
+    ('base', True, r"The checkpoint has 5 classes, \('triangle', .*\), and its config 8\. Give the "
+     r'config with which the checkpoint was trained, .*, or a checkpoint [^;]*\. size'),
+    ('base', False, r"checkpoint of the teacher \S+ has 5 classes, \('triangle', .*\), and its "
+     r'config 8; the student has 80\. Give the config .*; or give --data FOLDER')],
+    ids=['teacher', 'no-data', 'config', 'config-and-no-data'])
+def test_who_has_how_many_classes(config, data, said, folder, tmp_path):
+    made = make_teacher(tmp_path, CLASSES[:5], roi_head=dict(bbox_head=dict(num_classes=5)))
+    student = folder / 'student.py' if data else 'faster-rcnn_r50_fpn_1x_coco'
+    result = invoke('distill', student, '--teacher', made['teacher_config'] if config == 'own' else
+                    folder / 'teacher' / 'teacher.py', '--teacher-ckpt', made['teacher_ckpt'],
+                    *(['--data', folder / 'shapes'] if data else []), '--dry-run', '--out',
+                    tmp_path / 'x.py')
+    assert result.exit_code == 1 and not (tmp_path / 'x.py').exists()
+    assert re.search(said, ' '.join(result.output.split())), result.output
+
+
 def test_the_overrides_of_the_training_count(folder, teachers, tmp_path):
     right, wrong = folder / 'teacher' / 'teacher.pth', teachers / 'thick' / 'teacher.pth'
     for given, instead, status in ((wrong, right, 0), (right, wrong, 1)):
