@@ -1,4 +1,5 @@
 """``ctkd-det train``: MMDetection's training, with one screen instead of a thousand lines."""
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,11 @@ class Training:
         if not self.part_of:
             return self.command(resume)
         return shlex.join([*self.part_of, *['--resume'] * ('--resume' not in self.part_of)])
+
+
+def is_of_seed(config: Path) -> bool:
+    """Whether a config lies in a folder ``seed_N``."""
+    return bool(re.fullmatch(r'seed_\d+', config.absolute().parent.name))
 
 
 def training_options(command: Callable) -> Callable:

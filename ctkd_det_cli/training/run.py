@@ -1,6 +1,5 @@
 """Trains a config; the log goes to a file, the screen shows the progress."""
 import contextlib
-import re
 import sys
 import time
 import traceback
@@ -19,7 +18,7 @@ from ..mistakes import is_interrupt, sentence
 from ..options import merge, writing
 from ..places import keep_config
 from ..reading import check_parts, read_config
-from . import Training
+from . import Training, is_of_seed
 from .data import OWN_DATA, look_at_data, missing_data
 from .progress import OpeningHook, ProgressHook, Screen
 from .result import Result, ending, stopped
@@ -133,7 +132,7 @@ def default_work_dir(config: Path) -> Path:
     The configs of several seeds have one name, so that the report joins them.
     """
     folder = config.absolute().parent.name
-    return Path('work_dirs', folder if re.fullmatch(r'seed_\d+', folder) else '', config.stem)
+    return Path('work_dirs', folder if is_of_seed(config) else '', config.stem)
 
 
 def _kept_traceback(log: Path) -> str:
