@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
 
 from cli.conftest import ELSEWHERE, invoke
 from helpers import CLASSES, CONFIGS, make_teacher
@@ -70,6 +71,23 @@ def test_who_has_how_many_classes(config, data, said, folder, tmp_path):
                     tmp_path / 'x.py')
     assert result.exit_code == 1 and not (tmp_path / 'x.py').exists()
     assert re.search(said, ' '.join(result.output.split())), result.output
+
+
+def test_weights_elsewhere_are_fetched_for_a_training_only(folder, teachers, tmp_path, monkeypatch):
+    """And before its baseline."""
+    monkeypatch.chdir(tmp_path)
+    load, fetched = CheckpointLoader.load_checkpoint, []
+
+    def fetch(name, **options):
+        fetched.append(name)
+        return load(str(teachers / 'swapped' / 'teacher.pth'), **options)
+
+    monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', fetch)
+    line = lines(folder, tmp_path / 'x.py', ELSEWHERE, '--with-baseline')
+    refused = invoke(*line)
+    assert refused.exit_code == 1 and 'was trained with other classes' in refused.output
+    assert fetched == [ELSEWHERE] and not list(tmp_path.iterdir())
+    assert invoke(*line, '--dry-run').exit_code == 0 and len(fetched) == 1
 
 
 def test_the_overrides_of_the_training_count(folder, teachers, tmp_path):
