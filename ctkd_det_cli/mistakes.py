@@ -3,7 +3,7 @@ import difflib
 import inspect
 import re
 from importlib.util import find_spec
-from typing import List, Optional
+from typing import Iterator, List, Optional
 
 # whose errors are sentences already
 OURS = ('ctkd_det', 'ctkd_det_data')
@@ -49,11 +49,20 @@ def sentence(error: BaseException) -> str:
 
 def _missing_module(error: Optional[BaseException]) -> str:
     """The module that an import, or one behind it, has not found."""
+    return next((one.name for one in _behind(error)
+                 if isinstance(one, ModuleNotFoundError) and one.name), '')
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether it is Ctrl-C, or what a library made of it: MMEngine's formatter a SyntaxError."""
+    return any(isinstance(one, KeyboardInterrupt) for one in _behind(error))
+
+
+def _behind(error: Optional[BaseException]) -> Iterator[BaseException]:
+    """An error, the one that it was raised from, and so on."""
     while error is not None:
-        if isinstance(error, ModuleNotFoundError) and error.name:
-            return error.name
+        yield error
         error = error.__cause__ or error.__context__
-    return ''
 
 
 def _nearest(name: str, names: List[str]) -> str:

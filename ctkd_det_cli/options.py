@@ -11,6 +11,8 @@ from .places import load_package
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+# where a command's context keeps the words that it was given
+GIVEN = 'ctkd_det.given'
 LAUNCHERS = click.Choice(['none', 'pytorch', 'slurm', 'mpi'])
 
 
@@ -31,6 +33,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: List[str]) -> List[str]:
         """Split the values of ``--cfg-options`` first."""
+        ctx.meta[GIVEN] = list(args)
         return super().parse_args(ctx, _one_pair_each(args))
 
 

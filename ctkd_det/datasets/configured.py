@@ -97,7 +97,7 @@ def _part(config: dict, name: str) -> Optional[Part]:
     return Part(
         Path(root, file), Path(root, prefix.get('img', prefix.get('img_path', ''))), {},
         evaluated=evaluated, min_size=0 if evaluated else rules.get('min_size', 0),
-        classes=_classes(kind, config), masks=any(
+        classes=class_names(config), masks=any(
             step.get('with_mask') for step in config.get('pipeline') or ()
             if hasattr(step, 'get')), settings=config)
 
@@ -107,7 +107,14 @@ def _pass_over(config: dict, why: str) -> None:
               logging.INFO)
 
 
-def _classes(kind: type, config: dict) -> Tuple[str, ...]:
+def class_names(config: dict) -> Tuple[str, ...]:
+    """The classes of the data set that a config describes, none if it states none.
+
+    They are what the built one says: its ``metainfo``, from a file, too, or its type's own.
+    """
+    kind: Any = registered_class(DATASETS, config['type'])
+    if not hasattr(kind, '_load_metainfo'):
+        return ()
     classes = kind._load_metainfo(copy.deepcopy(config.get('metainfo'))).get('classes') or ()
     return (classes, ) if isinstance(classes, str) else tuple(classes)
 

@@ -64,11 +64,15 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def folder(self, runner: Runner) -> CheckpointFolder:
         """Where checkpoints go, also before mmengine has put that together."""
-        out = Path(self.out_dir or runner.work_dir)
+        return self.folder_in(runner.work_dir)
+
+    def folder_in(self, work_dir: str) -> CheckpointFolder:
+        """Where those of a training with this work directory go."""
+        out = Path(self.out_dir or work_dir)
         if self.out_dir is not None and not hasattr(self, 'file_backend') and (
-                self.out_dir != runner.work_dir):
-            out = out / Path(runner.work_dir).name
-        return CheckpointFolder(out, Path(runner.work_dir), self.filename_tmpl)
+                self.out_dir != work_dir):
+            out = out / Path(work_dir).name
+        return CheckpointFolder(out, Path(work_dir), self.filename_tmpl)
 
     def last_saved(self, runner: Runner) -> str:
         """The last checkpoint, which is that of the resume until one is saved; '' if none is."""

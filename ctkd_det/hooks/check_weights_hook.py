@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 
 from ..compat.reading import CheckpointError
 from ..models.distilled_config import is_beside_student
+from ..models.misfits import misfits
 from ..models.teachers.checkpoint import classes_of_checkpoint
 from ..models.teachers.classes import class_difference
 from .unwrapped import detector_of
@@ -37,7 +38,7 @@ class CheckWeightsHook(Hook):
             absent = model.load_state_dict(weights, strict=False).missing_keys
         except RuntimeError as error:
             raise CheckpointError(
-                f'the checkpoint is not of this config ({kind}): {error}') from error
+                f'the checkpoint is not of this config ({kind}):\n{misfits(error)}') from None
         # what a distilled student has for its losses is not evaluated
         missing = [name for name in absent if not is_beside_student(name)]
         if missing:

@@ -44,7 +44,8 @@ def starting_point(runner: Runner, folder: CheckpointFolder, overwrite: bool) ->
     return Start(_newest(runner, folder), [])
 
 
-def _replaced(folder: CheckpointFolder, overwrite: bool) -> List[Path]:
+def refuse_to_replace(folder: CheckpointFolder, overwrite: bool) -> None:
+    """Raise SavingError if a new training would replace checkpoints unasked."""
     files = folder.files()
     if files and not overwrite:
         raise SavingError(
@@ -52,7 +53,11 @@ def _replaced(folder: CheckpointFolder, overwrite: bool) -> List[Path]:
             f'({", ".join(path.name for path in files)}). To go on with it: --resume; to train '
             'elsewhere: another --work-dir; to begin anew and replace them: --cfg-options '
             'default_hooks.checkpoint.overwrite=True')
-    return [*files, *folder.best()] if overwrite else []
+
+
+def _replaced(folder: CheckpointFolder, overwrite: bool) -> List[Path]:
+    refuse_to_replace(folder, overwrite)
+    return [*folder.files(), *folder.best()] if overwrite else []
 
 
 def _check(named: str) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Un
 import click
 
 from ..lasting import Lasting
-from ..options import Command, merge
+from ..options import GIVEN, Command, merge
 from ..places import load_package, package_dir
 from ..training import Training, training_options
 from ..training.data import OWN_DATA, look_at_data, missing_data
 from .beginning import check_pair_of_trainings, say_what_is_left_behind
-from .methods import ALONE, check_names, fragments, teaches_itself
+from .methods import ALONE, check_names, check_teacher_options, fragments
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -111,16 +111,21 @@ def distill(student: str, with_baseline: bool, out: Optional[Path], work_dir: Op
         recipes.insert(0, (out.with_name(f'{out.stem}_alone.py'),
                            f'{Path(work_dir)}_alone' if work_dir else None, recipe.baseline))
     from .data import save
-    from .recipe import refuse_edited, write
+    from .files import refuse_edited, signed, write
+    from .rehearsal import rehearse
     texts = {path: one.text(out.parent) for path, _, one in recipes}
     if recipe.student.pure_python:
         texts[out.with_name(recipe.student.base)] = recipe.student.config.pretty_text
+    texts = {path: signed(text) for path, text in texts.items()}
     refuse_edited(texts, force)
+    words = ('ctkd-det', 'distill', *click.get_current_context().meta[GIVEN])
+    trainings = [Training(path, folder, part_of=words if with_baseline else (), **options)
+                 for path, folder, _ in recipes]
+    rehearse(trainings, texts, dry_run, own_data=recipe.data is not None)
     if recipe.data:
         save(recipe.data, force)
     write(texts)
     say_what_is_left_behind(recipe.student)
-    trainings = [Training(path, folder, **options) for path, folder, _ in recipes]
     for training in trainings:
         _show(training)
     if not dry_run:
@@ -145,7 +150,7 @@ def _recipe(student: str, out: Optional[Path],
     changes = take('epochs', 'batch_size', 'lr', 'img_scale', 'seed')
     learning = {name: value for name, value in take(
         'class_mapping', 'inherit', 'teacher_stage').items() if value not in (None, ())}
-    _check_teacher_options(given, learning)
+    check_teacher_options(given, learning)
     for package in ('mmengine', 'mmdet'):  # which the next lines need
         package_dir(package)
     # quick checks come before torch is imported
@@ -170,26 +175,6 @@ def _recipe(student: str, out: Optional[Path],
         recipe = replace(recipe, data=data.beside(out))
     recipe.check()
     return recipe, out
-
-
-def _check_teacher_options(given: Dict[str, Any], learning: Dict[str, Any]) -> None:
-    """See whether the method has the teacher that it needs, and no option of one that it has not.
-
-    Raises:
-        click.UsageError: if not.
-    """
-    alone = given['method'] == ALONE
-    by_itself = teaches_itself(given['method'])
-    others = ('class_mapping', 'inherit') if by_itself else tuple(learning)
-    unused = [name for name in ('teacher', 'teacher_ckpt', *others) if (alone or by_itself) and (
-        given.get(name) or name in learning)]
-    if unused:
-        reason = 'the student is its own teacher' if by_itself else 'there is no teacher'
-        raise click.UsageError(f'with --method {given["method"]} {reason}: leave out '
-                               f'--{unused[0].replace("_", "-")}')
-    if not alone and not by_itself and not given['teacher']:
-        raise click.UsageError('the teacher is missing: give --teacher CONFIG, or --method '
-                               f'{ALONE} to train the student without one')
 
 
 def _find_teacher(pupil: 'Source', named: Optional[str],

@@ -184,8 +184,10 @@ def resized(base: Any, scale: Tuple[int, int]) -> Dict[str, Any]:
             if inside:
                 raise click.ClickException(f"--img-scale: the student's {part} pipeline resizes "
                                            f'inside {inside}: set it in a config of yours')
-            raise click.ClickException(f"--img-scale: the student's {part} pipeline resizes no "
-                                       'images')
+            raise click.ClickException(
+                f"--img-scale: the student's {part} pipeline resizes no images: add "
+                "dict(type='Resize', scale=(WIDTH, HEIGHT), keep_ratio=True) to it in a config of "
+                'yours, in place of --img-scale')
         blocks[variable] = steps
         override: Dict[str, Any] = dict(pipeline=Name(variable))
         for _ in range(depth):

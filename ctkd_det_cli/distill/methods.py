@@ -47,6 +47,26 @@ def teaches_itself(name: str) -> bool:
     return any(part in SELF_TAUGHT for part in name.split('+'))
 
 
+def check_teacher_options(given: Dict[str, Any], learning: Dict[str, Any]) -> None:
+    """See whether the method has the teacher that it needs, and no option of one that it has not.
+
+    Raises:
+        click.UsageError: if not.
+    """
+    alone = given['method'] == ALONE
+    by_itself = teaches_itself(given['method'])
+    others = ('class_mapping', 'inherit') if by_itself else tuple(learning)
+    unused = [name for name in ('teacher', 'teacher_ckpt', *others) if (alone or by_itself) and (
+        given.get(name) or name in learning)]
+    if unused:
+        reason = 'the student is its own teacher' if by_itself else 'there is no teacher'
+        raise click.UsageError(f'with --method {given["method"]} {reason}: leave out '
+                               f'--{unused[0].replace("_", "-")}')
+    if not alone and not by_itself and not given['teacher']:
+        raise click.UsageError('the teacher is missing: give --teacher CONFIG, or --method '
+                               f'{ALONE} to train the student without one')
+
+
 def check_names(name: str) -> None:
     """Check that this method, or each of several joined with ``+``, exists.
 

@@ -1,5 +1,4 @@
 """Writes the short config that one command line stands for."""
-import shlex
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,6 @@ from ctkd_det.models.heads import classifiers, has_sigmoids
 from ctkd_det.models.teachers.pair import kind_of
 from ctkd_det_data import CocoFolder
 from ..guards import safe_hooks
-from ..options import writing
 from .beginning import begun_anew
 from .changes import Changes, merged, over_nothing
 from .cycles import with_cycles
@@ -76,7 +74,8 @@ class Recipe:
                     f'the {role} {source.path} is a distillation config: give a plain one'
                     + ('; to train it as it is: ctkd-det train' if role == 'student' else ''))
         if self.teacher is not None:
-            check_teacher(self.built, self.student.path, self.teacher, sources=self.sources,
+            check_teacher(self.built, self.student.path, self.teacher, self.teacher_ckpt,
+                          sources=self.sources, own_data=self.data is not None,
                           cross_head=cross_head(self.method), **self.options)
 
     @cached_property
@@ -170,34 +169,3 @@ class Recipe:
         if method.optim_wrapper:
             blocks['optim_wrapper'] = method.optim_wrapper
         return blocks
-
-
-def refuse_edited(texts: Dict[Path, str], force: bool) -> None:
-    """See, before anything is written, that no edited file would be replaced.
-
-    Args:
-        texts (dict): What each file is to say.
-        force (bool): Whether to replace files that say something else.
-
-    Raises:
-        click.ClickException: if a file exists, says something else, and
-            ``force`` is False.
-    """
-    for out, text in texts.items():
-        # it may be in another encoding
-        if out.exists() and out.read_text(encoding='utf-8', errors='replace') != text and not force:
-            raise click.ClickException(
-                f'{out} exists and says something else. To train what it says: ctkd-det train '
-                f'{shlex.quote(str(out))}; to replace it: --force; to write another: --out FILE')
-
-
-def write(texts: Dict[Path, str]) -> None:
-    """Write all files.
-
-    Raises:
-        click.ClickException: if one cannot be written.
-    """
-    for out, text in texts.items():
-        with writing(out, '--out'):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(text, encoding='utf-8')

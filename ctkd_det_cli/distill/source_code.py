@@ -34,6 +34,11 @@ def portable(value: Any, folder: Path) -> Any:
     return value
 
 
+def placed(text: str, folder: Path) -> str:
+    """A config's text with the folder that it will lie in, to be read elsewhere."""
+    return text.replace(_FOLDER, f'{folder.as_posix()}/')
+
+
 def assignment(name: str, value: Any) -> str:
     """``name = value``, with a line break at the end.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ctkd_det.compat.reading import CheckpointError, read_checkpoint
 from ctkd_det.configs import detector_config
 from ctkd_det.log_names import parse_taus
+from ctkd_det.models.misfits import misfits
 
 EMA = 'ema_state_dict'
 _PREFIX = 'module.'
@@ -94,7 +95,8 @@ def load_strictly(model: nn.Module, weights: Dict[str, Tensor]) -> None:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise click.ClickException(f'the checkpoint is not of this config: {error}') from error
+        raise click.ClickException(
+            f'the checkpoint is not of this config:\n{misfits(error)}') from error
 
 
 def last_temperatures(checkpoint: dict) -> Dict[str, float]:

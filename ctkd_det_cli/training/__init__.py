@@ -1,4 +1,5 @@
 """``ctkd-det train``: MMDetection's training, with one screen instead of a thousand lines."""
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ class Training:
         cfg_options: Overrides of the config, ``key=value``.
         launcher: Of distributed trainings.
         verbose: Whether to print all that MMEngine logs.
+        part_of: The words of the command that trains this and more; empty if
+            it is one of its own.
     """
     config: Path
     work_dir: Optional[str] = None
@@ -33,6 +36,7 @@ class Training:
     cfg_options: Sequence[str] = ()
     launcher: str = 'none'
     verbose: bool = False
+    part_of: Sequence[str] = ()
 
     def command(self, resume: Optional[str] = None) -> str:
         """The command line that trains this."""
@@ -44,6 +48,20 @@ class Training:
         words += ['--cfg-options', *self.cfg_options] if self.cfg_options else []
         words += ['--launcher', self.launcher] if self.launcher != 'none' else []
         return shlex.join(words + ['--verbose'] * self.verbose)
+
+    def again(self, resume: Optional[str] = None) -> str:
+        """The command line to give after it was stopped: the whole one, if it was part of one.
+
+        That is resumed in any case: the training before this one has checkpoints.
+        """
+        if not self.part_of:
+            return self.command(resume)
+        return shlex.join([*self.part_of, *['--resume'] * ('--resume' not in self.part_of)])
+
+
+def is_of_seed(config: Path) -> bool:
+    """Whether a config lies in a folder ``seed_N``."""
+    return bool(re.fullmatch(r'seed_\d+', config.absolute().parent.name))
 
 
 def training_options(command: Callable) -> Callable:

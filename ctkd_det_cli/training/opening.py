@@ -29,6 +29,8 @@ def opening(runner: Runner, training: Training, log: Path) -> str:
         'length': (f'{epochs} epochs, {runner.max_iters} iterations' if epochs
                    else f'{runner.max_iters} iterations'),
         'seed': str(runner.seed), 'writes to': str(runner.work_dir), 'log': str(log)})
+    if cfg.get('load_from') and not cfg.get('resume'):
+        facts['begins with'] = str(cfg.load_from)
     if runner.iter:
         facts['resumed at'] = f'iteration {runner.iter}'
     width = max(map(len, facts))

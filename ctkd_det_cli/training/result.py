@@ -2,7 +2,7 @@
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 from mmengine.runner import Runner
 
@@ -11,7 +11,7 @@ from ctkd_det.log_names import LoggedTau, short_name
 from ctkd_det.models.distilled_config import is_distilled
 from ctkd_det.work_dir import WorkDir, WorkDirError
 from ..reading import modules_beside
-from . import Training
+from . import Training, is_of_seed
 
 MAP = 'coco/bbox_mAP'
 
@@ -137,24 +137,41 @@ def _achieved(result: Result) -> str:
     metric = result.metric
     text = f'{metric.name} {metric.last:.3f} at the end, {metric.best:.3f} at best'
     if result.teacher is not None:
-        difference = metric.last - result.teacher
-        text += (f'; the teacher has {result.teacher:.3f}, '
-                 f'{abs(difference):.3f} {"less" if difference > 0 else "more"}')
+        difference = round(metric.last - result.teacher, 3)
+        compared = f'{abs(difference):.3f} {"less" if difference > 0 else "more"}'
+        text += f'; the teacher has {result.teacher:.3f}, {compared if difference else "as much"}'
     return text
 
 
 def comparison(alone: Result, distilled: Result) -> str:
-    """Compare the two trainings in one line."""
+    """Compare the two trainings, and say what to do before relying on it."""
     if alone.metric is None or distilled.metric is None:
         return 'Neither training was validated, so there is nothing to compare.'
     difference = distilled.metric.last - alone.metric.last
-    name = shlex.quote(distilled.training.config.name)
+    plain, of_seed = map(shlex.quote, _outs(distilled.training.config))
     folders = shlex.join(['ctkd-det', 'report', str(alone.work_dir), str(distilled.work_dir),
                           '--baseline', str(alone.work_dir)])
     return (f'{distilled.metric.name} at the end: {alone.metric.last:.3f} without the teacher, '
-            f'{distilled.metric.last:.3f} with it, {difference:+.3f}. This is one seed: repeat it '
-            f'with --seed 1, 2 ... before you rely on it (where you gave --out {name}, with --out '
-            f'seed_1/{name} ...).\n  {folders}')
+            f'{distilled.metric.last:.3f} with it, {difference:+.3f}. '
+            + _taught_by(distilled.teacher, alone.metric.last) + 'This is one seed: repeat it '
+            f'with --seed 1, 2 ... before you rely on it (where you gave --out {plain}, with '
+            f'--out {of_seed} ...).\n  {folders}')
+
+
+def _taught_by(teacher: Optional[float], alone: float) -> str:
+    """A sentence on a teacher that has nothing ahead of its student."""
+    if teacher is None or round(teacher - alone, 3) > 0:
+        return ''
+    return (f'The teacher itself has {teacher:.3f}, no more than the student alone: a better '
+            'teacher may bring more. ')
+
+
+def _outs(config: Path) -> Tuple[str, str]:
+    """A config as ``--out`` may have named it, and what to name for the first seed."""
+    folder = config.parent.parent if is_of_seed(config) else config.parent
+    here = Path.cwd()
+    folder = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    return str(folder / config.name), str(folder / 'seed_1' / config.name)
 
 
 def path_of(taus: List[float]) -> str:
@@ -182,9 +199,9 @@ def stopped(training: Training, work_dir: Path, runner: Optional[Runner]) -> str
     where = f' at iteration {runner.iter} of {runner.max_iters}' if _has_begun(runner) else ''
     if last is None:
         return (f'\nStopped{where}. There is no checkpoint yet. To start anew:\n  '
-                + training.command())
+                + training.again())
     return (f'\nStopped{where}. The last checkpoint is {last}. To go on from it:\n  '
-            + training.command(resume='auto'))
+            + training.again(resume='auto'))
 
 
 def _has_begun(runner: Optional[Runner]) -> bool:

@@ -1,6 +1,5 @@
 """Trains a config; the log goes to a file, the screen shows the progress."""
 import contextlib
-import re
 import sys
 import time
 import traceback
@@ -15,11 +14,11 @@ from mmengine.runner import Runner
 
 from ctkd_det.work_dir import WorkDir
 from ..guards import guard
-from ..mistakes import sentence
+from ..mistakes import is_interrupt, sentence
 from ..options import merge, writing
 from ..places import keep_config
 from ..reading import check_parts, read_config
-from . import Training
+from . import Training, is_of_seed
 from .data import OWN_DATA, look_at_data, missing_data
 from .progress import OpeningHook, ProgressHook, Screen
 from .result import Result, ending, stopped
@@ -60,10 +59,10 @@ def run(training: Training, last: bool = True) -> Result:
                 runner.register_hook(OpeningHook(progress))
                 runner.register_hook(progress, 'LOWEST')
             runner.train()
-    except KeyboardInterrupt:
-        click.echo(stopped(training, Path(cfg.work_dir), runner), screen.out)
-        raise click.exceptions.Exit(130) from None
-    except Exception as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if is_interrupt(error):
+            click.echo(stopped(training, Path(cfg.work_dir), runner), screen.out)
+            raise click.exceptions.Exit(130) from None
         if not quiet:
             raise
         raise click.ClickException(f'{sentence(error)}{_kept_traceback(log)}') from error
@@ -82,8 +81,7 @@ def configured(training: Training) -> Config:
     cfg = read_config(training.config)
     merge(cfg, training.cfg_options)
     cfg.launcher = training.launcher
-    cfg.work_dir = (training.work_dir or cfg.get('work_dir')
-                    or str(default_work_dir(training.config)))
+    cfg.work_dir = work_dir_of(training, cfg)
     keep_config(training.config, cfg.work_dir)
     if cfg.get('visualizer'):
         # by the name that they share, a second training of this process would get the first one's
@@ -122,13 +120,19 @@ def _resume(cfg: Config, source: str) -> None:
         cfg.resume, cfg.load_from = True, None
 
 
+def work_dir_of(training: Training, cfg: Config) -> str:
+    """The folder that a training writes to: of the command, of the config, or by its name."""
+    return (training.work_dir or cfg.get('work_dir')
+            or str(default_work_dir(training.config)))
+
+
 def default_work_dir(config: Path) -> Path:
     """``work_dirs/NAME``; of a config in a folder ``seed_N``, ``work_dirs/seed_N/NAME``.
 
     The configs of several seeds have one name, so that the report joins them.
     """
     folder = config.absolute().parent.name
-    return Path('work_dirs', folder if re.fullmatch(r'seed_\d+', folder) else '', config.stem)
+    return Path('work_dirs', folder if is_of_seed(config) else '', config.stem)
 
 
 def _kept_traceback(log: Path) -> str:

@@ -14,6 +14,9 @@ import forked
 from ctkd_det_cli.main import cli
 from helpers import ROOT, make_shapes, make_teacher, student_config
 
+# weights that --dry-run does not fetch, where a test is about the two configs only
+ELSEWHERE = 'https://example.org/teacher.pth'
+
 
 def command(*args, cwd, **env):
     """Run ctkd-det in an interpreter of its own; returns its status and all it printed."""

@@ -1,13 +1,14 @@
 """A distillation begins a training of its own, whatever run its student was of."""
+import shlex
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
-from cli.conftest import invoke
+from cli.conftest import fork, invoke
 from ctkd_det_cli.training import Training
 from ctkd_det_cli.training.run import configured
-from helpers import CONFIGS, make_shapes, student_config
+from helpers import CONFIGS, make_shapes, student_config, use_data
 
 TEACHER = ('--teacher', CONFIGS / 'shapes' / 'teacher.py',
            '--teacher-ckpt', CONFIGS / 'shapes' / 'teacher.pth')
@@ -65,3 +66,44 @@ def test_a_baseline_has_a_folder_of_its_own(student):
     assert not list(Path().glob('*_ctkd_*'))
     shown = invoke(*line, '--work-dir', 'both/').output
     assert '--work-dir both/\n' in shown and '--work-dir both_alone\n' in shown
+
+
+PRESS = '''
+import os
+import signal
+from pathlib import Path
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+
+
+@HOOKS.register_module()
+class PressOnce(Hook):
+    """Ctrl-C after the first epoch, once in each work directory."""
+
+    def before_train_epoch(self, runner):
+        mark = Path(runner.work_dir, 'pressed')
+        if runner.epoch == 1 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGINT)
+'''
+
+
+def test_the_command_that_is_shown_after_ctrl_c_does_all_that_was_asked_for(folder, tmp_path):
+    """In the baseline, then in the student's training; the third time both are compared."""
+    (tmp_path / 'press_once.py').write_text(PRESS)
+    cfg = use_data(student_config(max_epochs=2), folder / 'shapes')
+    cfg.custom_imports = dict(imports=['press_once'], allow_failed_imports=False)
+    cfg.custom_hooks = [dict(type='PressOnce')]
+    cfg.dump(tmp_path / 'student.py')
+    words = ['distill', 'student.py', '--teacher', folder / 'teacher' / 'teacher.py',
+             '--teacher-ckpt', folder / 'teacher' / 'teacher.pth', '--with-baseline', '--out',
+             'my x.py', '--work-dir', 'w', '--cfg-options', 'train_dataloader.batch_size=4']
+    expected = shlex.join(['ctkd-det', *map(str, words), '--resume'])
+    for stopped in ('w_alone', 'w'):
+        status, printed = fork(*words, cwd=tmp_path)
+        assert status == 130, printed[-2000:]
+        assert f'The last checkpoint is {stopped}/epoch_1.pth' in printed
+        assert printed.splitlines()[-1].strip() == expected
+        words = shlex.split(printed.splitlines()[-1])[1:]
+    status, printed = fork(*words, cwd=tmp_path)
+    assert status == 0 and 'without the teacher' in printed, printed[-2000:]

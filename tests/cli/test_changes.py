@@ -258,7 +258,7 @@ def test_several_scales_keep_their_ratio():
 
 @pytest.mark.parametrize('student, option, message', [
     (CONFIGS / 'shapes' / 'student.py', ['--img-scale', 64, 64],
-     'train pipeline resizes no images'),
+     r"train pipeline resizes no images: add dict\(type='Resize', .*in a config of yours"),
     ('dino-4scale_r50_8xb2-12e_coco', ['--img-scale', 64, 64], 'resizes inside RandomChoice'),
     ('faster-rcnn_r50_fpn_1x_voc0712', ['--img-scale', 64, 64], 'has several train data sets'),
     ('yolox_s_8xb8-300e_coco', ['--img-scale', 64, 64], 'Mosaic in the .* has a size of its own'),

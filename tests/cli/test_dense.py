@@ -9,7 +9,7 @@ from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from cli.conftest import invoke
+from cli.conftest import ELSEWHERE, invoke
 from ctkd_det_cli.distill.methods import read_method
 from ctkd_det_cli.distill.student import heads_for
 from families import DENSE, DETR, TWO_STAGE, save_teacher, tiny
@@ -172,7 +172,7 @@ def test_config_of_two_names(student, teacher, method, recipe, tmp_path):
      'a DETR cannot be distilled: only two-stage and single-stage')])
 def test_what_cannot_be_distilled(student, teacher, options, message, tmp_path):
     result = distill(student, '--teacher', teacher, '--teacher-ckpt',
-                     CONFIGS / 'shapes' / 'teacher.pth', *options, '--out', tmp_path / 'x.py')
+                     ELSEWHERE, *options, '--out', tmp_path / 'x.py')
     assert result.exit_code == 1 and not (tmp_path / 'x.py').exists()
     assert re.search(message, ' '.join(result.output.split())), result.output
 
@@ -183,8 +183,9 @@ def test_methods_that_are_named_instead_are_taken(family, method, tmp_path):
     student = tmp_path / 'student.py'
     cfg = get_config(f'mmdet::{({**TWO_STAGE, **DENSE, **DETR})[family]}').to_dict()
     cfg['model'] = tiny(family).model.to_dict()
+    cfg['train_dataloader']['dataset']['metainfo'] = dict(classes=CLASSES)
     student.write_text(''.join(f'{key} = {value!r}\n' for key, value in cfg.items()))
-    line = ['--teacher', student, '--teacher-ckpt', CONFIGS / 'shapes' / 'teacher.pth',
+    line = ['--teacher', student, '--teacher-ckpt', ELSEWHERE,
             '--out', tmp_path / 'x.py', '--force']
     refused = ' '.join(distill(student, '--method', method, *line).output.split())
     named = re.search('For all of its kind there are (.*)$', refused).group(1).split(', ')
@@ -200,7 +201,7 @@ def test_queries_at_random_places_are_refused_before_a_file_is_written(tmp_path)
     cfg = tiny('conditional')
     cfg.dump(student)
     result = distill(student, '--teacher', student, '--teacher-ckpt',
-                     CONFIGS / 'shapes' / 'teacher.pth', '--method', 'kd_detr', '--out', out)
+                     ELSEWHERE, '--method', 'kd_detr', '--out', out)
     assert result.exit_code == 1 and not out.exists()
     assert re.search("method kd_detr is not for this student: .*places of a Conditional DETR's .*"
                      "learned vectors.*take 'teacher', in a config of yours",
@@ -212,7 +213,7 @@ def test_another_classifier_than_the_teachers(tmp_path):
     (tmp_path / 'sigmoids.py').write_text(
         "_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'\n"
         'model = dict(roi_head=dict(bbox_head=dict(loss_cls=dict(use_sigmoid=True))))\n')
-    line = ['--teacher-ckpt', CONFIGS / 'shapes' / 'teacher.pth', '--out', tmp_path / 'x.py']
+    line = ['--teacher-ckpt', ELSEWHERE, '--out', tmp_path / 'x.py']
     refused = distill(tmp_path / 'sigmoids.py', '--teacher', 'faster-rcnn_r101_fpn_2x_coco', *line)
     assert refused.exit_code == 1 and not (tmp_path / 'x.py').exists()
     assert re.search(r'the classifier of the student .* ends in sigmoids .*, that of the teacher '

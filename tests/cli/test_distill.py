@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from cli.conftest import coco, invoke, write
+from cli.conftest import ELSEWHERE, coco, invoke, write
 from ctkd_det import runs
 from ctkd_det.curves import read_scalars
 from ctkd_det_cli.distill import _show
@@ -112,6 +112,12 @@ def test_an_edited_config_is_kept(folder, tmp_path):
             folder / 'teacher' / 'teacher.pth', '--method', 'kd', '--out', tmp_path / 'mine.py']
     assert distill(*line).exit_code == 0 and distill(*line).exit_code == 0
     made = (tmp_path / 'mine.py').read_text()
+    # another option is no edit, neither of this file nor of the baseline's
+    for method in ('dkd', 'kd'):
+        replaced = distill(*line, '--method', method, '--with-baseline')
+        assert replaced.exit_code == 0, replaced.output
+        assert ('DKDLoss' in (tmp_path / 'mine.py').read_text()) == (method == 'dkd')
+    assert (tmp_path / 'mine.py').read_text() == made
     (tmp_path / 'mine.py').write_text(made + '# better\n')
     refused = distill(*line)
     assert refused.exit_code == 1 and 'ctkd-det train' in refused.output
@@ -142,9 +148,9 @@ def test_an_edited_config_is_kept(folder, tmp_path):
     (dict(cfg_options='train_cfg'), "'train_cfg' is not of the form KEY=VALUE"),
     (dict(method='ctdk'), "unknown method 'ctdk'; perhaps .*ctkd"),
     (dict(teacher='faster-rcnn_r50_fpn_1x_coco'),
-     '80 classes, the student 8. .*--class-mapping by_name$'),
+     'has 8 classes, .* and its config 80; the student has 8. Give the config [^;]*$'),
     (dict(student='faster-rcnn_r50_fpn_1x_coco', class_mapping='by_name'),
-     '8 classes, the student 80. .*trained on these classes$'),
+     '8 classes, the student 80. .*trained on these classes; or give --data FOLDER, if'),
     (dict(class_mapping='by_number'), 'by_number.*by_name'),
     (dict(inherit='rpn'),
      "--inherit: 'rpn' names no weights.*'backbone', 'neck', 'roi_head', 'rpn_head'"),
@@ -257,9 +263,8 @@ def test_all_heads_of_a_cascade_get_the_number_of_classes(tmp_path):
     for head in teacher.model.roi_head.bbox_head:
         head.num_classes = 3
     teacher.dump(tmp_path / 'teacher.py')
-    (tmp_path / 'teacher.pth').touch()
     result = distill('cascade-mask-rcnn_r50_fpn_1x_coco', '--teacher', tmp_path / 'teacher.py',
-                     '--teacher-ckpt', tmp_path / 'teacher.pth', '--data', data, '--method',
+                     '--teacher-ckpt', ELSEWHERE, '--data', data, '--method',
                      'ctkd_instance', '--out', tmp_path / 'x.py')
     assert result.exit_code == 0, result.output
     found = Config.fromfile(tmp_path / 'x.py').model

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, config
+from mmengine.runner import Runner
 
 from cli.conftest import command, fork, invoke
 from ctkd_det.work_dir import WorkDirError
@@ -19,8 +20,8 @@ from ctkd_det_cli.places import keep_config
 from ctkd_det_cli.training import Training
 from ctkd_det_cli.training.advice import batch_advice, warm_up_advice
 from ctkd_det_cli.training.progress import duration
-from ctkd_det_cli.training.result import path_of
-from ctkd_det_cli.training.run import configured
+from ctkd_det_cli.training.result import Metric, Result, comparison, ending, path_of
+from ctkd_det_cli.training.run import configured, default_work_dir
 from ctkd_det_data import DataError
 from helpers import ROOT, student_config, use_data
 
@@ -91,6 +92,22 @@ def test_ctrl_c_says_how_to_go_on(own_loss, tmp_path):
     assert 'warning: pressed' in printed  # not MMEngine's: it is shown
     assert re.search(r'Stopped at iteration 4 of 8. The last checkpoint is .*epoch_1\.pth', printed)
     assert f'ctkd-det train {own_loss / "config.py"} --work-dir work --resume' in printed
+
+
+@pytest.mark.parametrize('within', ['runner', 'formatter'])
+def test_ctrl_c_while_it_prepares(within, folder, tmp_path, monkeypatch):
+    """MMEngine's formatter turns the interrupt into a SyntaxError with the whole config in it."""
+    def press(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    use_data(student_config(), folder / 'shapes').dump(tmp_path / 'x.py')
+    if within == 'formatter':
+        monkeypatch.setattr(config, 'FormatCode', press)
+    else:
+        monkeypatch.setattr(Runner, 'setup_env', press)
+    result = invoke('train', tmp_path / 'x.py', '--work-dir', tmp_path / 'work')
+    assert result.exit_code == 130 and 'Error' not in result.output
+    assert '\nStopped. There is no checkpoint yet. To start anew:\n' in result.output
 
 
 @pytest.mark.parametrize('args, message', [
@@ -302,3 +319,45 @@ def test_a_first_start_with_resume_has_the_configs_weights(folder, tmp_path, the
     read = configured(Training(tmp_path / 'x.py', str(work), resume='auto'))
     assert bool(read.get('resume')) is resumes
     assert read.load_from == (None if resumes else 'pretrained.pth')
+
+
+def ended(tmp_path, last, teacher=None, out='c/x.py'):
+    """A finished training of ``out``."""
+    return Result(Training(tmp_path / out), tmp_path / 'w', Metric('coco/bbox_mAP', [last]), 1.0,
+                  {}, teacher, {}, True, None)
+
+
+@pytest.mark.parametrize('teacher, said', [
+    (0.5, 'the teacher has 0.500, 0.100 more'), (0.3, 'the teacher has 0.300, 0.100 less'),
+    (0.4, 'the teacher has 0.400, as much'), (0.4004, 'the teacher has 0.400, as much')])
+def test_the_teacher_at_the_end(teacher, said, tmp_path):
+    assert ending(ended(tmp_path, 0.4, teacher)).splitlines()[1].endswith(said)
+
+
+@pytest.mark.parametrize('out, plain, of_seed', [
+    ('x.py', 'x.py', 'seed_1/x.py'), ('c/x.py', 'c/x.py', 'c/seed_1/x.py'),
+    ('c/seed_2/x.py', 'c/x.py', 'c/seed_1/x.py')])
+def test_the_configs_of_other_seeds_lie_beside_it(out, plain, of_seed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = comparison(ended(tmp_path, 0.4), ended(tmp_path, 0.45, out=out))
+    assert f'gave --out {plain}, with --out {of_seed} ...)' in said
+    assert default_work_dir(Path(of_seed)) == Path('work_dirs/seed_1/x')  # each seed has its own
+
+
+@pytest.mark.parametrize('teacher, warned', [(None, False), (0.41, False), (0.4, True),
+                                             (0.3, True)])
+def test_a_teacher_that_is_not_better_is_told(teacher, warned, tmp_path):
+    said = comparison(ended(tmp_path, 0.4), ended(tmp_path, 0.45, teacher))
+    assert ('no more than the student alone' in said) == warned
+
+
+def test_the_weights_to_begin_with_are_shown(folder, tmp_path):
+    cfg = use_data(student_config(max_epochs=1), folder / 'shapes')
+    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+    cfg.train_cfg.pop('val_interval')
+    cfg.load_from = str(folder / 'teacher' / 'teacher.pth')
+    cfg.dump(tmp_path / 'x.py')
+    line = ['train', tmp_path / 'x.py', '--work-dir', tmp_path / 'work']
+    result = invoke(*line)
+    assert re.search(rf'begins with +{re.escape(cfg.load_from)}\n', result.output), result.output
+    assert 'begins with' not in invoke(*line, '--resume').output

@@ -1,7 +1,7 @@
 """What a Runner's training tells the losses and the teacher."""
 import ast
 import logging
-from typing import Mapping, Optional
+from typing import Mapping, Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.dist import get_world_size
@@ -64,8 +64,7 @@ def check_start(student: nn.Module, training: MessageHub) -> None:
         ValueError: if a loss would never be active, a snapshot is to teach
             and no hook takes snapshots, or a loss rotates images on several
             ranks while the student checkpoints activations.
-        TeacherError: if the teacher does not know the classes of the data, or
-            its normalisation cannot be met.
+        TeacherError: see :func:`check_data`.
     """
     _check_windows(student.distill_losses, training)
     _check_second_look(student)
@@ -73,11 +72,30 @@ def check_start(student: nn.Module, training: MessageHub) -> None:
     if teacher.is_snapshot and teacher.snapshots is None:
         raise ValueError(f'teacher_config={SNAPSHOT!r}: nothing takes the snapshots; add '
                          "dict(type='SnapshotHook', cycle=...) to custom_hooks")
-    teacher.check_classes(training.get_info('dataset_meta', {}).get('classes'))
     text = training.get_info('cfg', '')
-    if 'Normalize' in text:  # few do that in the pipeline; reading takes a while
-        # nothing of it is run, and no normalisation is in what stays a text
-        teacher.check_data(Config(parse_literals(text, other=ast.unparse)), student)
+    # few normalise in the pipeline; reading takes a while. Nothing of it is run, and no
+    # normalisation is in what stays a text
+    cfg = Config(parse_literals(text, other=ast.unparse)) if 'Normalize' in text else None
+    check_data(student, training.get_info('dataset_meta', {}).get('classes'), cfg)
+
+
+def check_data(student: nn.Module, classes: Optional[Sequence[str]],
+               cfg: Optional[Config]) -> None:
+    """Check that the teacher can teach on the student's data.
+
+    Args:
+        student (DistilledDetector): The distilled detector.
+        classes (Sequence[str], optional): Names of the data set's classes.
+        cfg (Config, optional): Of the training; None if its pipeline does not
+            normalise.
+
+    Raises:
+        TeacherError: if the teacher does not know the classes of the data, or
+            its normalisation cannot be met.
+    """
+    student.teacher.check_classes(classes)
+    if cfg is not None:
+        student.teacher.check_data(cfg, student)
     _check_inherited_backbone(student)
 
 

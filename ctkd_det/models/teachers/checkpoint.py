@@ -9,8 +9,15 @@ from torch import Tensor, nn
 
 from ...compat.addresses import checked_address
 from ...compat.reading import CheckpointError
+from ..heads import num_classes
+from ..misfits import misfits
 from ..not_finite import not_finite_weights
 from .weights import weights_of
+
+# what to do if a config and a checkpoint have other classes
+OTHER_CONFIG = ('Give the config with which the checkpoint was trained, of which its work '
+                'directory has a copy')
+OTHER_CHECKPOINT = 'a checkpoint that was trained on the classes of this config'
 
 
 class TeacherError(RuntimeError):
@@ -47,10 +54,14 @@ def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
     try:
         model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
+        advice = ('Give the checkpoint that was trained with this very config. A teacher with '
+                  'missing weights would teach noise')
+        if classes and len(classes) != num_classes(model):
+            advice = (f'The checkpoint has {len(classes)} classes, {classes}, and its config '
+                      f'{num_classes(model)}. {OTHER_CONFIG}, or {OTHER_CHECKPOINT}')
         raise TeacherError(
             f'teacher_ckpt {filename} does not hold the weights of teacher_config '
-            f'({type(model).__name__}): {error}\nGive the checkpoint that was trained with '
-            'this very config. A teacher with missing weights would teach noise.') from None
+            f'({type(model).__name__}). {advice}.\n{misfits(error)}') from None
     bad = not_finite_weights(model, 'teacher')
     if bad:
         raise TeacherError(

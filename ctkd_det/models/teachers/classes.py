@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from ctkd_det_data.alike import written
 from ...configs import nested_datasets, registered_class
-from .checkpoint import TeacherError
+from .checkpoint import OTHER_CONFIG, TeacherError
 
 Names = Optional[Tuple[str, ...]]
+# what to do if a teacher has other classes than the student
+OTHER_TEACHER = 'Take a teacher that was trained on these classes'
 
 
 def compares_classes(sources: Collection[str], student: nn.Module) -> bool:
@@ -130,12 +132,17 @@ def check_number_of_classes(how: Optional[str], teacher: str, num_teacher: int, 
     if how not in (None, 'by_name'):
         raise ValueError(f"class_mapping must be None or 'by_name', got {how!r}")
     if num_teacher < num_student or how is None and num_teacher != num_student:
+        if names and len(names) != num_teacher:
+            raise TeacherError(f'the checkpoint of {teacher} has {len(names)} classes, {names}, '
+                               f'and its config {num_teacher}; the student has {num_student}. '
+                               + OTHER_CONFIG
+                               + (f'. {OTHER_TEACHER}' if len(names) != num_student else ''))
         known = f' It was trained on {names}.' if names else ''
         hint = ("\nIf it knows the student's classes among others, by the same names: "
                 "class_mapping='by_name'" if num_teacher > num_student else '')
         raise TeacherError(
-            f'{teacher} has {num_teacher} classes, the student {num_student}.{known} Take a '
-            f'teacher that was trained on these classes{hint}')
+            f'{teacher} has {num_teacher} classes, the student {num_student}.{known} '
+            f'{OTHER_TEACHER}{hint}')
 
 
 def classes_of_config(config: dict, num_classes: int) -> Names:
