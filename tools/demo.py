@@ -53,8 +53,8 @@ LENGTHS = dict(
     short=Length(2000, 4, ('ctkd', ), CONFIGS / 'student.pth'),
     full=Length(4000, 8, ('kd', 'ctkd')),
     quick=Length(500, 2, ('ctkd', ), CONFIGS / 'student.pth'))
-RANGE = ('One seed. The processor and the number of threads move these numbers, too: with equal '
-         'seed and commit the student alone differed by 2.6 mAP between two machines.')
+RANGE = ('One seed. The processor and the number of threads move these numbers, too: docs/index.md '
+         'has those of several machines.')
 
 
 def parse_args() -> argparse.Namespace:
