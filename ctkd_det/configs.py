@@ -92,13 +92,23 @@ def without_scope(config: Any, scope: str) -> Any:
 def comparable(config: Any) -> Any:
     """A copy that equals another one which says the same in other words; to compare, not to build.
 
-    It lacks MMEngine's marks of scopes, classes have their names where a dumped pure-Python config
-    has their paths, and all sequences are lists.
+    It lacks MMEngine's marks of scopes, registered classes have their names where a dumped
+    pure-Python config has their paths, and all sequences are lists.
     """
     if isinstance(config, dict):
-        return {key: type_name(config) if key == 'type' else comparable(value)
+        return {key: _short_name(value) if key == 'type' else comparable(value)
                 for key, value in config.items() if key != '_scope_'}
     return [comparable(value) for value in config] if isinstance(config, (list, tuple)) else config
+
+
+def _short_name(kind: Any) -> Any:
+    """A type without its module or scope, if its name alone stands for the same class."""
+    path = f'{kind.__module__}.{kind.__name__}' if isinstance(kind, type) else kind
+    module, _, name = path.rpartition('.') if isinstance(path, str) else ('', '', '')
+    cls = getattr(sys.modules.get(module), name, None)
+    known = any(name in r.module_dict and (module == r.scope or r.module_dict[name] is cls)
+                for each in _registries() for r in (each, each.parent) if r)
+    return name if module and known else kind
 
 
 def _registries() -> List[Registry]:

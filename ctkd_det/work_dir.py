@@ -116,7 +116,7 @@ class WorkDir:
     @property
     def best_checkpoint(self) -> Optional[Path]:
         """Path or None: The checkpoint of the best validation, if the training kept one."""
-        return self._furthest('best_*.pth')
+        return max(self._files('best_*.pth'), key=_age, default=None)
 
     def scalars(self) -> Dict[str, Series]:
         """Read the curves, see :func:`read_scalars`.

@@ -1,7 +1,13 @@
 """The hooks that guard a training: in place of MMEngine's, never of a user's own."""
-from typing import Dict, Optional
+from typing import TYPE_CHECKING, Dict, Optional
 
+import click
+
+from .mistakes import sentence
 from .places import shipped
+
+if TYPE_CHECKING:
+    from ctkd_det.hooks.checkpoint_files import CheckpointFolder
 
 
 def checkpoint_hook(config: dict) -> Optional[dict]:
@@ -9,6 +15,28 @@ def checkpoint_hook(config: dict) -> Optional[dict]:
     default = dict(type='CheckpointHook')
     own = (config.get('default_hooks') or {}).get('checkpoint', default)
     return None if own is None else {**default, **own}
+
+
+def safe_checkpoints(config: dict, work_dir: str) -> Optional['CheckpointFolder']:
+    """The folder of a training's checkpoints, if its hook is a ``SafeCheckpointHook``.
+
+    Raises:
+        click.ClickException: if the hook cannot be built.
+    """
+    from mmdet.registry import HOOKS
+    from mmengine.registry import init_default_scope
+
+    from ctkd_det.configs import registered_class
+    from ctkd_det.hooks import SafeCheckpointHook
+    own = checkpoint_hook(config)
+    kind = registered_class(HOOKS, own['type']) if own else None
+    if kind is None or not issubclass(kind, SafeCheckpointHook):
+        return None
+    try:
+        init_default_scope('mmdet')
+        return HOOKS.build(own).folder_in(work_dir)
+    except Exception as error:  # a user's own may fail in any way there is
+        raise click.ClickException(f'default_hooks.checkpoint: {sentence(error)}') from error
 
 
 def safe_hooks(config: dict) -> Dict[str, dict]:

@@ -7,6 +7,7 @@ from typing import List
 from .describe import describe
 from .findings import DataError
 from .image_folder import ImageFolder
+from .reading import is_coco
 
 NAMES = dict(train=('train', ), val=('val', 'valid', 'validation'))
 _PREFIX = 'instances_'
@@ -33,7 +34,8 @@ def annotation_file(root: Path, part: str) -> Path:
         found = sorted(root.glob(pattern))
         # trainval holds the validation images, too
         passed += [f for f in found if 'trainval' in f.stem.lower()]
-        found = [f for f in found if 'trainval' not in f.stem.lower()]
+        found = [f for f in found if 'trainval' not in f.stem.lower()
+                 and (f.stem.lower() != 'labels' or is_coco(f))]  # often a list of classes
         if len(found) == 1:
             return found[0]
         if found:

@@ -55,7 +55,7 @@ def check_resumable(runner: Runner, checkpoint: dict, with_optimizer: bool) -> N
             'among them. Resume it with its own config; to begin a new training with those of its '
             'weights that fit: load_from')
     old, new = _param_groups(runner, checkpoint)
-    if plain and old and new and [len(group['params']) for group in old] != [
+    if plain and with_optimizer and old and new and [len(group['params']) for group in old] != [
             len(group['params']) for group in new]:
         raise SavingError(
             f"{runner._load_from} cannot be resumed: its optimizer's state is of other parameters, "
@@ -68,10 +68,13 @@ def _lacking(runner: Runner, checkpoint: dict) -> Tuple[List[str], int]:
 
     What a distilled student has for its losses is left to the next check, which names them.
     """
-    saved = {name.removeprefix('module.'): getattr(value, 'shape', None)
-             for name, value in checkpoint.get('state_dict', {}).items()}
-    weights = {name: value.shape for name, value in detector_of(runner.model).state_dict().items()
-               if not is_beside_student(name) and hasattr(value, 'shape')}
+    saved, weights = ({
+        # torch.compile adds a part to the name
+        name.removeprefix('module.').replace('_orig_mod.', ''): getattr(value, 'shape', None)
+        for name, value in state.items()
+        # torch loads old weights of BatchNorm without the count
+        if not is_beside_student(name) and not name.endswith('num_batches_tracked')
+    } for state in (checkpoint.get('state_dict', {}), detector_of(runner.model).state_dict()))
     return [name for name, shape in weights.items() if saved.get(name) != shape], len(weights)
 
 

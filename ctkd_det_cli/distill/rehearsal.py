@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Iterator, Mapping, Sequence
 
 import click
-from mmdet.registry import HOOKS, MODELS
+from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from ctkd_det.configs import detector_config, nested_datasets
 from ctkd_det.datasets.configured import class_names
-from ctkd_det.hooks import SafeCheckpointHook
 from ctkd_det.hooks.checkpoint_files import SavingError
 from ctkd_det.hooks.starting_point import refuse_to_replace
 from ctkd_det.models.detectors.training_progress import check_data
 from ctkd_det.models.distilled_config import SNAPSHOT, is_distilled
-from ..guards import checkpoint_hook
+from ..guards import checkpoint_hook, safe_checkpoints
 from ..mistakes import sentence
 from ..options import merge
 from ..training import Training
@@ -56,11 +56,10 @@ def rehearse(trainings: Sequence[Training], texts: Mapping[Path, str], dry_run: 
 
 def _check_work_dir(training: Training, cfg: Config) -> None:
     """See that no checkpoints of another training are there; a resumed one may have its own."""
-    init_default_scope('mmdet')
-    hook = HOOKS.build(checkpoint_hook(cfg)) if checkpoint_hook(cfg) else None
-    if not training.resume and isinstance(hook, SafeCheckpointHook):
+    folder = safe_checkpoints(cfg, work_dir_of(training, cfg))
+    if folder and not (training.resume or cfg.get('resume')):
         try:
-            refuse_to_replace(hook.folder_in(work_dir_of(training, cfg)), hook.overwrite)
+            refuse_to_replace(folder, bool(checkpoint_hook(cfg).get('overwrite')))
         except SavingError as error:
             raise click.ClickException(str(error)) from error
 
@@ -98,8 +97,14 @@ def _read(out: Path, texts: Mapping[Path, str]) -> Config:
 def _unheard() -> Iterator[None]:
     """What is no error is logged by the training itself."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
     try:
+        _disable(logging.WARNING)
         yield
     finally:
-        logging.disable(before)
+        _disable(before)
+
+
+def _disable(level: int) -> None:
+    logging.disable(level)
+    for logger in MMLogger._instance_dict.values():  # which logging does not know, so they keep
+        logger._cache.clear()  # what they were allowed to say

@@ -12,8 +12,8 @@ from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ctkd_det.work_dir import WorkDir
-from ..guards import guard
+from ctkd_det.hooks.checkpoint_files import POINTER
+from ..guards import guard, safe_checkpoints
 from ..mistakes import is_interrupt, sentence
 from ..options import merge, writing
 from ..places import keep_config
@@ -116,8 +116,14 @@ def _resume(cfg: Config, source: str) -> None:
     """
     if source != 'auto':
         cfg.resume, cfg.load_from = True, source
-    elif not cfg.get('load_from') or WorkDir(Path(cfg.work_dir)).last_checkpoint:
+    elif not cfg.get('load_from') or _has_begun(cfg):
         cfg.resume, cfg.load_from = True, None
+
+
+def _has_begun(cfg: Config) -> bool:
+    """Whether the work directory names a checkpoint, or its hook finds one there."""
+    folder = safe_checkpoints(cfg, cfg.work_dir)
+    return Path(cfg.work_dir, POINTER).exists() or bool(folder and folder.files())
 
 
 def work_dir_of(training: Training, cfg: Config) -> str:

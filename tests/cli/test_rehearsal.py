@@ -141,3 +141,13 @@ def test_checkpoints_in_the_way_are_seen_before_their_config_is_replaced(folder,
     assert out.read_text() != before
     resumed = invoke(*line, '--method', 'dkd', '--resume')
     assert 'no checkpoint in' in resumed.output and 'DKDLoss' in out.read_text()
+    overridden = invoke(*line, '--method', 'dkd', '--cfg-options', 'resume=True')
+    assert 'no checkpoint in' in overridden.output
+
+
+def test_a_checkpoint_hook_that_does_not_exist(folder, tmp_path):
+    line = lines(folder, tmp_path / 'x.py', folder / 'teacher' / 'teacher.pth', '--work-dir',
+                 tmp_path / 'work', '--cfg-options')
+    result = invoke(*line, 'default_hooks.checkpoint.type=NoHook')
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert 'NoHook' in result.output

@@ -306,7 +306,9 @@ def test_baseline_and_distillation_write_to_their_own_folders(folder, tmp_path):
     assert len(losses['w']) == len(losses['w_alone']) == 3  # two steps and a validation
 
 
-@pytest.mark.parametrize('there, resumes', [(False, False), (True, True)])
+@pytest.mark.parametrize('there, resumes', [
+    (None, False), ('epoch_1.pth', True), ('interrupted_epoch_1_iter_20.pth', True),
+    ('last_checkpoint', True)])
 def test_a_first_start_with_resume_has_the_configs_weights(folder, tmp_path, there, resumes):
     """MMEngine, and MMDetection's tool, would begin with other ones and not say so."""
     cfg = use_data(student_config(), folder / 'shapes')
@@ -315,7 +317,7 @@ def test_a_first_start_with_resume_has_the_configs_weights(folder, tmp_path, the
     work = tmp_path / 'work'
     work.mkdir()
     if there:
-        (work / 'epoch_1.pth').write_bytes(b'')
+        (work / there).write_bytes(b'')
     read = configured(Training(tmp_path / 'x.py', str(work), resume='auto'))
     assert bool(read.get('resume')) is resumes
     assert read.load_from == (None if resumes else 'pretrained.pth')

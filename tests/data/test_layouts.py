@@ -63,6 +63,13 @@ def test_images_in_folders_of_an_upload_to_cvat(tmp_path):
         tmp_path / 'images' / 'Train', tmp_path / 'images' / 'Validation')
 
 
+def test_a_list_of_classes_is_no_annotation_file(tmp_path):
+    write(tmp_path, LAYOUTS['cvat'], coco(['cat']))
+    (tmp_path / 'train').mkdir()
+    (tmp_path / 'train' / 'labels.json').write_text('["cat"]')
+    assert find_coco(tmp_path).train.ann_file == tmp_path / LAYOUTS['cvat']['train'][0]
+
+
 def test_of_two_spellings_the_exact_one_is_taken(tmp_path):
     """On a disk where both can be; else there is only one of them."""
     write(tmp_path, PLAIN, coco(['cat']))

@@ -12,6 +12,7 @@ from mmengine.logging import MessageHub
 from ctkd_det.compat.reading import read_checkpoint
 from ctkd_det.hooks.checkpoint_files import SavingError
 from ctkd_det.hooks.own_states import restore_own_states
+from ctkd_det.hooks.resumed_settings import _lacking
 from ctkd_det.models import KDLoss
 from ctkd_det.work_dir import WorkDir
 
@@ -151,6 +152,17 @@ def test_weights_of_another_model_are_not_resumed(other, tmp_path):
     runner = resume_by_name(toy.runner(tmp_path / 'new', epochs=1, val=False), path)
     with pytest.raises(SavingError, match=r"another model. 1 of this one's 2 .*student.weight"):
         runner.train()
+
+
+def test_names_that_torch_lets_pass_are_of_this_model(tmp_path):
+    """torch.compile's, and counts that BatchNorm's old weights do not have."""
+    runner = toy.runner(tmp_path)
+    runner.model.norm = torch.nn.BatchNorm1d(3)
+    saved = {'module._orig_mod.' + name: value for name, value in runner.model.state_dict().items()
+             if 'num_batches' not in name}
+    assert _lacking(runner, dict(state_dict=saved))[0] == []
+    saved['module._orig_mod.norm.weight'] = torch.ones(4)
+    assert _lacking(runner, dict(state_dict=saved))[0] == ['norm.weight']
 
 
 @pytest.mark.parametrize('old, new', [(2.0, 4.0), ([1.0, 2.0], [3.0, 6.0])])
