@@ -9,7 +9,8 @@ import click
 
 from ..options import writing
 
-_HEADER = '# Written by ctkd-det distill, which keeps it once it is edited ({}).\n'
+# the checksum of what follows
+_HEADER = '# ctkd-det distill wrote this file, and replaces it only if nobody has edited it ({}).\n'
 _SIGNED = re.compile(re.escape(_HEADER).replace(re.escape('{}'), '([0-9a-f]{32})') + '(.*)', re.S)
 
 

@@ -31,7 +31,7 @@ _OF_A_TEACHER = ('teacher_ckpt', 'class_mapping', 'inherit', 'teacher_stage')
 
 def rehearse(trainings: Sequence[Training], texts: Mapping[Path, str], dry_run: bool,
              own_data: bool) -> None:
-    """Check all that would end one of these trainings before its second step.
+    """Check what would end one of these trainings before or in its first step.
 
     Args:
         trainings (Sequence[Training]): The last one is the distillation; before
