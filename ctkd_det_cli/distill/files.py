@@ -10,7 +10,7 @@ import click
 from ..options import writing
 
 # the checksum of what follows
-_HEADER = '# ctkd-det distill wrote this file, and replaces it only if nobody has edited it ({}).\n'
+_HEADER = '# Written by ctkd-det distill. An edited file is not replaced ({}).\n'
 _SIGNED = re.compile(re.escape(_HEADER).replace(re.escape('{}'), '([0-9a-f]{32})') + '(.*)', re.S)
 
 
