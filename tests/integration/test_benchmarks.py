@@ -244,7 +244,8 @@ def test_real_benches_build(bench):
     assert teacher.model.backbone.pop('init_cfg')['type'] == 'Pretrained'
     detectors = [MODELS.build(cfg.model) for cfg in (student, teacher)]
     sizes = [sum(p.numel() for p in detector.parameters()) for detector in detectors]
-    assert sizes[1] > 10 * sizes[0]
+    # the student of photographs is wider
+    assert sizes[1] > (2 if bench == 'coco_real' else 10) * sizes[0]
     for cfg, detector in zip((student, teacher), detectors, strict=True):
         classes = cfg.train_dataloader.dataset.metainfo.classes
         assert detector.roi_head.bbox_head.num_classes == len(classes) == len(PAIRS[bench].classes)

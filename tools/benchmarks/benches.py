@@ -67,12 +67,13 @@ def _width(backbone: int, neck: int, fc: int, num_classes: int = 5, **of_backbon
             bbox_head=dict(in_channels=neck, fc_out_channels=fc, num_classes=num_classes)))
 
 
-def _mobilenet(indices: Tuple[int, ...], channels: Tuple[int, ...], num_classes: int) -> dict:
+def _mobilenet(indices: Tuple[int, ...], channels: Tuple[int, ...], num_classes: int,
+               frozen_stages: int = -1) -> dict:
     """MobileNetV2 with ImageNet weights under the embedded example's heads, 256 wide."""
     return dict(
         backbone=dict(
-            _delete_=True, type='MobileNetV2', out_indices=indices, frozen_stages=-1,
-            norm_eval=False, init_cfg=dict(type='Pretrained', checkpoint=IMAGENET)),
+            _delete_=True, type='MobileNetV2', out_indices=indices,
+            frozen_stages=frozen_stages, norm_eval=False, init_cfg=dict(type='Pretrained', checkpoint=IMAGENET)),
         neck=dict(in_channels=list(channels), num_outs=len(channels)),
         roi_head=dict(bbox_head=dict(num_classes=num_classes, fc_out_channels=256)))
 
@@ -124,11 +125,34 @@ def _real(train_pipeline: Optional[list] = None) -> dict:
                 optim_wrapper=dict(optimizer=dict(lr=0.02)))
 
 
-def _deep_student(num_classes: int) -> dict:
-    """Four stages, 8 channels in the first."""
-    model = _width(8, 16, 64, num_classes=num_classes, num_stages=4, strides=(1, 2, 2, 2),
-                   dilations=(1, 1, 1, 1), out_indices=(0, 1, 2, 3))
-    model['neck'].update(in_channels=[8, 16, 32, 64], num_outs=4)
+def _photographs() -> dict:
+    """At most 224 x 160 pixels, those of one orientation in a batch: little is padding."""
+    resize = dict(type='Resize', scale=(224, 160), keep_ratio=True)
+    settings = _real([
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations', with_bbox=True),
+        resize,
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackDetInputs')])
+    settings['train_dataloader']['batch_sampler'] = dict(type='AspectRatioBatchSampler')
+    for split in ('val', 'test'):
+        loader = copy.deepcopy(settings[f'{split}_dataloader'])
+        loader['dataset']['pipeline'] = [
+            dict(type='LoadImageFromFile'),
+            resize,
+            # in the pixels of the image, as mmdet expects them
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='PackDetInputs',
+                 meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
+        settings[f'{split}_dataloader'] = loader
+    return settings
+
+
+def _deep_student(num_classes: int, channels: int = 8) -> dict:
+    """Four stages, this many channels in the first."""
+    model = _width(channels, 2 * channels, 8 * channels, num_classes=num_classes, num_stages=4,
+                   strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1), out_indices=(0, 1, 2, 3))
+    model['neck'].update(in_channels=[channels * 2 ** stage for stage in range(4)], num_outs=4)
     return model
 
 
@@ -173,19 +197,17 @@ PAIRS: Dict[str, Pair] = {
         student=_four_levels(_deep_student(num_classes=6)),
         teacher=_four_levels(_mobilenet((1, 2, 4, 6), (24, 32, 96, 320), num_classes=6)),
         settings=_real(), compiled=True),
-    # the 20 classes of COCO that have most boxes there; images of many shapes
+    # the 20 classes of COCO that have most boxes there
     'coco_real': Pair(
         'data/coco_real/', (
             'person', 'car', 'chair', 'bottle', 'cup', 'motorcycle', 'bicycle', 'traffic light',
             'handbag', 'book', 'dining table', 'bowl', 'umbrella', 'backpack', 'bench',
             'wine glass', 'truck', 'sports ball', 'suitcase', 'skis'),
-        student=_four_levels(_deep_student(num_classes=20)),
-        teacher=_four_levels(_mobilenet((1, 2, 4, 6), (24, 32, 96, 320), num_classes=20)),
-        settings=_real([
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations', with_bbox=True),
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='PackDetInputs')])),
+        student=_four_levels(_deep_student(num_classes=20, channels=16)),
+        # frozen down to stride 4, as mmdet's configs do: a third of a step
+        teacher=_four_levels(_mobilenet((1, 2, 4, 6), (24, 32, 96, 320), num_classes=20,
+                                        frozen_stages=2)),
+        settings=_photographs(), compiled=True),
 }
 BENCHES: Dict[str, Bench] = {
     'shapes': Bench(epochs=3, val_interval=3),
