@@ -73,7 +73,8 @@ def _mobilenet(indices: Tuple[int, ...], channels: Tuple[int, ...], num_classes:
     return dict(
         backbone=dict(
             _delete_=True, type='MobileNetV2', out_indices=indices,
-            frozen_stages=frozen_stages, norm_eval=False, init_cfg=dict(type='Pretrained', checkpoint=IMAGENET)),
+            frozen_stages=frozen_stages, norm_eval=False,
+            init_cfg=dict(type='Pretrained', checkpoint=IMAGENET)),
         neck=dict(in_channels=list(channels), num_outs=len(channels)),
         roi_head=dict(bbox_head=dict(num_classes=num_classes, fc_out_channels=256)))
 
