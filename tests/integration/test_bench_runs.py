@@ -305,9 +305,9 @@ def test_real_images_in_their_smallest_form(small, tmp_path, monkeypatch, bench)
     assert losses.loss_pkd.loss_weight == weights['pkd']
     trained = torch.load(runs / name / 'teacher/epoch_1.pth')['state_dict']
     # a step of training away from it, and not drawn anew
-    name = 'layer3.0.conv.0.conv.weight'
-    first = backbone[name]
-    assert 0 < (trained[f'backbone.{name}'] - first).norm() < 0.1 * first.norm()
+    layer = 'layer3.0.expand_conv.conv.weight'
+    first = backbone[layer]
+    assert 0 < (trained[f'backbone.{layer}'] - first).norm() < 0.1 * first.norm()
 
 
 def test_a_sharpened_teacher_is_surer_and_nothing_else(small, tmp_path, monkeypatch):
