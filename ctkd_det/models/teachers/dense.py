@@ -76,14 +76,6 @@ class DenseTeacher(ClassifyingTeacher):
                                f"on this batch, the student's {students}")
         return outputs
 
-    def crossed_outputs(self, maps: Sequence[Tensor]) -> Tuple[Any, ...]:
-        """The same from the student's own maps, with a graph; see :class:`CrossHead`.
-
-        Args:
-            maps (Sequence[Tensor]): Of the images of the latest :meth:`dense_outputs`.
-        """
-        return self.cross(maps)
-
     def dense_logits(self, outputs: Sequence[Any]) -> Tensor:
         """(N, C) logits in the student's order of locations and classes, from its outputs."""
         head = self.model.bbox_head
