@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from ...configs import comparable
 from ...curves import Series
+from ...log_names import short_name
 from ...models.distilled_config import is_distilled
 from ...work_dir import WorkDir, WorkDirError
 from .metrics import Metric, validation_names
@@ -51,6 +52,12 @@ class TrainedRun:
     def distilled(self) -> bool:
         """bool: Whether it learns from a teacher."""
         return is_distilled(self.config.get('model', {}))
+
+    @property
+    def losses(self) -> Dict[str, dict]:
+        """dict: Configs of its distillation losses by their short names, ``ctkd``."""
+        losses = self.config.get('model', {}).get('distill_losses') or {}
+        return {short_name(name): cfg for name, cfg in losses.items() if isinstance(cfg, dict)}
 
     @cached_property
     def settings(self) -> Dict[str, object]:
