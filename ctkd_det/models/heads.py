@@ -1,6 +1,6 @@
 """Which heads can be distilled, and where their logits come from."""
 import inspect
-from typing import List, NamedTuple, Tuple, Type
+from typing import List, NamedTuple, Optional, Tuple, Type
 
 import torch
 from mmdet.models.dense_heads import AutoAssignHead
@@ -31,12 +31,15 @@ def classifiers(detector: nn.Module) -> List[nn.Module]:
     return [stage.bbox_head for stage in roi_stages(roi_head)]
 
 
-def num_classes(detector: nn.Module) -> int:
-    """C of any detector's (first) box head, without the background; 0 if it has none."""
+def box_head(detector: nn.Module) -> Optional[nn.Module]:
+    """The box head of any detector, of a cascade the first; None if it has none."""
     head = getattr(getattr(detector, 'roi_head', detector), 'bbox_head', None)
-    if isinstance(head, nn.ModuleList):
-        head = head[0]
-    return getattr(head, 'num_classes', 0)
+    return head[0] if isinstance(head, nn.ModuleList) else head
+
+
+def num_classes(detector: nn.Module) -> int:
+    """C of any detector's :func:`box_head`, without the background; 0 if it has none."""
+    return getattr(box_head(detector), 'num_classes', 0)
 
 
 class RoIStage(NamedTuple):
