@@ -7,6 +7,7 @@ import torch
 from mmdet.registry import MODELS
 
 from ...configs import known_class
+from ...first_line import first_line
 from ...log_names import parse_taus
 from ...models.heads import has_sigmoids
 from ...models.losses import LogitLoss
@@ -17,7 +18,7 @@ from .evaluation import annotations
 from .kept import digest, file_state, kept_json
 from .matching import ground_truth
 from .predictions import Predictions
-from .runs import Missing, TrainedRun, first_line
+from .runs import Missing, TrainedRun
 
 # images that are searched for telling objects
 _IMAGES = 24

@@ -172,12 +172,6 @@ def read_run(work_dir: Path) -> TrainedRun:
     return TrainedRun(folder.path, config, folder.config_name, scalars, folder.log_file)
 
 
-def first_line(error: Exception) -> str:
-    """Kind and first line of an error, for a sentence."""
-    lines = str(error).strip().splitlines()
-    return f'{type(error).__name__}: {lines[0][:200]}' if lines else type(error).__name__
-
-
 def flatten(value, prefix: str = '') -> Dict[str, object]:
     """A nested config as dotted keys and plain values."""
     if isinstance(value, dict):
