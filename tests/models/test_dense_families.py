@@ -14,7 +14,8 @@ from mmengine.registry import init_default_scope
 import families
 import helpers
 from ctkd_det.models.boxes.dense import location_boxes
-from ctkd_det.models.heads import dense_head, different_priors, has_quality_branch
+from ctkd_det.models.dense.differences import different_priors, has_quality_branch
+from ctkd_det.models.heads import dense_head
 from ctkd_det.models.teachers import TeacherError
 
 TAU = 2.0

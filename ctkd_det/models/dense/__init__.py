@@ -1,4 +1,4 @@
-"""Dense heads: where their logits come from, and what each location was assigned."""
+"""Dense heads: where their logits come from, what locations are assigned, how two heads differ."""
 from typing import Tuple, Type
 
 from .assigners import AlignedReader, DDODReader, PAAReader, TOODReader, VFNetReader

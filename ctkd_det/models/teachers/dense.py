@@ -7,7 +7,8 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..dense import flat
-from ..heads import dense_reader, has_quality_branch, location_offset
+from ..dense.differences import has_quality_branch, location_offset
+from ..heads import dense_reader
 from .checkpoint import TeacherError
 from .classes import ClassMapping
 from .classifying_teacher import ClassifyingTeacher

@@ -12,8 +12,9 @@ from ..boxes import (
     num_bins,
 )
 from ..building import check_arguments
+from ..dense.differences import different_priors
 from ..detr_heads import detr_kind, different_queries, is_detr
-from ..heads import classifiers, different_priors, has_sigmoids
+from ..heads import classifiers, has_sigmoids
 from .checkpoint import TeacherError
 from .classes import Names, check_number_of_classes, compares_classes
 from .cross import CrossHead
