@@ -2,7 +2,6 @@
 from pathlib import Path
 from typing import IO, Any, List, Optional
 
-import torch.distributed
 from mmdet.registry import HOOKS
 from mmengine.dist import all_gather_object, broadcast_object_list, get_world_size, is_main_process
 from mmengine.hooks.hook import DATA_BATCH
@@ -36,13 +35,10 @@ from .loaders import (
 from .own_states import own_states, restore_own_states
 from .resumed_settings import check_resumable, warn_of_other_settings
 from .resuming import RestOfEpoch, RestOfTraining
-from .saved_values import plain_dicts, without_functions
+from .saved_values import leave_values_only
 from .starting_point import starting_point
-from .termination import Termination
+from .termination import Termination, end_process
 from .validations import validate_if_due
-
-# a shell reports this status for a process that SIGTERM has ended
-_EXIT_STATUS = 128 + 15
 
 
 @HOOKS.register_module()
@@ -267,11 +263,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the random states to what a run can be resumed from, and leave values only."""
-        checkpoint.update({name: plain_dicts(checkpoint[name])
-                           for name in ('meta', 'message_hub') if name in checkpoint})
-        schedules = checkpoint.get('param_schedulers')
-        if isinstance(schedules, list):  # OneCycleLR's state has a function, which no file may hold
-            schedules[:] = map(without_functions, schedules)
+        leave_values_only(checkpoint)
         if 'optimizer' in checkpoint:
             checkpoint['random_states'] = [as_saved(rank) for rank in self._ranks]
             note_epoch_length(runner, checkpoint)
@@ -282,11 +274,8 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             restore(self._own['process'])
 
     def _end(self, runner: Runner) -> None:
-        """End the process; the checkpoint is there."""
+        """Say that the checkpoint is there, and end the process."""
         runner.logger.warning(f'SIGTERM: training ends. {self.last_saved(runner)} is saved, '
                               '--resume goes on from it')
         end_workers(runner)
-        if torch.distributed.is_initialized():
-            torch.distributed.barrier()
-            torch.distributed.destroy_process_group()
-        raise SystemExit(_EXIT_STATUS)
+        end_process()
