@@ -33,7 +33,8 @@ from .loaders import (
     switches,
 )
 from .own_states import own_states, restore_own_states
-from .resumed_settings import check_resumable, warn_of_other_settings
+from .resumable import check_resumable
+from .resumed_settings import warn_of_other_settings
 from .resuming import RestOfEpoch, RestOfTraining
 from .saved_values import leave_values_only
 from .starting_point import starting_point
