@@ -1,8 +1,10 @@
 """The detectors of mmdet's own configs, shrunk until a step takes a moment."""
+from functools import cache
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Callable, Union
 
 import numpy as np
+import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
@@ -127,6 +129,16 @@ def save_teacher(folder: Path, cfg: Config, classes: tuple = helpers.CLASSES,
                folder / 'teacher.pth')
     return dict(teacher_config=str(folder / 'teacher.py'),
                 teacher_ckpt=str(folder / 'teacher.pth'))
+
+
+def saved_teachers(folders: pytest.TempPathFactory,
+                   config: Callable[[str], Config] = tiny) -> Callable[[str], dict]:
+    """The detector's arguments for a teacher of a family, saved once for each."""
+    @cache
+    def saved(family: str) -> dict:
+        return save_teacher(folders.mktemp(family), config(family))
+
+    return lambda family: dict(saved(family))
 
 
 def make_opinionated(model: torch.nn.Module, seed: int) -> torch.nn.Module:

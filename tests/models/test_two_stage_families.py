@@ -19,16 +19,7 @@ KD = dict(type='KDLoss', temperature=TAU)
 
 @pytest.fixture(scope='module')
 def teacher_of(tmp_path_factory):
-    """The detector's arguments for a teacher of a family, saved once for each."""
-    made = {}
-
-    def make(family: str) -> dict:
-        if family not in made:
-            made[family] = families.save_teacher(
-                tmp_path_factory.mktemp(family), families.tiny(family))
-        return dict(made[family])
-
-    return make
+    return families.saved_teachers(tmp_path_factory)
 
 
 def build(family: str, teacher: dict = None, losses: dict = None, **options):
