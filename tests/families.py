@@ -1,7 +1,9 @@
 """The detectors of mmdet's own configs, shrunk until a step takes a moment."""
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Callable, Union
+from typing import Any, Callable, Iterator, Union
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -217,3 +219,16 @@ def make_lively(model: torch.nn.Module, data: dict) -> torch.nn.Module:
     for hook in hooks:
         hook.remove()
     return model
+
+
+@contextmanager
+def no_proposals(model: torch.nn.Module) -> Iterator[None]:
+    """The RPN of a two-stage detector proposes no box."""
+    propose = model.rpn_head.loss_and_predict
+
+    def nothing(*args, **kwargs):
+        losses, proposals = propose(*args, **kwargs)
+        return losses, [p[:0] for p in proposals]
+
+    with patch.object(model.rpn_head, 'loss_and_predict', nothing):
+        yield
