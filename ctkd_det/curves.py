@@ -6,8 +6,8 @@ from typing import Dict, List, Tuple, Union
 from .starts import starts
 
 Series = Tuple[List[float], List[float]]
-_CURVES = 'vis_data/scalars.json'  # of a start
-CURVES = f'*/{_CURVES}'  # below a work directory, one for each start
+_SCALARS = 'vis_data/scalars.json'  # of a start
+SCALARS = f'*/{_SCALARS}'  # below a work directory, one for each start
 _TIMES = ('time', 'data_time')
 
 
@@ -33,10 +33,10 @@ def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
     Raises:
         FileNotFoundError: if the directory holds no ``scalars.json``.
     """
-    files = [start / _CURVES for start in trained_starts(Path(work_dir))]
+    files = [start / _SCALARS for start in trained_starts(Path(work_dir))]
     if not files:
         raise FileNotFoundError(f'{work_dir} is no work directory of a run: it contains no '
-                                f'{CURVES}')
+                                f'{SCALARS}')
     curves = _Curves()
     for file in files:
         for line in file.read_text(encoding='utf-8', errors='replace').splitlines():
@@ -50,7 +50,7 @@ def read_scalars(work_dir: Union[str, Path]) -> Dict[str, Series]:
 
 def trained_starts(work_dir: Path) -> List[Path]:
     """The folders of the starts that logged curves, the latest one last; a test's has none."""
-    trained = {path.parents[1] for path in work_dir.glob(CURVES)}
+    trained = {path.parents[1] for path in work_dir.glob(SCALARS)}
     return [start for start in starts(work_dir) if start in trained]
 
 

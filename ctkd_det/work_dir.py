@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Tuple, Union
 
 from mmengine.config import Config
 
-from .curves import CURVES, Series, read_scalars, trained_starts
+from .curves import SCALARS, Series, read_scalars, trained_starts
 from .literal_config import read_literal_config
 from .starts import starts
 
@@ -33,7 +33,7 @@ class WorkDir:
     def is_run(self) -> bool:
         """bool: Whether a training has logged or saved something; a test has not."""
         return self.last_saved is not None or any(
-            file for kind in (CURVES, _EVENTS) for file in self.path.glob(kind))
+            file for kind in (SCALARS, _EVENTS) for file in self.path.glob(kind))
 
     @property
     def config_file(self) -> Path:
@@ -133,7 +133,7 @@ class WorkDir:
         return scalars
 
     def _why_no_curves(self) -> str:
-        if any(self.path.glob(CURVES)):
+        if any(self.path.glob(SCALARS)):
             return 'its training has not logged anything yet'
         backends = self._backends()
         if backends and 'LocalVisBackend' not in backends:

@@ -17,6 +17,16 @@ def checkpoint_hook(config: dict) -> Optional[dict]:
     return None if own is None else {**default, **own}
 
 
+def saves_safely(hook: dict) -> bool:
+    """Whether a hook, by its config, is a ``SafeCheckpointHook``, or one that extends it."""
+    from mmdet.registry import HOOKS
+
+    from ctkd_det.configs import registered_class
+    from ctkd_det.hooks import SafeCheckpointHook
+    kind = registered_class(HOOKS, hook['type'])
+    return kind is not None and issubclass(kind, SafeCheckpointHook)
+
+
 def safe_checkpoints(config: dict, work_dir: str) -> Optional['CheckpointFolder']:
     """The folder of a training's checkpoints, if its hook is a ``SafeCheckpointHook``.
 
@@ -25,12 +35,8 @@ def safe_checkpoints(config: dict, work_dir: str) -> Optional['CheckpointFolder'
     """
     from mmdet.registry import HOOKS
     from mmengine.registry import init_default_scope
-
-    from ctkd_det.configs import registered_class
-    from ctkd_det.hooks import SafeCheckpointHook
     own = checkpoint_hook(config)
-    kind = registered_class(HOOKS, own['type']) if own else None
-    if kind is None or not issubclass(kind, SafeCheckpointHook):
+    if own is None or not saves_safely(own):
         return None
     try:
         init_default_scope('mmdet')

@@ -1,8 +1,12 @@
 """The detectors of mmdet's own configs, shrunk until a step takes a moment."""
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Callable, Iterator, Union
+from unittest.mock import patch
 
 import numpy as np
+import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
@@ -129,6 +133,16 @@ def save_teacher(folder: Path, cfg: Config, classes: tuple = helpers.CLASSES,
                 teacher_ckpt=str(folder / 'teacher.pth'))
 
 
+def saved_teachers(folders: pytest.TempPathFactory,
+                   config: Callable[[str], Config] = tiny) -> Callable[[str], dict]:
+    """The detector's arguments for a teacher of a family, saved once for each."""
+    @cache
+    def saved(family: str) -> dict:
+        return save_teacher(folders.mktemp(family), config(family))
+
+    return lambda family: dict(saved(family))
+
+
 def make_opinionated(model: torch.nn.Module, seed: int) -> torch.nn.Module:
     """Give its classifiers weights that make different logits for different RoIs."""
     generator = torch.Generator().manual_seed(seed)
@@ -205,3 +219,16 @@ def make_lively(model: torch.nn.Module, data: dict) -> torch.nn.Module:
     for hook in hooks:
         hook.remove()
     return model
+
+
+@contextmanager
+def no_proposals(model: torch.nn.Module) -> Iterator[None]:
+    """The RPN of a two-stage detector proposes no box."""
+    propose = model.rpn_head.loss_and_predict
+
+    def nothing(*args, **kwargs):
+        losses, proposals = propose(*args, **kwargs)
+        return losses, [p[:0] for p in proposals]
+
+    with patch.object(model.rpn_head, 'loss_and_predict', nothing):
+        yield

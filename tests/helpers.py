@@ -139,6 +139,11 @@ def run(cfg: Config, work_dir: Path, hooks: tuple = ()) -> Runner:
     return runner
 
 
+def log_of(work_dir: Path) -> str:
+    """What the trainings in a work directory have logged."""
+    return ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
+
+
 @contextlib.contextmanager
 def full_disk(size: int = 20000) -> Iterator[None]:
     """No file may be longer; the kernel refuses the write in the midst of it."""

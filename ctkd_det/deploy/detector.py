@@ -78,6 +78,11 @@ class DeployedDetector(nn.Module):
         masks = isinstance(self.model, TwoStageDetector) and self.model.roi_head.with_mask
         return ('boxes', 'scores', 'labels') + ('masks', ) * masks
 
+    @property
+    def axes(self) -> Tuple[int, int]:
+        """tuple[int, int]: Axes of the images that are their height and width."""
+        return (1, 2) if self.preprocess else (2, 3)
+
     def example(self, size: Optional[InputSize] = None) -> Tensor:
         """Two images of noise as it takes them.
 
@@ -106,8 +111,8 @@ class DeployedDetector(nn.Module):
             an image has fewer than D. With a mask head, probabilities
             (B, D, h, w) on a grid that covers each box.
         """
-        rows = 1 if self.preprocess else 2
-        size = (size_of(images, rows).float(), size_of(images, rows + 1).float())
+        rows, columns = self.axes
+        size = (size_of(images, rows).float(), size_of(images, columns).float())
         features = self.model.extract_feat(self._padded(
             self._normalised(images) if self.preprocess else images))
         if isinstance(self.model, TwoStageDetector):

@@ -35,8 +35,7 @@ def to_onnx(detector: DeployedDetector, size: Optional[InputSize] = None, opset:
     axes = {name: _DYNAMIC[name] for name in detector.outputs}
     axes['images'] = {0: 'batch'}
     if size is None:
-        rows = 1 if detector.preprocess else 2
-        axes['images'].update({rows: 'height', rows + 1: 'width'})
+        axes['images'].update(zip(detector.axes, ('height', 'width'), strict=True))
     buffer = io.BytesIO()
     # the exporter that traces; versions of torch that have no other do not take the argument
     tracing = {'dynamo': False} if 'dynamo' in signature(torch.onnx.export).parameters else {}

@@ -17,8 +17,8 @@ from .checkpoint_files import (
     remove,
     write_text,
 )
-from .resuming import VALIDATED
 from .starting_point import forget_lost_best
+from .validations import VALIDATED
 
 
 class AtomicCheckpointHook(CheckpointHook):

@@ -32,7 +32,7 @@ def commit(partial: Path, path: Path) -> None:
         os.replace(partial, path)
         return
     _sync(partial)
-    checksum, is_free = f'{sha256(partial)}  {path.name}\n', not path.exists()
+    checksum, is_free = _checksum(partial, path.name), not path.exists()
     if is_free:
         write_text(_beside(path), checksum)
     else:
@@ -156,7 +156,7 @@ class CheckpointFolder:
     def add_checksum(self, path: Path) -> None:
         """Write the checksum of a complete checkpoint of this folder, if a crash came before it."""
         if path.parent == self.folder and path.is_file() and not _beside(path).exists():
-            write_text(_beside(path), f'{sha256(path)}  {path.name}\n')
+            write_text(_beside(path), _checksum(path, path.name))
 
     def remove_named(self, names: Any) -> None:
         """Remove checkpoints of this folder by their names, and nothing else.
@@ -205,6 +205,11 @@ class CheckpointFolder:
 
 def _pattern(template: str) -> Pattern:
     return re.compile(re.escape(template).replace(r'\{\}', r'(\d+)'))
+
+
+def _checksum(path: Path, name: str) -> str:
+    """The line that ``sha256sum`` writes of a file, under the name that it will have."""
+    return f'{sha256(path)}  {name}\n'
 
 
 def _beside(path: Path) -> Path:

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from ..models.temperatures import GradientReversal, ScheduledTemperature
 from ..models.temperatures.curves import CURVES
-from .resuming import count_in_new_epochs
+from .epoch_length import count_in_new_epochs, note_epoch_length
 from .temperature_monitor_hook import TemperatureMonitorHook
 
 
@@ -118,7 +118,7 @@ class CurriculumHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Save the settings of the curriculum and the length of an epoch."""
         checkpoint['curriculum'] = self._settings(runner)
-        checkpoint['epoch_length'] = len(runner.train_dataloader)
+        note_epoch_length(runner, checkpoint)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Read the settings of the run that is resumed."""

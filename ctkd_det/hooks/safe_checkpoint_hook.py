@@ -2,7 +2,6 @@
 from pathlib import Path
 from typing import IO, Any, List, Optional
 
-import torch.distributed
 from mmdet.registry import HOOKS
 from mmengine.dist import all_gather_object, broadcast_object_list, get_world_size, is_main_process
 from mmengine.hooks.hook import DATA_BATCH
@@ -17,6 +16,12 @@ from ..random_states import (
 )
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .checkpoint_files import INTERRUPTED, SavingError, remove
+from .epoch_length import (
+    batches_of_this_epoch,
+    count_in_new_epochs,
+    ends_epoch,
+    note_epoch_length,
+)
 from .folder_lock import lock
 from .loaders import (
     end_workers,
@@ -28,20 +33,13 @@ from .loaders import (
     switches,
 )
 from .own_states import own_states, restore_own_states
-from .resumed_settings import check_resumable, warn_of_other_settings
-from .resuming import (
-    RestOfEpoch,
-    RestOfTraining,
-    batches_of_this_epoch,
-    count_in_new_epochs,
-    validate_if_due,
-)
-from .saved_values import plain_dicts, without_functions
+from .resumable import check_resumable
+from .resumed_settings import warn_of_other_settings
+from .resuming import RestOfEpoch, RestOfTraining
+from .saved_values import leave_values_only
 from .starting_point import starting_point
-from .termination import Termination
-
-# a shell reports this status for a process that SIGTERM has ended
-_EXIT_STATUS = 128 + 15
+from .termination import Termination, end_process
+from .validations import validate_if_due
 
 
 @HOOKS.register_module()
@@ -185,14 +183,13 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         """Save if it is due, and end after SIGTERM."""
         before = self.last_ckpt
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
-        loop, done = runner.train_loop, runner.iter + 1
-        by_epochs = isinstance(loop, EpochBasedTrainLoop)
-        if by_epochs and done == (runner.epoch + 1) * len(runner.train_dataloader):
+        if ends_epoch(runner):
             return  # after_train_epoch is next
         if self._termination.agreed(runner.iter):
             if self.last_ckpt == before and self.by_epoch:
-                self.save_to_resume(runner, INTERRUPTED.format(runner.epoch, done),
-                                    dict(epoch=runner.epoch, iter=done))
+                epoch, done = runner.epoch, runner.iter + 1
+                self.save_to_resume(runner, INTERRUPTED.format(epoch, done),
+                                    dict(epoch=epoch, iter=done))
             elif self.last_ckpt == before:
                 self._save_checkpoint(runner)  # one as any other, which makes room later on
             self._end(runner)
@@ -217,9 +214,7 @@ class SafeCheckpointHook(AtomicCheckpointHook):
         Before that its schedulers have not stepped, and a resume would train
         on the epoch once more.
         """
-        loop = runner.train_loop
-        if not self.by_epoch and isinstance(loop, EpochBasedTrainLoop) and (
-                runner.iter + 1 == (runner.epoch + 1) * len(runner.train_dataloader)):
+        if not self.by_epoch and ends_epoch(runner):
             self._saves_after_epoch = True
         else:
             super()._save_checkpoint(runner)
@@ -269,14 +264,10 @@ class SafeCheckpointHook(AtomicCheckpointHook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the random states to what a run can be resumed from, and leave values only."""
-        checkpoint.update({name: plain_dicts(checkpoint[name])
-                           for name in ('meta', 'message_hub') if name in checkpoint})
-        schedules = checkpoint.get('param_schedulers')
-        if isinstance(schedules, list):  # OneCycleLR's state has a function, which no file may hold
-            schedules[:] = map(without_functions, schedules)
+        leave_values_only(checkpoint)
         if 'optimizer' in checkpoint:
             checkpoint['random_states'] = [as_saved(rank) for rank in self._ranks]
-            checkpoint['epoch_length'] = len(runner.train_dataloader)
+            note_epoch_length(runner, checkpoint)
             checkpoint['sampler_seed'] = seed_of_sampler(runner.train_dataloader)
 
     def _restore(self) -> None:
@@ -284,11 +275,8 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             restore(self._own['process'])
 
     def _end(self, runner: Runner) -> None:
-        """End the process; the checkpoint is there."""
+        """Say that the checkpoint is there, and end the process."""
         runner.logger.warning(f'SIGTERM: training ends. {self.last_saved(runner)} is saved, '
                               '--resume goes on from it')
         end_workers(runner)
-        if torch.distributed.is_initialized():
-            torch.distributed.barrier()
-            torch.distributed.destroy_process_group()
-        raise SystemExit(_EXIT_STATUS)
+        end_process()

@@ -5,6 +5,15 @@ from typing import Any
 from mmengine.config import ConfigDict
 
 
+def leave_values_only(checkpoint: dict) -> None:
+    """Take what no file should hold out of a checkpoint that is about to be written."""
+    checkpoint.update({name: plain_dicts(checkpoint[name])
+                       for name in ('meta', 'message_hub') if name in checkpoint})
+    schedules = checkpoint.get('param_schedulers')
+    if isinstance(schedules, list):  # OneCycleLR's state has a function
+        schedules[:] = map(without_functions, schedules)
+
+
 def without_functions(state: dict) -> dict:
     """The state of a schedule that a checkpoint can hold; a resume keeps the config's functions."""
     return {key: value for key, value in state.items() if not callable(value)}

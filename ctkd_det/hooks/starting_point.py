@@ -6,7 +6,7 @@ from mmengine.dist import broadcast_object_list
 from mmengine.runner import Runner
 
 from .checkpoint_files import CheckpointFolder, SavingError, fault
-from .resuming import VALIDATED
+from .validations import VALIDATED
 
 
 class Start(NamedTuple):

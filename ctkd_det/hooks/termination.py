@@ -1,11 +1,13 @@
 """Notes SIGTERM, which clusters send before they kill a job, so that training can end by itself."""
 import signal
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
-import torch
+import torch.distributed
 from mmengine.dist import all_reduce, get_world_size
 
+# a shell reports this status for a process that SIGTERM has ended
+_EXIT_STATUS = 128 + 15
 # ranks get the signal at different moments; to ask all of them in each iteration would cost time
 _INTERVAL_OF_RANKS = 10
 
@@ -46,3 +48,11 @@ class Termination:
     def _note(self, number: int, frame: Any) -> None:
         self.requested = True
         self.stop_watching()
+
+
+def end_process() -> NoReturn:
+    """End this process as the signal would have done; all ranks must come here."""
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    raise SystemExit(_EXIT_STATUS)

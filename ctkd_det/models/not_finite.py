@@ -1,4 +1,5 @@
 """Finds where a forward pass stops being finite."""
+from contextlib import ExitStack
 from itertools import chain
 from typing import Any, Callable, Iterator, List, NamedTuple, Tuple
 
@@ -39,27 +40,21 @@ def not_finite_on_the_way(model: nn.Module, run: Callable[[], Any]) -> List[NotF
     if hasattr(model, 'teacher_model'):
         parts.append(('teacher', model.teacher_model))
     found = [finding for who, part in parts for finding in not_finite_weights(part, who)]
-    handles = []
 
     def look(label: Callable[[int], str], values: Any) -> None:
         for i, tensor in enumerate(_tensors(values)):
             found.extend(_examine(label(i), tensor))
 
-    for who, part in parts:
-        for name, module in part.named_modules():
-            receives, returns = _labels(who, name)
-            handles += [
-                module.register_forward_pre_hook(
+    with ExitStack() as hooks, torch.no_grad():
+        for who, part in parts:
+            for name, module in part.named_modules():
+                receives, returns = _labels(who, name)
+                hooks.enter_context(module.register_forward_pre_hook(
                     lambda _, args, kwargs, label=receives: look(label, [args, kwargs]),
-                    with_kwargs=True),
-                module.register_forward_hook(
-                    lambda _, args, output, label=returns: look(label, output))]
-    try:
-        with torch.no_grad():
-            run()
-    finally:
-        for handle in handles:
-            handle.remove()
+                    with_kwargs=True))
+                hooks.enter_context(module.register_forward_hook(
+                    lambda _, args, output, label=returns: look(label, output)))
+        run()
     return found
 
 

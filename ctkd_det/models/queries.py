@@ -1,7 +1,7 @@
 """Records what a DETR's decoder is asked and answers, and asks it something else."""
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, ContextManager, Dict, Iterator, List, Mapping, Tuple
 
 from mmdet.models.layers import ConditionalDetrTransformerDecoder
 from torch import Tensor, nn
@@ -111,12 +111,9 @@ def decoder_asked(detector: nn.Module, queries: Mapping[str, Tensor]) -> Iterato
         seen.update(kwargs)
         return args, {**kwargs, **_arguments(queries, kwargs['query'])}
 
-    handle = detector.decoder.register_forward_pre_hook(ask, with_kwargs=True)
-    try:
-        with _places_told(detector.decoder, queries):
-            yield seen
-    finally:
-        handle.remove()
+    with detector.decoder.register_forward_pre_hook(ask, with_kwargs=True), _places_told(
+            detector.decoder, queries):
+        yield seen
 
 
 def answer(detector: nn.Module, decoder_inputs: Mapping[str, Any],
@@ -148,18 +145,12 @@ def last_layer(detector: nn.Module, states: Any, references: Any) -> Tuple[Tenso
     return scores[-1], boxes[-1]
 
 
-@contextmanager
-def _places_told(decoder: nn.Module, queries: Mapping[str, Tensor]) -> Iterator[None]:
+def _places_told(decoder: nn.Module, queries: Mapping[str, Tensor]) -> ContextManager:
     """While this lasts, a decoder does not read by itself where these queries look."""
     if _PLACES not in queries:
-        yield
-        return
-    handle = decoder.ref_point_head.register_forward_hook(
+        return nullcontext()
+    return decoder.ref_point_head.register_forward_hook(
         lambda module, args, output: queries[_PLACES].to(output.dtype))
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def _arguments(queries: Mapping[str, Tensor], like: Tensor) -> Dict[str, Tensor]:

@@ -3,7 +3,7 @@
 Forward hooks on modules that every such detector has; nothing is patched, and
 the hooks exist only inside the ``with`` block.
 """
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ContextManager, Iterator, List, Optional, Sequence, Tuple
 
@@ -112,13 +112,11 @@ def heard(modules: Sequence[nn.Module], inputs: bool = False) -> Iterator[List[A
     def take_output(module: nn.Module, args: tuple, output: Any) -> None:
         found.append(output)
 
-    handles = [module.register_forward_pre_hook(take_input) if inputs else
-               module.register_forward_hook(take_output) for module in modules]
-    try:
+    with ExitStack() as hooks:
+        for module in modules:
+            hooks.enter_context(module.register_forward_pre_hook(take_input) if inputs else
+                                module.register_forward_hook(take_output))
         yield found
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def classifier_tap(heads: Sequence[nn.Module]) -> ContextManager[List[Tensor]]:

@@ -1,5 +1,5 @@
 """The towers of a dense head, cut at one of their layers."""
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Callable, Iterator, List, Sequence
 
 from torch import Tensor, nn
@@ -48,12 +48,10 @@ class TowerCut:
 
     @contextmanager
     def _hooked(self, hook: Callable[[nn.Module, tuple], Any]) -> Iterator[None]:
-        handles = [module.register_forward_pre_hook(hook) for module in self.activations]
-        try:
+        with ExitStack() as hooks:
+            for module in self.activations:
+                hooks.enter_context(module.register_forward_pre_hook(hook))
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
 
 def tower_depth(head: nn.Module) -> int:

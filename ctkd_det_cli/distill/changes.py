@@ -8,7 +8,8 @@ import click
 
 from ctkd_det.configs import without_scope
 from ..training.advice import schedulers
-from .source_code import Name
+from .image_size import resized
+from .overrides import merged
 
 SEED = 0
 # settings of hooks that count epochs: YOLOX's and RTMDet's hooks end the mosaic
@@ -16,10 +17,6 @@ SEED = 0
 HOOK_EPOCHS = ('switch_epoch', 'num_last_epochs', 'begin_epoch')
 # learning rates, not parts of one
 RATES = ('eta_min', 'eta_max')
-RESIZES = ('Resize', 'FixScaleResize', 'RandomChoiceResize', 'RandomResize')
-# their sizes follow from the image's in ways that one number does not tell
-OTHER_SIZES = ('Mosaic', 'CachedMosaic', 'MixUp', 'CachedMixUp', 'RandomAffine', 'RandomCrop',
-               'RandomCenterCropPad', 'MinIoURandomCrop')
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,6 @@ class Changes:
             blocks['randomness'] = dict(seed=SEED if self.seed is None else self.seed)
         return blocks
 
-
     def hooks(self, base: Any) -> List[dict]:
         """The base's custom hooks, whose epochs keep their place in the training."""
         hooks = list(base.get('custom_hooks') or [])
@@ -81,22 +77,6 @@ class Changes:
         # epochs count from 0: a later one than the last would never come
         return [{**hook, **{key: min(_at(hook[key], old, self.epochs), self.epochs - 1)
                             for key in HOOK_EPOCHS if hook.get(key)}} for hook in hooks]
-
-
-def over_nothing(blocks: Any, base: Any) -> Any:
-    """The overrides, with dicts that may stand in the place of ``None``, as MMEngine asks for."""
-    if not isinstance(blocks, dict) or not isinstance(base, dict):
-        return blocks
-    return {key: {**value, '_delete_': True} if isinstance(value, dict) and key in base
-            and not isinstance(base[key], dict) else over_nothing(value, base.get(key))
-            for key, value in blocks.items()}
-
-
-def merged(a: Any, b: Any) -> Any:
-    """Two overrides in one; ``b`` wins."""
-    if not isinstance(a, dict) or not isinstance(b, dict):
-        return b
-    return {**a, **{key: merged(a[key], value) if key in a else value for key, value in b.items()}}
 
 
 def stretched(base: Any, epochs: int) -> Dict[str, Any]:
@@ -157,64 +137,3 @@ def _scaled_rates(scheduler: Any, factor: float) -> dict:
 
 def _at(epoch: int, old: int, new: int) -> int:
     return max(1, round(epoch * new / old))
-
-
-def resized(base: Any, scale: Tuple[int, int]) -> Dict[str, Any]:
-    """Pipelines whose images fit into ``scale``, which is a width and a height.
-
-    Raises:
-        click.ClickException: if a pipeline has no resizing step, or one that
-            has sizes of its own.
-    """
-    loaders = {part: base.get(f'{part}_dataloader') for part in ('train', 'val', 'test')}
-    blocks: Dict[str, Any] = {}
-    for part, variable in (('train', 'train_pipeline'), ('val', 'test_pipeline')):
-        if not loaders[part]:
-            continue
-        dataset, depth = loaders[part].dataset, 0
-        while 'pipeline' not in dataset and 'dataset' in dataset:
-            dataset, depth = dataset.dataset, depth + 1
-        if 'pipeline' not in dataset:
-            raise click.ClickException(f'--img-scale: the student has several {part} data sets: '
-                                       'set their sizes in a config of yours')
-        steps = [_resize(step, scale, part) for step in dataset.pipeline]
-        if not any(step['type'] in RESIZES for step in steps):
-            inside = next((step['type'] for step in steps if any(
-                f"'{name}'" in repr(step.get('transforms')) for name in RESIZES)), None)
-            if inside:
-                raise click.ClickException(f"--img-scale: the student's {part} pipeline resizes "
-                                           f'inside {inside}: set it in a config of yours')
-            raise click.ClickException(
-                f"--img-scale: the student's {part} pipeline resizes no images: add "
-                "dict(type='Resize', scale=(WIDTH, HEIGHT), keep_ratio=True) to it in a config of "
-                'yours, in place of --img-scale')
-        blocks[variable] = steps
-        override: Dict[str, Any] = dict(pipeline=Name(variable))
-        for _ in range(depth):
-            override = dict(dataset=override)
-        blocks[f'{part}_dataloader'] = dict(dataset=override)
-    if 'val_dataloader' in blocks and loaders['test']:
-        blocks['test_dataloader'] = dict(blocks['val_dataloader'])
-    return blocks
-
-
-def _resize(step: Any, scale: Tuple[int, int], part: str) -> dict:
-    step = without_scope(step, 'mmdet')
-    kind = step['type']
-    if kind in OTHER_SIZES:
-        raise click.ClickException(f"--img-scale: {kind} in the student's {part} pipeline has a "
-                                   'size of its own: set both in a config of yours')
-    if kind in RESIZES:
-        step.pop('scale_factor', None)
-        key = 'scales' if kind == 'RandomChoiceResize' else 'scale'
-        step[key] = _scaled(step.get(key), scale)
-    return step
-
-
-def _scaled(old: Any, new: Tuple[int, int]) -> Any:
-    """One scale becomes the new one; several keep their ratio to the largest."""
-    if not isinstance(old, (list, tuple)) or not isinstance(old[0], (list, tuple)):
-        return new
-    largest = [max(scale[i] for scale in old) for i in range(2)]
-    return [tuple(round(size * new[i] / largest[i]) for i, size in enumerate(scale))
-            for scale in old]

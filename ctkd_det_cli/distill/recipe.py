@@ -17,9 +17,10 @@ from ctkd_det.models.teachers.pair import kind_of
 from ctkd_det_data import CocoFolder
 from ..guards import safe_hooks
 from .beginning import begun_anew
-from .changes import Changes, merged, over_nothing
+from .changes import Changes
 from .cycles import with_cycles
 from .methods import ALONE, cross_head, read_method, sources
+from .overrides import merged, over_nothing
 from .pair import build_student, check_teacher, distilled_type
 from .source_code import assignment, portable
 from .student import data_for, heads_for

@@ -15,7 +15,7 @@ from ctkd_det.configs import detector_config, nested_datasets
 from ctkd_det.datasets.configured import class_names
 from ctkd_det.hooks.checkpoint_files import SavingError
 from ctkd_det.hooks.starting_point import refuse_to_replace
-from ctkd_det.models.detectors.training_progress import check_data
+from ctkd_det.models.detectors.start_checks import check_data
 from ctkd_det.models.distilled_config import SNAPSHOT, is_distilled
 from ..guards import checkpoint_hook, safe_checkpoints
 from ..mistakes import sentence

@@ -11,7 +11,7 @@ from mmengine.registry import OPTIMIZERS
 from ctkd_det.configs import nested_datasets, registered_class, type_name, without_scope
 from ctkd_det.hooks.adaptive_steps import is_adaptive, lr_mult_for
 from ..training.advice import schedulers
-from .changes import merged
+from .overrides import merged
 
 # the images with boxes of COCO's training set, which need not be here
 _COCO_TRAIN = {'instances_train2017.json': 117266}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Iterator
 
 from ctkd_det_data import FAIL, OK, WARN
-from ..guards import checkpoint_hook
+from ..guards import checkpoint_hook, saves_safely
 from ..places import load_package
 from ..reading import find_modules_beside
 from .ops_file import FULL, NONE, OLD, ops_of_mmcv
@@ -103,19 +103,15 @@ def check_config(path: Path, timeout: float) -> Iterator[Row]:
 
 def _check_checkpoints(cfg: dict) -> Row:
     """Look whether a crash could lose the training."""
-    from mmdet.registry import HOOKS
-
-    from ctkd_det.configs import registered_class
-    from ctkd_det.hooks import SafeCheckpointHook
+    from ctkd_det.configs import type_name
     mend = ("default_hooks = dict(checkpoint=dict(type='ctkd_det.hooks.SafeCheckpointHook'), "
             "finite=dict(type='ctkd_det.hooks.FiniteLossHook'))")
     hook = checkpoint_hook(cfg)
     if hook is None:
         return Row('checkpoints', WARN, 'none are saved: default_hooks.checkpoint is None', mend)
-    cls = registered_class(HOOKS, hook['type'])
-    if cls is not None and issubclass(cls, SafeCheckpointHook):
+    if saves_safely(hook):
         return Row('checkpoints', OK, 'survive a crash, and bring a training back exactly')
-    return Row('checkpoints', WARN, f'{getattr(cls, "__name__", hook["type"])}: a crash while it '
+    return Row('checkpoints', WARN, f'{type_name(hook)}: a crash while it '
                'saves can lose the training, and a resumed one is another. (ctkd-det train puts a '
                "safe hook in the place of MMEngine's; other programs do not)", mend)
 

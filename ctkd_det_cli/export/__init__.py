@@ -52,7 +52,7 @@ def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema:
     from rich.console import Console
     from rich.table import Table
 
-    from .onnx import is_plain, plain_source, write_onnx
+    from .onnx import is_plain, plain_checkpoint, write_onnx
     from .source import differences, find_exportable
     from .student import export_student
     from .usage import usage
@@ -67,7 +67,8 @@ def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema:
                    f'was trained: {again}'
                    + ' --format onnx' * bool(options), err=True)
     if options and is_plain(cfg):  # such as the student alone, to which others are compared
-        write_onnx(*plain_source(cfg, found.checkpoint, ema), out / f'{found.name}.onnx', options)
+        write_onnx(cfg, plain_checkpoint(found.checkpoint, ema), out / f'{found.name}.onnx',
+                   options)
         return
     exported = export_student(found.config, found.checkpoint, out, ema, shape, found.name)
     table = Table('', 'student', show_header=False)
@@ -78,5 +79,5 @@ def export(source: Path, checkpoint: Optional[Path], out: Path, last: bool, ema:
     click.echo(exported.checkpoint)
     click.echo(usage(exported, found.config))
     if options:
-        write_onnx(*plain_source(read_config(exported.config), exported.checkpoint),
+        write_onnx(read_config(exported.config), plain_checkpoint(exported.checkpoint),
                    exported.config.with_suffix('.onnx'), options)

@@ -16,12 +16,11 @@ def is_plain(cfg: Any) -> bool:
     return not is_distilled(cfg.get('model') or {})
 
 
-def plain_source(cfg: Any, checkpoint: Path, ema: Optional[bool] = None) -> Tuple[Any, dict]:
-    """The config and the checkpoint that :func:`write_onnx` takes.
+def plain_checkpoint(checkpoint: Path, ema: Optional[bool] = None) -> dict:
+    """The checkpoint that :func:`write_onnx` takes: weights, and ``meta`` if it is known.
 
     Args:
-        cfg (Config): Plain.
-        checkpoint (Path): Of its training, or an exported student.
+        checkpoint (Path): Of a plain detector's training, or an exported student.
         ema (bool, optional): See :func:`choose_weights`.
 
     Raises:
@@ -29,7 +28,7 @@ def plain_source(cfg: Any, checkpoint: Path, ema: Optional[bool] = None) -> Tupl
     """
     from .weights import choose_weights, read_source
     source = read_source(checkpoint)
-    return cfg, dict(state_dict=choose_weights(source, ema)[0], meta=source.get('meta'))
+    return dict(state_dict=choose_weights(source, ema)[0], meta=source.get('meta'))
 
 
 def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> None:
@@ -37,7 +36,7 @@ def write_onnx(cfg: Any, checkpoint: dict, out: Path, options: OnnxOptions) -> N
 
     Args:
         cfg (Config): Plain, of the student.
-        checkpoint (dict): Its weights and, if they are known, ``meta``.
+        checkpoint (dict): Its own, see :func:`plain_checkpoint`.
         out (Path): The file to write; beside it ``_int8.onnx`` if wanted.
         options (OnnxOptions): How.
 

@@ -89,4 +89,3 @@ def _differing(a: Any, b: Any, path: Tuple[str, ...] = ()) -> Iterator[str]:
             yield from _differing(a.get(key), b.get(key), (*path, str(key)))
     elif a != b:
         yield '.'.join(path)
-

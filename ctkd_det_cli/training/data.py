@@ -7,8 +7,6 @@ import click
 from ctkd_det_data import DataError
 
 PARTS = dict(train='training', val='validation')
-
-
 OWN_DATA = '. To distil on a data set of your own: ctkd-det distill ... --data FOLDER'
 
 

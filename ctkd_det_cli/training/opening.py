@@ -91,4 +91,3 @@ def _rate(cfg: Any, images: int) -> str:
         words.append(f'scaled from {rate:g} for {scale["base_batch_size"]} images')
         rate *= images / scale['base_batch_size']
     return f'{rate:.4g} ({", ".join(map(str, words))})'
-

@@ -196,7 +196,7 @@ def _next(result: Result) -> List[str]:
 def stopped(training: Training, work_dir: Path, runner: Optional[Runner]) -> str:
     """Say after Ctrl-C which checkpoint there is, and how to resume."""
     last = checkpoints(work_dir).get('last')
-    where = f' at iteration {runner.iter} of {runner.max_iters}' if _has_begun(runner) else ''
+    where = f' at iteration {runner.iter} of {runner.max_iters}' if _counts(runner) else ''
     if last is None:
         return (f'\nStopped{where}. There is no checkpoint yet. To start anew:\n  '
                 + training.again())
@@ -204,5 +204,6 @@ def stopped(training: Training, work_dir: Path, runner: Optional[Runner]) -> str
             + training.again(resume='auto'))
 
 
-def _has_begun(runner: Optional[Runner]) -> bool:
+def _counts(runner: Optional[Runner]) -> bool:
+    """Whether it has got as far as the loop, which counts its iterations."""
     return runner is not None and not isinstance(runner._train_loop, dict)

@@ -42,6 +42,11 @@ def invoke(*args):
     return result
 
 
+def distill(*args):
+    """What ``ctkd-det distill`` writes and says, without a training."""
+    return invoke('distill', '--dry-run', *args)
+
+
 def coco(classes, masks=True):
     annotation = dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 2, 2], area=4, iscrowd=0)
     if masks:

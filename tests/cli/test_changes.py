@@ -9,7 +9,8 @@ from click import ClickException
 from mmengine.config import Config
 
 from cli.conftest import invoke
-from ctkd_det_cli.distill.changes import Changes, resized, stretched
+from ctkd_det_cli.distill.changes import Changes, stretched
+from ctkd_det_cli.distill.image_size import resized
 from ctkd_det_cli.distill.source_code import assignment, portable
 from ctkd_det_cli.distill.temperature_speed import _steps
 from ctkd_det_cli.training.run import default_work_dir

@@ -9,17 +9,13 @@ from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from cli.conftest import ELSEWHERE, invoke
+from cli.conftest import ELSEWHERE, distill, invoke
 from ctkd_det_cli.distill.methods import read_method
 from ctkd_det_cli.distill.student import heads_for
 from families import DENSE, DETR, TWO_STAGE, save_teacher, tiny
 from helpers import CLASSES, CONFIGS, build
 
 RETINANET = 'retinanet_r50_fpn_1x_coco'
-
-
-def distill(*args):
-    return invoke('distill', '--dry-run', *args)
 
 
 def save_student(folder, family):

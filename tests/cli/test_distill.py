@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from cli.conftest import ELSEWHERE, coco, invoke, write
+from cli.conftest import ELSEWHERE, coco, distill, write
 from ctkd_det import runs
 from ctkd_det.curves import read_scalars
 from ctkd_det_cli.distill import _show
@@ -20,10 +20,6 @@ from ctkd_det_cli.distill.teacher_weights import find_weights
 from ctkd_det_cli.distill.zoo import find_config, weights_url
 from ctkd_det_cli.training import Training
 from helpers import CLASSES, CONFIGS, ROOT, make_teacher
-
-
-def distill(*args):
-    return invoke('distill', '--dry-run', *args)
 
 
 def test_config_of_two_names(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from cli.conftest import ELSEWHERE, coco, invoke, write
+from cli.conftest import ELSEWHERE, coco, distill, invoke, write
 from ctkd_det_cli.export.source import differences
 from helpers import CONFIGS, make_teacher, student_config
 
@@ -27,10 +27,6 @@ train_dataloader.dataset.update(pipeline=[
     dict(type=PackDetInputs)])
 optim_wrapper.optimizer.update(type=SGD)
 '''
-
-
-def distill(*args):
-    return invoke('distill', '--dry-run', *args)
 
 
 def said(result):

@@ -13,6 +13,7 @@ from ctkd_det.hooks import CurriculumHook, TemperatureMonitorHook
 from ctkd_det.hooks.temperature_guard import _Watch
 from ctkd_det.models import GradientReversal, KDLoss
 from ctkd_det.models.temperatures.bounds import TemperatureBounds
+from helpers import log_of
 
 # CTKD's code, epochs 1 to 10 of its cosine
 OFFICIAL = [.024, .095, .206, .345, .5, .655, .794, .905, .976, 1.0]
@@ -266,7 +267,7 @@ def test_warns_of_weight_decay_and_of_nothing_to_drive(tmp_path):
         runner_log = tmp_path / f'{expected}'
         train(runner_log, CurriculumHook(), 1, model=model,
               optimizer=dict(type='SGD', lr=0.01, weight_decay=decay))
-        text = ''.join(p.read_text() for p in runner_log.glob('*/*.log'))
+        text = log_of(runner_log)
         for message in ('has weight decay', 'nothing to drive'):
             assert (message in text) == (message == expected)
 
@@ -288,10 +289,6 @@ def test_drives_a_scheduled_temperature_by_progress(tmp_path):
     train(tmp_path, CurriculumHook(begin=1, end=3), epochs=4, model=model)
     expected = [4.0] * ITERS + [4 - 3 * (i + 1) / (2 * ITERS) for i in range(2 * ITERS)] + [1.] * 3
     assert seen == pytest.approx(expected)
-
-
-def log_of(tmp_path):
-    return ''.join(p.read_text() for p in tmp_path.glob('*/*.log'))
 
 
 def test_guard_reports_a_bound_once_and_names_the_loss(tmp_path):

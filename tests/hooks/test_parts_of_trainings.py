@@ -15,7 +15,8 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from ctkd_det.compat.reading import read_checkpoint
 from ctkd_det.hooks.checkpoint_files import SavingError
-from ctkd_det.hooks.resuming import VALIDATED, count_in_new_epochs
+from ctkd_det.hooks.epoch_length import count_in_new_epochs
+from ctkd_det.hooks.validations import VALIDATED
 from ctkd_det.work_dir import WorkDir
 
 

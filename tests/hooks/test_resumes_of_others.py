@@ -12,7 +12,7 @@ from mmengine.logging import MessageHub
 from ctkd_det.compat.reading import read_checkpoint
 from ctkd_det.hooks.checkpoint_files import SavingError
 from ctkd_det.hooks.own_states import restore_own_states
-from ctkd_det.hooks.resumed_settings import _lacking
+from ctkd_det.hooks.resumable import _lacking
 from ctkd_det.models import KDLoss
 from ctkd_det.work_dir import WorkDir
 

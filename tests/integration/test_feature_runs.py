@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 import families
 from ctkd_det_cli.export.student import export_student
 from helpers import FEATURES as METHODS
-from helpers import GLOBAL, build, distill, make_shapes, make_teacher, run, student_config
+from helpers import GLOBAL, build, distill, log_of, make_shapes, make_teacher, run, student_config
 
 IMAGES = 4  # two iterations an epoch
 
@@ -89,10 +89,6 @@ def test_the_exported_student_is_plain(trained, tmp_path, averaged):
     plain = build(student_config())
     weights = torch.load(exported.checkpoint)['state_dict']
     plain.load_state_dict(weights, strict=True)
-
-
-def log_of(work_dir):
-    return ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
 
 
 def test_a_multiplier_for_temperatures_that_slows_adapters_is_reported(config, trained, tmp_path):

@@ -1,12 +1,11 @@
 """What a checkpoint is good for: resuming with the teacher, going on without it."""
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
 from mmengine.runner import Runner
 
-from helpers import GLOBAL, distill, make_shapes, run, student_config
+from helpers import GLOBAL, distill, log_of, make_shapes, run, student_config
 
 THETA = 'distill_losses.loss_ctkd.temperature.theta'
 
@@ -22,10 +21,6 @@ def config(data, teacher, epochs):
     cfg.custom_hooks = [dict(type='CurriculumHook', end=2)]
     cfg.default_hooks.checkpoint.max_keep_ckpts = 5
     return cfg
-
-
-def log_of(work_dir: Path) -> str:
-    return ''.join(p.read_text() for p in work_dir.glob('*/*.log'))
 
 
 def test_resume_takes_the_teacher_from_the_config(data, teacher, tmp_path):

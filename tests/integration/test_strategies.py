@@ -6,7 +6,7 @@ import torch
 from mmengine.runner import FlexibleRunner
 
 import forked
-from helpers import GLOBAL, TORCH_BEFORE_2_6, distill, make_shapes, student_config
+from helpers import GLOBAL, TORCH_BEFORE_2_6, distill, log_of, make_shapes, student_config
 
 fsdp = pytest.mark.skipif(TORCH_BEFORE_2_6, reason="torch 2.1's FSDP needs a GPU")
 
@@ -78,7 +78,7 @@ def test_flexible_runner_on_one_device(config, tmp_path):
     lambdas = runner.message_hub.get_scalar('train/ctkd.lambda').data[0]
     np.testing.assert_allclose(lambdas, [(1 - np.cos(np.pi * (i + 1) / 8)) / 2 for i in range(8)],
                                rtol=1e-6)
-    log = ''.join(p.read_text() for p in tmp_path.glob('*/*.log'))
+    log = log_of(tmp_path)
     assert log.count('has not moved by 1 %') == 1
     saved = torch.load(tmp_path / 'epoch_2.pth')
     assert saved['curriculum']['end'] == 2 and THETA in saved['state_dict']

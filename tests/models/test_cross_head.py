@@ -27,15 +27,7 @@ def two_layers(family: str):
 
 @pytest.fixture(scope='module')
 def teacher_of(tmp_path_factory):
-    made = {}
-
-    def make(family: str) -> dict:
-        if family not in made:
-            made[family] = families.save_teacher(
-                tmp_path_factory.mktemp(family), two_layers(family))
-        return dict(made[family])
-
-    return make
+    return families.saved_teachers(tmp_path_factory, two_layers)
 
 
 def build(family: str, teacher: dict = None, cross: dict = None, loss: dict = KD, **options):

@@ -14,7 +14,8 @@ from mmengine.registry import init_default_scope
 import families
 import helpers
 from ctkd_det.models.boxes.dense import location_boxes
-from ctkd_det.models.heads import dense_head, different_priors, has_quality_branch
+from ctkd_det.models.dense.differences import different_priors, has_quality_branch
+from ctkd_det.models.heads import dense_head
 from ctkd_det.models.teachers import TeacherError
 
 TAU = 2.0
@@ -23,15 +24,7 @@ KD = dict(type='BinaryKDLoss', temperature=TAU)
 
 @pytest.fixture(scope='module')
 def teacher_of(tmp_path_factory):
-    made = {}
-
-    def make(family: str) -> dict:
-        if family not in made:
-            made[family] = families.save_teacher(
-                tmp_path_factory.mktemp(family), families.tiny(family))
-        return dict(made[family])
-
-    return make
+    return families.saved_teachers(tmp_path_factory)
 
 
 def build(family: str, teacher: dict = None, loss: dict = KD, **options):

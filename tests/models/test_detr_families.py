@@ -35,15 +35,7 @@ def opinionated(model, seed=2):
 
 @pytest.fixture(scope='module')
 def teacher_of(tmp_path_factory):
-    made = {}
-
-    def make(family: str) -> dict:
-        if family not in made:
-            made[family] = families.save_teacher(
-                tmp_path_factory.mktemp(family), families.tiny(family))
-        return dict(made[family])
-
-    return make
+    return families.saved_teachers(tmp_path_factory)
 
 
 def losses_of(model, data):

@@ -150,13 +150,7 @@ def test_the_same_weights_have_the_same_features(teacher):
 
 def test_without_any_roi_the_neck_still_learns(wide_teacher):
     model = distilled(wide_teacher, EVERY)
-    propose = model.rpn_head.loss_and_predict
-
-    def no_proposals(*args, **kwargs):
-        losses, proposals = propose(*args, **kwargs)
-        return losses, [p[:0] for p in proposals]
-
-    with patch.object(model.rpn_head, 'loss_and_predict', no_proposals):
+    with families.no_proposals(model):
         losses = model(**batch(model, num_objects=0), mode='loss')
     model.parse_losses(losses)[0].backward()
     assert losses['loss_pkd'] > 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub, MMLogger
 
-from ctkd_det.models.detectors.training_progress import check_start
+from ctkd_det.models.detectors.start_checks import check_start
 from ctkd_det.models.teachers import TeacherError
 from helpers import CLASSES, build, distill, make_teacher, run, student_config, use_data
 

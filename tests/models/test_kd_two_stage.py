@@ -9,6 +9,7 @@ from mmdet.registry import MODELS
 from mmengine.logging import MessageHub
 from mmengine.model import ExponentialMovingAverage
 
+from families import no_proposals
 from helpers import GLOBAL, batch, build, distill, make_teacher, student_config
 
 SIGMOIDS = dict(bbox_head=dict(loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True)))
@@ -124,13 +125,7 @@ def test_batch_without_objects(teacher):
 
 def test_without_any_roi_every_parameter_of_the_loss_has_a_gradient(teacher):
     model = distilled(teacher)
-    propose = model.rpn_head.loss_and_predict
-
-    def no_proposals(*args, **kwargs):
-        losses, proposals = propose(*args, **kwargs)
-        return losses, [p[:0] for p in proposals]
-
-    with patch.object(model.rpn_head, 'loss_and_predict', no_proposals):
+    with no_proposals(model):
         losses = model(**batch(model, num_objects=0), mode='loss')
     total, _ = model.parse_losses(losses)
     total.backward()

@@ -1,6 +1,5 @@
 """Masks of Mask R-CNN, Cascade Mask R-CNN and RTMDet-Ins, of the student's RoIs or kernels."""
 import copy
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -225,13 +224,8 @@ def test_a_cascade_without_any_roi_has_masks_as_large_as_with_some(temperature, 
     """mmdet ends it after its first stage; temperatures count the pixels of the others, too."""
     model = build(config('cascade_mask'), teacher_of('cascade_mask'),
                   dict(MASKS, temperature=temperature))
-    seen, propose = compared(model), model.rpn_head.loss_and_predict
-
-    def no_proposals(*args, **kwargs):
-        losses, proposals = propose(*args, **kwargs)
-        return losses, [p[:0] for p in proposals]
-
-    with patch.object(model.rpn_head, 'loss_and_predict', no_proposals):
+    seen = compared(model)
+    with families.no_proposals(model):
         losses = model(**families.batch(model, num_objects=0), mode='loss')
     total, _ = model.parse_losses(losses)
     assert [tuple(s.shape) for s, _, _ in seen] == [(0, 28, 28)] * 3

@@ -32,14 +32,7 @@ def config(name):
 
 @pytest.fixture(scope='module')
 def teacher_of(tmp_path_factory):
-    made = {}
-
-    def make(name: str) -> dict:
-        if name not in made:
-            made[name] = families.save_teacher(tmp_path_factory.mktemp(name), config(name))
-        return dict(made[name])
-
-    return make
+    return families.saved_teachers(tmp_path_factory, config)
 
 
 def distilled(student, teacher, losses, **options):

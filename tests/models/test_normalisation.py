@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseDataPreprocessor
 
 import helpers
-from ctkd_det.models.detectors.training_progress import check_start
+from ctkd_det.models.detectors.start_checks import check_start
 from ctkd_det.models.teachers import TeacherError
 from ctkd_det.models.teachers.inputs import InputConverter
 from ctkd_det.models.teachers.normalisation import (

@@ -14,7 +14,7 @@ from ctkd_det.models import (
 )
 from ctkd_det.models.detectors import distilled_class
 from ctkd_det.models.teachers import FrozenTeacher, TeacherError, check_pair
-from ctkd_det.models.teachers.pair import teaching_stages
+from ctkd_det.models.teachers.stages import teaching_stages
 
 
 @pytest.fixture(scope='module')

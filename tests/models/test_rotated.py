@@ -11,7 +11,7 @@ from torch import nn
 
 import families
 from ctkd_det.models import BinaryKDLoss, KDLoss
-from ctkd_det.models.detectors import kd_two_stage, training_progress
+from ctkd_det.models.detectors import kd_two_stage, start_checks
 from ctkd_det.models.detectors.loss_configs import check_rotated
 from ctkd_det.models.detectors.rotated import one_per_object, rotated_answers
 from ctkd_det.models.rotation import rotate_images, rotate_rois
@@ -224,9 +224,9 @@ def test_what_it_does_not_go_with():
 def test_checkpointed_activations_on_several_ranks_are_refused(ranks, with_cp, refused,
                                                                monkeypatch):
     """DDP would stop in the first backward pass: a variable is marked ready twice."""
-    monkeypatch.setattr(training_progress, 'get_world_size', lambda: ranks)
+    monkeypatch.setattr(start_checks, 'get_world_size', lambda: ranks)
     student = nn.Module()
     student.backbone, student.backbone.with_cp = nn.Module(), with_cp
     student.distill_losses = nn.ModuleDict(dict(loss_sskd=KDLoss(1.0, rotated=True)))
     with pytest.raises(ValueError, match='loss_sskd .*with_cp=True') if refused else nullcontext():
-        training_progress._check_second_look(student)
+        start_checks._check_second_look(student)

@@ -19,16 +19,7 @@ KD = dict(type='KDLoss', temperature=TAU)
 
 @pytest.fixture(scope='module')
 def teacher_of(tmp_path_factory):
-    """The detector's arguments for a teacher of a family, saved once for each."""
-    made = {}
-
-    def make(family: str) -> dict:
-        if family not in made:
-            made[family] = families.save_teacher(
-                tmp_path_factory.mktemp(family), families.tiny(family))
-        return dict(made[family])
-
-    return make
+    return families.saved_teachers(tmp_path_factory)
 
 
 def build(family: str, teacher: dict = None, losses: dict = None, **options):
@@ -195,13 +186,7 @@ def test_an_inactive_loss_is_zero_in_every_stage_and_asks_nobody(teacher_of):
 
 def test_a_cascade_without_any_roi_keeps_its_parameters_in_the_graph(teacher_of):
     model = build('cascade', teacher_of('cascade'), dict(loss_ctkd=helpers.GLOBAL))
-    propose = model.rpn_head.loss_and_predict
-
-    def no_proposals(*args, **kwargs):
-        losses, proposals = propose(*args, **kwargs)
-        return losses, [p[:0] for p in proposals]
-
-    with patch.object(model.rpn_head, 'loss_and_predict', no_proposals):
+    with families.no_proposals(model):
         losses = model(**families.batch(model, num_objects=0), mode='loss')
     assert [losses[f's{i}.loss_ctkd'].item() for i in range(3)] == [0, 0, 0]
     model.parse_losses(losses)[0].backward()

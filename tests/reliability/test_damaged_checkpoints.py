@@ -16,6 +16,7 @@ from processes import finish, start, train  # noqa: E402
 
 from ctkd_det.compat.reading import read_checkpoint  # noqa: E402
 from ctkd_det.hooks.checkpoint_files import CheckpointFolder, SavingError, fault  # noqa: E402
+from helpers import log_of  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -115,10 +116,6 @@ def run(work, error=None, hooks=(), **options):
         return runner
     with pytest.raises(SavingError, match=error):
         runner.train()
-
-
-def log_of(work):
-    return ''.join(path.read_text() for path in work.glob('*/*.log'))
 
 
 def test_a_resume_says_what_it_skips(work):

@@ -133,6 +133,15 @@ def test_levels_of_a_feature_loss_share_a_plot(tmp_path):
         'pkd: level0', 'pkd: level1']
 
 
+def test_a_cascades_distillation_losses_come_before_its_own(tmp_path):
+    records = [{'s0.loss_cls': .9, 's0.loss_kd': .5, 's1.loss_bbox': .2, 's1.loss_kd': .4,
+                'step': step} for step in (10, 20)]
+    figures = loss_figures(read_study([write_run(tmp_path / 'kd', 'kd', distilled(),
+                                                 records=records)]))
+    assert list(figures) == [
+        'loss', 's0.loss_kd', 's1.loss_kd', 'loss_cls', 's0.loss_cls', 's1.loss_bbox']
+
+
 def test_a_loss_that_is_nan_leaves_a_gap(tmp_path):
     records = [{'loss_kd': value, 'step': 10 * i, 'lr': .1} for i, value in enumerate(
         (3.0, float('nan'), float('inf'), 2.0), 4)]

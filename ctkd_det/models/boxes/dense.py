@@ -14,7 +14,7 @@ from mmdet.models.dense_heads import (
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor, nn
 
-from ..dense import flat
+from ..dense import flat, has_methods_of
 from ..heads import dense_reader, has_sigmoids, is_object
 from ..precision import at_least_float32
 from ..taps import DenseLogits
@@ -76,8 +76,7 @@ def _scores(head: nn.Module, logits: Tensor) -> Tensor:
 
 def _family(head: nn.Module) -> type:
     for family in _FAMILIES:
-        if all(getattr(type(head), name, None) is getattr(family, name, None)
-               for name in _METHODS):
+        if has_methods_of(family, head, _METHODS):
             return family
     raise TypeError(f'the boxes of {type(head).__name__} cannot be compared: it codes them as none '
                     'of RetinaHead, FCOSHead, ATSSHead, GFLHead and RTMDetHead does')

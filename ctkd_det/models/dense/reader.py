@@ -43,8 +43,7 @@ class DenseReader:
     @classmethod
     def reads(cls, head: nn.Module) -> bool:
         """Whether a head computes its losses as one of :attr:`kinds` does."""
-        return any(all(getattr(type(head), name, None) is getattr(kind, name, None)
-                       for name in cls.methods) for kind in cls.kinds)
+        return any(has_methods_of(kind, head, cls.methods) for kind in cls.kinds)
 
     @staticmethod
     def logits(outputs: Sequence[Any]) -> List[Tensor]:
@@ -70,6 +69,12 @@ class DenseReader:
     def avg_factor(self) -> Union[Tensor, float]:
         """What the classification loss was divided by."""
         return self.calls[-1][2]['avg_factor']
+
+
+def has_methods_of(kind: type, head: nn.Module, names: Sequence[str]) -> bool:
+    """Whether a head has the methods of these names as a class has them, or lacks them as it does.
+    """
+    return all(getattr(type(head), name, None) is getattr(kind, name, None) for name in names)
 
 
 def labels_and_weights(args: tuple, kwargs: dict) -> Tuple[Tensor, Tensor]:

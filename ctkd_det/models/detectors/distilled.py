@@ -23,9 +23,10 @@ from .loss_configs import (
     sources_of,
 )
 from .loss_share import LossShare
+from .start_checks import check_start
 from .step import distillation_losses
 from .teacher_choice import TeacherChoice
-from .training_progress import OwnTraining, check_start, move_windows
+from .training_progress import OwnTraining, move_windows
 
 
 class DistilledDetector:

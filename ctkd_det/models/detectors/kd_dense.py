@@ -86,9 +86,10 @@ class KnowledgeDistillationDenseDetector(DistilledDetector, SingleStageDetector)
         for record in records:
             record.teacher_outputs = self.teacher.dense_outputs(
                 batch_inputs, batch_data_samples, record.level_shapes, feats)
-            if self.teacher.cross:
-                check_crossing(record, self.compared, self.teacher.cross.layer)
-                record.crossed_outputs = self.teacher.crossed_outputs(record.tower_maps)
+            cross = self.teacher.cross
+            if cross:
+                check_crossing(record, self.compared, cross.layer)
+                record.crossed_outputs = cross(record.tower_maps)
                 record.cls_score = self.teacher.dense_logits(record.crossed_outputs)
         return [self.teacher.dense_logits(record.teacher_outputs) for record in records]
 

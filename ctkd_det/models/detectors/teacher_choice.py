@@ -6,9 +6,9 @@ from mmdet.models.detectors import TwoStageDetector
 from torch import nn
 
 from ..distilled_config import REFINED, SELF_TAUGHT, SNAPSHOT, plain_parent
-from ..levels import neck_levels
 from ..losses.distill_loss import at_least_zero
 from ..teachers import FrozenTeacher, RefiningTeacher
+from ..teachers.neck_levels import neck_levels
 
 
 class TeacherChoice:
@@ -62,16 +62,16 @@ class TeacherChoice:
         if not isinstance(student, TwoStageDetector):
             raise ValueError(f'teacher_config={REFINED!r} has a box head for RoIs, and a '
                              'single-stage student has no RoIs')
-        if 'boxes' in options.get('sources', ()):
+        if 'boxes' in options['sources']:
             raise ValueError(f'teacher_config={REFINED!r}: its boxes are not read, so a loss '
                              'between boxes needs another teacher')
+        if 'masks' in options['sources']:
+            raise ValueError(f'teacher_config={REFINED!r} has no mask head of its own: leave '
+                             'MaskKDLoss out')
         for name, default in (('teacher_stage', None), ('teacher_scale', 1), ('compile', False),
                               ('fold', False), ('dtype', None)):
             if options.get(name, default) != default:
                 raise ValueError(f'teacher_config={REFINED!r} is the student itself, so '
                                  f'{name}={options[name]!r} says nothing: leave it out')
-        if 'masks' in options['sources']:
-            raise ValueError(f'teacher_config={REFINED!r} has no mask head of its own: leave '
-                             'MaskKDLoss out')
         roi_head = dict(self.arguments[1]['roi_head'], test_cfg=student.roi_head.test_cfg)
         return RefiningTeacher(student, roi_head, neck_levels(student).channels, self.weight)

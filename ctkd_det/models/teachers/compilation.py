@@ -4,6 +4,7 @@ from typing import Any, Callable
 import torch
 from torch._dynamo.exc import TorchDynamoException
 
+from ...first_line import first_line
 from .checkpoint import TeacherError
 
 
@@ -20,9 +21,8 @@ def compiled(function: Callable, options: dict) -> Callable:
             return fast(*args)
         except TorchDynamoException as error:
             cause = getattr(error, 'inner_exception', error)
-            reason = (str(cause).strip().splitlines() or [''])[0]
             raise TeacherError(
-                f'teacher_compile: torch.compile fails here ({type(cause).__name__}: {reason}). '
+                f'teacher_compile: torch.compile fails here ({first_line(cause)}). '
                 'Its default backend needs a C++ compiler on the CPU and Triton on a GPU. Install '
                 'what is missing, or set teacher_compile=False') from error
 

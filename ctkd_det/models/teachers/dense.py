@@ -7,7 +7,8 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..dense import flat
-from ..heads import dense_reader, has_quality_branch, location_offset
+from ..dense.differences import has_quality_branch, location_offset
+from ..heads import dense_reader
 from .checkpoint import TeacherError
 from .classes import ClassMapping
 from .classifying_teacher import ClassifyingTeacher
@@ -75,14 +76,6 @@ class DenseTeacher(ClassifyingTeacher):
             raise TeacherError(f'the feature levels of {self.name} have the sizes {sizes} '
                                f"on this batch, the student's {students}")
         return outputs
-
-    def crossed_outputs(self, maps: Sequence[Tensor]) -> Tuple[Any, ...]:
-        """The same from the student's own maps, with a graph; see :class:`CrossHead`.
-
-        Args:
-            maps (Sequence[Tensor]): Of the images of the latest :meth:`dense_outputs`.
-        """
-        return self.cross(maps)
 
     def dense_logits(self, outputs: Sequence[Any]) -> Tensor:
         """(N, C) logits in the student's order of locations and classes, from its outputs."""

@@ -6,6 +6,7 @@ from typing import Iterator, NamedTuple, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
+from ...first_line import first_line
 from .checkpoint import TeacherError
 
 # sides of the images; at the first, levels up to a stride of 128 have a position. An SSD takes no
@@ -49,8 +50,7 @@ def neck_levels(detector: nn.Module) -> NeckLevels:
         except TeacherError:
             raise
         except Exception as error:  # a user's model may fail in any way there is
-            reason = (str(error).strip().splitlines() or [''])[0]
-            failure = f'{side} x {side} pixels ({type(error).__name__}: {reason})'
+            failure = f'{side} x {side} pixels ({first_line(error)})'
             continue
         if side != _SIDES[0] or sum(stride == side for stride in levels.strides) < 2:
             return levels

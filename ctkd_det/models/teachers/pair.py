@@ -1,5 +1,5 @@
 """Decides who may teach whom, on two detectors that are built."""
-from typing import Any, Callable, Collection, List, Optional, Sequence, Union
+from typing import Any, Callable, Collection, Optional, Sequence, Union
 
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from torch import nn
@@ -12,14 +12,16 @@ from ..boxes import (
     num_bins,
 )
 from ..building import check_arguments
+from ..dense.differences import different_priors
 from ..detr_heads import detr_kind, different_queries, is_detr
-from ..heads import classifiers, different_priors, has_sigmoids
+from ..heads import classifiers, has_sigmoids
 from .checkpoint import TeacherError
 from .classes import Names, check_number_of_classes, compares_classes
 from .cross import CrossHead
 from .inherit import inheritable_weights, inherited_heads
 from .masks import check_masks
 from .neck_levels import check_backbone
+from .stages import check_stages
 
 # what compares nothing that heads compute, so that any teacher goes with any student
 NECK_LOSSES = 'losses between the necks (PKDLoss, FGDLoss ...)'
@@ -96,7 +98,7 @@ def check_pair(student: nn.Module,
         raise ValueError(f'class_mapping={class_mapping!r} says how logits are compared, but no '
                          'loss of distill_losses compares logits')
     _check_crossing(cross_head, kind_of(student), *heads, student_name, teacher_name)
-    _check_stages(teacher_stage, *heads, kind_of(student), teacher_name, sources)
+    check_stages(teacher_stage, *heads, kind_of(student), teacher_name, sources)
     inheritable_weights(student, teacher, inherit)
 
 
@@ -108,42 +110,6 @@ def kind_of(detector: nn.Module) -> str:
         return detr_kind(detector)
     return ('single-stage' if isinstance(detector, SingleStageDetector)
             else type(detector).__name__)
-
-
-def teaching_stages(teacher_stage: Union[int, str, None], num_teacher: int, num_student: int,
-                    teacher_name: str) -> List[List[int]]:
-    """For each stage of the student, the stages of the teacher whose logits are averaged.
-
-    Args:
-        teacher_stage (int | str, optional): A stage of the teacher (0 is the
-            first), 'mean' of all, or None: stage by stage where both have as
-            many, else the first, if one of them has one stage only.
-        num_teacher (int): Number of the teacher's stages.
-        num_student (int): Number of the student's.
-        teacher_name (str): What to call the teacher in messages.
-
-    Raises:
-        ValueError: if ``teacher_stage`` is out of range.
-        TeacherError: if both are cascades of different length and
-            ``teacher_stage`` is None.
-    """
-    if teacher_stage is None:
-        if num_teacher == num_student:
-            return [[i] for i in range(num_teacher)]
-        if num_teacher > 1 < num_student:
-            raise TeacherError(
-                f'{teacher_name} is a cascade of {num_teacher} stages, the student of '
-                f"{num_student}: say which is to teach with teacher_stage=0 to {num_teacher - 1}, "
-                "or teacher_stage='mean'")
-        teacher_stage = 0
-    if teacher_stage == 'mean':
-        return [list(range(num_teacher))] * num_student
-    if not isinstance(teacher_stage, int) or not 0 <= teacher_stage < num_teacher:
-        raise ValueError(
-            f"teacher_stage={teacher_stage!r}: {teacher_name} has "
-            + (f"{num_teacher} stages, 0 to {num_teacher - 1}, or 'mean'" if num_teacher > 1
-               else '1 stage, 0'))
-    return [[teacher_stage]] * num_student
 
 
 def _check_kinds(student: nn.Module, teacher: nn.Module, student_name: str,
@@ -161,20 +127,6 @@ def _named(name: str, check: Callable[[nn.Module], Any], module: nn.Module) -> A
         return check(module)
     except TypeError as error:
         raise TypeError(f'{name}: {error}. Take another detector, or {NECK_LOSSES}') from None
-
-
-def _check_stages(teacher_stage: Union[int, str, None], students: Sequence[nn.Module],
-                  teachers: Sequence[nn.Module], kind: str, teacher_name: str,
-                  sources: Collection[str]) -> None:
-    if students and kind == 'two-stage':
-        teaching_stages(teacher_stage, len(teachers), len(students), teacher_name)
-        if teacher_stage == 'mean' and 'roi' in sources:
-            raise ValueError("teacher_stage='mean' is a mean of logits; the features of several "
-                             'stages have none: name one stage')
-    elif teacher_stage is not None:
-        raise ValueError(f'teacher_stage={teacher_stage!r}: ' + (
-            'a single-stage teacher has no stages' if students else
-            'no loss of distill_losses compares logits or RoI features'))
 
 
 def _check_classifiers(student: nn.Module, teacher: nn.Module, student_name: str,

@@ -17,7 +17,7 @@ from ..masks import of_class
 from ..rotation import rotate_rois
 from ..taps import RoILogits, classifier_tap, heard
 from .classifying_teacher import ClassifyingTeacher
-from .pair import teaching_stages
+from .stages import teaching_stages
 
 
 class RoITeacher(ClassifyingTeacher):

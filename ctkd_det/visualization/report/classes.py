@@ -5,17 +5,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...models.heads import has_sigmoids
+from ...models.heads import box_head, has_sigmoids
 from ...models.teachers import TeacherError
 from ...models.teachers.classes import ClassMapping, classes_of_config
 from .detectors import Detector
 from .runs import Missing
-
-
-def classifier(model: nn.Module) -> Optional[nn.Module]:
-    """The head that classifies, of a cascade the first; None if there is none known."""
-    head = getattr(getattr(model, 'roi_head', model), 'bbox_head', None)
-    return head[0] if isinstance(head, nn.ModuleList) else head
 
 
 def class_mapping(detector: Detector, model: nn.Module,
@@ -29,7 +23,7 @@ def class_mapping(detector: Detector, model: nn.Module,
         Missing: if they differ and the names are not known, or the teacher
             lacks some.
     """
-    head = classifier(model)
+    head = box_head(model)
     number = getattr(head, 'num_classes', None)
     if detector.source is None or number is None:
         return None

@@ -3,11 +3,12 @@ from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Dict, List, Optional, Tuple
 
+from ...first_line import first_line
 from ...operations import flops, resize_shape
 from .detectors import Detector, detector_of, teacher_detector
 from .kept import digest, kept_json
 from .methods import TEACHER, TEACHER_COLOUR, Method
-from .runs import Missing, first_line
+from .runs import Missing
 from .study import Study
 from .study_predictions import distinct, representative
 

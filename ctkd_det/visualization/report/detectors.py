@@ -17,6 +17,7 @@ from torch import nn
 from ...compat.reading import CheckpointError
 from ...configs import detector_config, imported_modules, nested_datasets, read_config
 from ...evaluation.silence import silent
+from ...first_line import first_line
 from ...literal_config import read_literal_config
 from ...models.distilled_config import plain_model
 from ...models.teachers.checkpoint import TeacherError, classes_of_checkpoint
@@ -24,7 +25,7 @@ from ...models.teachers.normalisation import (
     preprocessor_for_plain_images,
     without_normalisation,
 )
-from .runs import Missing, TrainedRun, first_line
+from .runs import Missing, TrainedRun
 from .study import Study
 
 

@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple
 import plotly.graph_objects as go
 
 from ...curves import Series
-from ...log_names import LAMBDA, LoggedTau, parse_level, telling_taus
+from ...log_names import LAMBDA, LoggedTau, parse_level, short_name, telling_taus
 from .methods import Method
 from .runs import TrainedRun
 from .study import Study
@@ -95,10 +95,11 @@ def loss_figures(study: Study) -> Figures:
     """
     names = {name for _, run in _runs(study) for name in run.scalars
              if name.split('.')[-1].startswith('loss') and '/' not in name}
-    distillation = {name for _, run in _runs(study) if run.distilled
-                    for name in run.config.model.get('distill_losses', {})}
+    distillation = {loss for _, run in _runs(study) for loss in run.losses}
     figures = {}
-    for name in sorted(names, key=lambda n: (n != 'loss', n not in distillation, n)):
+    # of a stage of a cascade s0.loss_kd
+    for name in sorted(names, key=lambda n: (
+            n != 'loss', short_name(n.rpartition('.')[2]) not in distillation, n)):
         traces = [_line(method, run, run.scalars[name], 'lines', '.4g')
                   for method, run in _runs(study) if name in run.scalars]
         figures[name] = _figure(traces, x='iteration', y='', height=260)

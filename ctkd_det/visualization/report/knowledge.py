@@ -7,7 +7,8 @@ import torch
 from mmdet.registry import MODELS
 
 from ...configs import known_class
-from ...log_names import parse_taus, short_name
+from ...first_line import first_line
+from ...log_names import parse_taus
 from ...models.heads import has_sigmoids
 from ...models.losses import LogitLoss
 from .answers import answer, one_classifier
@@ -17,7 +18,7 @@ from .evaluation import annotations
 from .kept import digest, file_state, kept_json
 from .matching import ground_truth
 from .predictions import Predictions
-from .runs import Missing, TrainedRun, first_line
+from .runs import Missing, TrainedRun
 
 # images that are searched for telling objects
 _IMAGES = 24
@@ -117,9 +118,7 @@ def learned_tau(run: TrainedRun, labels: np.ndarray) -> np.ndarray:
 
 def _other_losses(run: TrainedRun) -> Set[str]:
     """Short names of the losses that are known to compare no classification logits."""
-    losses = run.config.get('model', {}).get('distill_losses') or {}
-    kinds = {short_name(name): known_class(MODELS, cfg.get('type'))
-             for name, cfg in losses.items() if isinstance(cfg, dict)}
+    kinds = {name: known_class(MODELS, cfg.get('type')) for name, cfg in run.losses.items()}
     return {name for name, kind in kinds.items() if kind and (
         not issubclass(kind, LogitLoss) or kind.source != 'logits')}
 

@@ -7,8 +7,9 @@ import mmcv
 import numpy as np
 from PIL import Image
 
+from ...first_line import first_line
 from .predictions import Predictions
-from .runs import Missing, first_line
+from .runs import Missing
 
 
 def read_picture(predictions: Predictions, index: int) -> np.ndarray:

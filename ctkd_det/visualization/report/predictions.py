@@ -11,10 +11,11 @@ from mmengine.runner import Runner
 from rich.progress import track
 
 from ...datasets.folders import folder_of, is_inside
+from ...first_line import first_line
 from .classes import class_mapping, map_labels
 from .detectors import Detector
 from .kept import digest, file_state, keep
-from .runs import Missing, first_line
+from .runs import Missing
 
 # of the kept files; to be raised when their content changes
 _FORMAT = 3

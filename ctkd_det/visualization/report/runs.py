@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from ...configs import comparable
 from ...curves import Series
+from ...log_names import short_name
 from ...models.distilled_config import is_distilled
 from ...work_dir import WorkDir, WorkDirError
 from .metrics import Metric, validation_names
@@ -51,6 +52,12 @@ class TrainedRun:
     def distilled(self) -> bool:
         """bool: Whether it learns from a teacher."""
         return is_distilled(self.config.get('model', {}))
+
+    @property
+    def losses(self) -> Dict[str, dict]:
+        """dict: Configs of its distillation losses by their short names, ``ctkd``."""
+        losses = self.config.get('model', {}).get('distill_losses') or {}
+        return {short_name(name): cfg for name, cfg in losses.items() if isinstance(cfg, dict)}
 
     @cached_property
     def settings(self) -> Dict[str, object]:
@@ -163,12 +170,6 @@ def read_run(work_dir: Path) -> TrainedRun:
     if not isinstance(config.get('model'), dict):
         raise Missing(f'The config in {work_dir} has no model.')
     return TrainedRun(folder.path, config, folder.config_name, scalars, folder.log_file)
-
-
-def first_line(error: Exception) -> str:
-    """Kind and first line of an error, for a sentence."""
-    lines = str(error).strip().splitlines()
-    return f'{type(error).__name__}: {lines[0][:200]}' if lines else type(error).__name__
 
 
 def flatten(value, prefix: str = '') -> Dict[str, object]:

@@ -38,7 +38,7 @@ def divided_by(run: TrainedRun, loss: str) -> str:
         run (TrainedRun): The run.
         loss (str): Short name of the loss.
     """
-    config = _by_name(run).get(loss, {})
+    config = run.losses.get(loss, {})
     kind = known_class(MODELS, config.get('type'))
     return _DIVIDED.get(config.get('source', getattr(kind, 'source', '')), '')
 
@@ -50,10 +50,9 @@ def bounds_of(run: TrainedRun, loss: str) -> Optional[Bounds]:
         run (TrainedRun): The run.
         loss (str): Short name of the loss.
     """
-    by_name = _by_name(run)
-    temperature = by_name.get(loss, {}).get('temperature')
+    temperature = run.losses.get(loss, {}).get('temperature')
     if isinstance(temperature, str):  # another loss's
-        temperature = by_name.get(short_name(temperature), {}).get('temperature')
+        temperature = run.losses.get(short_name(temperature), {}).get('temperature')
     cls = known_class(MODELS, temperature.get('type')) if isinstance(temperature, dict) else None
     if cls is None:
         return None
@@ -62,11 +61,6 @@ def bounds_of(run: TrainedRun, loss: str) -> Optional[Bounds]:
     low, width = (temperature.get(key, defaults.get(key)) for key in ('tau_min', 'tau_range'))
     numbers = isinstance(low, (int, float)) and isinstance(width, (int, float))
     return (float(low), float(low + width)) if numbers else None
-
-
-def _by_name(run: TrainedRun) -> Dict[str, dict]:
-    losses = run.config.get('model', {}).get('distill_losses') or {}
-    return {short_name(name): cfg for name, cfg in losses.items() if isinstance(cfg, dict)}
 
 
 def _of_method(method: Method) -> List[str]:

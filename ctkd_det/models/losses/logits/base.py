@@ -11,10 +11,9 @@ from typing import List, Optional, Union
 import torch
 from torch import Tensor, nn
 
-from ...building import build_part
 from ...precision import at_least_float32
-from ...temperatures import FixedTemperature, MultiLevelTemperature
 from ...temperatures.base import Tau, levels_of, tensors_of
+from ...temperatures.building import build_temperature
 from ..distill_loss import DistillLoss, at_least_zero
 from ..draws import Draws
 from ..weights import TINY, balance_foreground, mean_over_ranks, weighted_mean
@@ -242,17 +241,3 @@ class LogitLoss(DistillLoss):
     def background(s: Tensor) -> int:
         """Label of the background: the last logit's index."""
         return s.size(1) - 1
-
-
-def build_temperature(temperature: Union[float, List[float], dict, nn.Module]) -> nn.Module:
-    """A number becomes a :class:`FixedTemperature`, a dict is built, a module stays.
-
-    A list of numbers becomes a :class:`MultiLevelTemperature`.
-    """
-    if isinstance(temperature, nn.Module):
-        return temperature
-    if isinstance(temperature, dict):
-        return build_part(temperature, 'temperature')
-    if isinstance(temperature, (list, tuple)):
-        return MultiLevelTemperature(temperature)
-    return FixedTemperature(temperature)
