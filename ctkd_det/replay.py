@@ -10,6 +10,7 @@ from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 
 from .compat.reading import read_checkpoint
+from .kept_values import kept_values, restore_kept_values
 from .models.detectors.distilled import DistilledDetector
 from .models.losses.draws import Draws
 from .models.not_finite import NotFinite, not_finite_on_the_way
@@ -18,36 +19,34 @@ from .plain_batch import from_plain, to_plain
 from .random_states import restore
 
 
-def changing_state(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
-    """Copies of what a forward pass changes in what only distillation needs.
+def changing_state(model: torch.nn.Module) -> Dict[str, Any]:
+    """Copies of what a forward pass changes in what only distillation needs, or no weight holds.
 
-    Those are the losses' buffers, such as a queue, and the state of all draws.
-    A replay needs them as they were before the pass, and each rank of a
-    training has its own. Buffers that are not part of checkpoints are
-    settings, such as a fixed temperature, and stay the config's.
+    Those are the losses' buffers, such as a queue, the state of all draws, and
+    :func:`kept_values`. A replay needs them as they were before the pass, and
+    each rank of a training has its own. Buffers that are not part of
+    checkpoints are settings, such as a fixed temperature, and stay the config's.
 
     Returns:
-        dict[str, Tensor]: Under the names of the detector's ``state_dict``;
-        empty if it is not distilled.
+        dict[str, Any]: Tensors under the names of the detector's
+        ``state_dict``, and the kept values under theirs.
     """
-    losses = getattr(model, 'distill_losses', None)
-    if not isinstance(losses, torch.nn.Module):
-        return {}
-    state = {name: buffer.detach().clone() for name, buffer in _saved_buffers(losses)}
+    state = kept_values(model)
+    for name, buffer in _saved_buffers(model):
+        state[name] = buffer.detach().clone()
     for name, draws in _draws(model):
         state[name] = draws.get_extra_state()
     return state
 
 
 @torch.no_grad()
-def restore_changing_state(model: torch.nn.Module, state: Dict[str, torch.Tensor]) -> None:
-    """Bring the losses back to where :func:`changing_state` saw them.
+def restore_changing_state(model: torch.nn.Module, state: Dict[str, Any]) -> None:
+    """Bring it back to where :func:`changing_state` saw it.
 
     What ``state`` does not name stays as it is.
     """
-    if not state:
-        return
-    for name, buffer in _saved_buffers(model.distill_losses):
+    restore_kept_values(model, state)
+    for name, buffer in _saved_buffers(model):
         if name in state:
             buffer.copy_(state[name])
     for name, draws in _draws(model):
@@ -55,7 +54,10 @@ def restore_changing_state(model: torch.nn.Module, state: Dict[str, torch.Tensor
             draws.set_extra_state(state[name])
 
 
-def _saved_buffers(losses: torch.nn.Module) -> Iterator[Tuple[str, torch.Tensor]]:
+def _saved_buffers(model: torch.nn.Module) -> Iterator[Tuple[str, torch.Tensor]]:
+    losses = getattr(model, 'distill_losses', None)
+    if not isinstance(losses, torch.nn.Module):
+        return iter(())
     saved = losses.state_dict(prefix='distill_losses.')
     return ((name, buffer) for name, buffer in losses.named_buffers('distill_losses')
             if name in saved)
@@ -68,7 +70,7 @@ def _draws(model: torch.nn.Module) -> Iterator[Tuple[str, Draws]]:
 
 
 def save_step(path: Path, model: torch.nn.Module, data_batch: Any,
-              changing: Dict[str, torch.Tensor], classes: Any = None, **values: Any) -> None:
+              changing: Dict[str, Any], classes: Any = None, **values: Any) -> None:
     """Write a step to a file that :func:`torch.load` reads restricted.
 
     Args:
@@ -76,7 +78,7 @@ def save_step(path: Path, model: torch.nn.Module, data_batch: Any,
         model (nn.Module): The detector, whose weights are written. The weights
             of a snapshot that teaches it are, too: no other file need have them.
         data_batch: As the loader gave it.
-        changing (dict[str, Tensor]): What :func:`changing_state` gave before
+        changing (dict[str, Any]): What :func:`changing_state` gave before
             the step's forward pass.
         classes (Sequence[str], optional): Class names of the training's data.
         **values: Plain values that say what step it was.
@@ -90,7 +92,8 @@ def save_step(path: Path, model: torch.nn.Module, data_batch: Any,
         if model.teacher.snapshots:
             values.update(snapshot={key: value.detach().cpu() for key, value
                                     in model.teacher_model.state_dict().items()})
-    torch.save(dict(values, state_dict=weights, data_batch=to_plain(data_batch),
+    kept = {key: value for key, value in changing.items() if key not in weights}
+    torch.save(dict(values, state_dict=weights, kept=kept, data_batch=to_plain(data_batch),
                     scheduled=scheduled, classes=to_plain(classes)), path)
 
 
@@ -138,6 +141,7 @@ def replay(path: Path, config: Optional[Path] = None, device: str = 'cpu') -> Re
     model = MODELS.build(cfg.model).to(device).train()
     try:
         model.load_state_dict(step['state_dict'])
+        restore_kept_values(model, step.get('kept', {}))
         _restore_snapshot(model, step)
     except RuntimeError as error:
         raise ValueError(f'{path} is not of the detector of {config}: {error}') from None

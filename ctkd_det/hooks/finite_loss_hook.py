@@ -1,10 +1,12 @@
 """Ends a training whose loss is NaN or infinite."""
+import copy
 import math
 import shlex
 from pathlib import Path
 from typing import Any, Dict, Optional
 
 import torch
+from mmdet.models import BatchSyncRandomResize
 from mmdet.registry import HOOKS
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
@@ -42,6 +44,7 @@ class FiniteLossHook(Hook):
         """Check the losses of each forward pass before each step of the optimizer."""
         self.model = detector_of(runner.model)
         self._losses: Dict[str, Tensor] = {}
+        self._resizes = any(isinstance(m, BatchSyncRandomResize) for m in self.model.modules())
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         self._handles = [self.model.register_forward_hook(self._note)]
         if optimizer is not None:  # of several, the check comes after their steps
@@ -52,6 +55,8 @@ class FiniteLossHook(Hook):
                           data_batch: DATA_BATCH = None) -> None:
         """Keep what a replay of this iteration needs."""
         self._batch, self._random = data_batch, random_states()
+        if self._resizes:  # YOLOX's preprocessor resizes the boxes in place
+            self._batch = dict(data_batch, data_samples=copy.deepcopy(data_batch['data_samples']))
         # the forward pass changes these before its losses are checked
         self._changing = changing_state(self.model)
 

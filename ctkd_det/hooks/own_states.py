@@ -1,5 +1,5 @@
-"""What each rank's distillation losses have of their own: queues, and states of their draws."""
-from typing import Dict
+"""What each rank has of its own: queues and draws of its losses, and what its detector keeps."""
+from typing import Any, Dict
 
 from mmengine.runner import Runner
 from torch import Tensor
@@ -8,12 +8,13 @@ from ..replay import changing_state, restore_changing_state
 from .unwrapped import detector_of
 
 
-def own_states(runner: Runner) -> Dict[str, Tensor]:
+def own_states(runner: Runner) -> Dict[str, Any]:
     """States of this rank, on the CPU, from where another rank can take them."""
-    return {name: value.cpu() for name, value in changing_state(detector_of(runner.model)).items()}
+    return {name: value.cpu() if isinstance(value, Tensor) else value
+            for name, value in changing_state(detector_of(runner.model)).items()}
 
 
-def restore_own_states(runner: Runner, saved: Dict[str, Tensor]) -> None:
+def restore_own_states(runner: Runner, saved: Dict[str, Any]) -> None:
     """Restore this rank's states: a checkpoint's weights have those of rank 0.
 
     What the losses of the checkpoint did not have begins anew, and a warning
@@ -23,9 +24,10 @@ def restore_own_states(runner: Runner, saved: Dict[str, Tensor]) -> None:
         return
     detector = detector_of(runner.model)
     now = changing_state(detector)
-    fitting = {name: saved[name] for name, value in now.items()
-               if name in saved and saved[name].shape == value.shape}
-    new = [name.removesuffix('._extra_state') for name in now if name not in fitting]
+    fitting = {name: saved[name] for name, value in now.items() if name in saved and (
+        not isinstance(value, Tensor) or saved[name].shape == value.shape)}
+    new = [name.removesuffix('._extra_state') for name, value in now.items()
+           if name not in fitting and isinstance(value, Tensor)]
     if new:
         runner.logger.warning('--resume: the checkpoint has no state of this process for '
                               f'{", ".join(new)}, whose queues and draws begin anew')

@@ -115,20 +115,17 @@ class LevelMatch:
 def _counterparts(strides: Sequence[float], others: List[float]) -> List[Optional[int]]:
     """Of each stride the index of the other side's nearest one; each of these is taken once.
 
-    Of several maps of one stride (a stacked hourglass) the last is the most
-    processed. So both sides are gone through from their ends.
+    The nearest two belong together before others do: SSD300 has a stride between the 64 and 128
+    of a pyramid. Of several maps of one stride (a stacked hourglass) the last is the most
+    processed.
     """
-    free = dict(enumerate(others))
-    found: List[Optional[int]] = []
-    for stride in reversed(strides):
-        distances = {j: abs(math.log(stride / free[j])) for j in reversed(free)}
-        nearest = min(distances, key=distances.__getitem__, default=None)
-        if nearest is not None and distances[nearest] < math.log(_NEAR):
-            found.append(nearest)
-            del free[nearest]
-        else:
-            found.append(None)
-    return found[::-1]
+    pairs = sorted(((abs(math.log(stride / other)), -i, -j) for i, stride in enumerate(strides)
+                    for j, other in enumerate(others)))
+    found: List[Optional[int]] = [None] * len(strides)
+    for distance, i, j in pairs:
+        if distance < math.log(_NEAR) and found[-i] is None and -j not in found:
+            found[-i] = -j
+    return found
 
 
 def _common_pixels(s: Tensor, stride_s: float, t: Tensor, stride_t: float) -> Tuple[float, float]:

@@ -128,6 +128,14 @@ def test_a_replay_begins_before_the_losses_change_their_state(data, teacher, tmp
         assert len(losses) == 2 and all(0 < value < float('inf') for value in losses.values())
 
 
+def test_a_replay_has_the_size_of_the_batch(data, teacher, tmp_path):
+    """YOLOX's preprocessor has drawn another one than the images' after the first step."""
+    cfg = config(data, teacher)
+    cfg.model.data_preprocessor.batch_augments = [dict(
+        type='BatchSyncRandomResize', random_size_range=(96, 96), interval=1)]
+    stopped_and_replayed(cfg, tmp_path / 'work')
+
+
 @pytest.mark.parametrize('at', [1, 5])
 def test_a_replay_has_the_snapshot(data, tmp_path, at):
     """Before the first snapshot no loss is active; an epoch has 4 iterations."""

@@ -49,6 +49,38 @@ def test_resume_takes_the_teacher_from_the_config(data, teacher, tmp_path):
     assert tau[4] == pytest.approx(0.5 + 1.5 * saved['state_dict'][THETA].sigmoid().item())
 
 
+def yolox_resizes(model):
+    """Its preprocessor draws a size now and then, and keeps it until the next."""
+    model.data_preprocessor.batch_augments = [dict(
+        type='BatchSyncRandomResize', random_size_range=(64, 128), interval=3)]
+
+
+def dynamic_rcnn(model):
+    """New thresholds after each third step; the second ones follow from steps 4 to 6."""
+    model.roi_head.update(type='DynamicRoIHead')
+    model.roi_head.bbox_head.loss_bbox = dict(type='SmoothL1Loss', beta=1.0)
+    model.train_cfg.rcnn.dynamic_rcnn = dict(
+        iou_topk=4, beta_topk=2, update_iter_interval=3, initial_iou=0.2, initial_beta=1.0)
+
+
+@pytest.mark.parametrize('keeps', [yolox_resizes, dynamic_rcnn])
+def test_a_resume_goes_on_with_what_the_detector_keeps(data, teacher, tmp_path, keeps):
+    """The checkpoint is of iteration 4 of 8."""
+    def train(work_dir, resume=False):
+        cfg = config(data, teacher, 2)
+        keeps(cfg.model)
+        cfg.resume = resume
+        return run(cfg, work_dir)
+    whole, parts = train(tmp_path / 'whole'), tmp_path / 'parts'
+    parts.mkdir()
+    for end in ('', '.sha256'):
+        shutil.copy(tmp_path / 'whole' / f'epoch_1.pth{end}', parts)
+    resumed = train(parts, resume=True)
+    assert resumed.iter == 8
+    for key, value in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[key], value), key
+
+
 def test_a_students_checkpoint_goes_on_without_its_teacher(data, teacher, tmp_path, capsys):
     """mmengine warns of the temperature alone."""
     run(config(data, teacher, 1), tmp_path / 'distilled')

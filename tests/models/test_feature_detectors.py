@@ -374,7 +374,10 @@ def test_boxes_lie_where_the_cut_maps_see_them(wide_teacher):
     ([8, 16, 32], [4, 8, 16], [1, 2, None]),
     ([8, 16, 16], [8, 16, 16], [0, 1, 2]),  # a dilated backbone
     ([4, 4], [4, 4], [0, 1]), ([4], [4, 4], [1]), ([4, 4], [4], [None, 0]),  # stacked hourglasses
-    ([64], [100.0], [None]), ([64], [], [None])])
+    ([64], [100.0], [None]), ([64], [], [None]),
+    # SSD300, as 512 pixels show it, and RetinaNet: two of its strides are near 64
+    ([8, 16, 32, 64, 512 / 6, 128], [8, 16, 32, 64, 128], [0, 1, 2, 3, None, 4]),
+    ([8, 16, 32, 64, 128], [8, 16, 32, 64, 512 / 6, 128], [0, 1, 2, 3, 5])])
 def test_each_level_of_the_teacher_is_compared_once(student, teacher, expected):
     assert _counterparts(student, teacher) == expected
 
