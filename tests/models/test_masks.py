@@ -157,8 +157,10 @@ def step_of(model):
     model(**data, mode='loss')
     (_, t, classes), = seen
     with torch.no_grad():
-        feats = model.teacher_model.extract_feat(model.teacher.convert(data['inputs'], []))
-        said = [head(extractor(feats[:extractor.num_inputs], rois[0]))
+        feats = model.teacher_model.extract_feat(
+            model.teacher.prepare(data['inputs'], data['data_samples']))
+        where = rois[0] * torch.tensor([1.0] + [model.teacher.scale.factor] * 4)
+        said = [head(extractor(feats[:extractor.num_inputs], where))
                 for extractor, head in stages(model.teacher_model.roi_head)]
     assert len(t) == len(classes) > 0
     return t, classes, said
@@ -170,6 +172,12 @@ def test_the_stages_of_a_cascade_are_averaged(teacher_of):
     first, _, last = each = [masks[range(len(t)), classes] for masks in said]
     assert (first - last).abs().max() > 1e-3
     torch.testing.assert_close(t, sum(each) / 3)
+
+
+def test_a_teacher_of_larger_images_sees_larger_rois(teacher_of):
+    t, classes, (said, ) = step_of(build(config('mask'), dict(
+        teacher_of('mask'), teacher_scale=1.5)))
+    torch.testing.assert_close(t, said[range(len(t)), classes])
 
 
 def check_classes(data, rois, classes):
