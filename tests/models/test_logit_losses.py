@@ -153,6 +153,13 @@ def test_window(options, factors):
     assert found == pytest.approx(factors)
 
 
+@pytest.mark.parametrize('begin', [0.5, 2])
+def test_a_window_that_opens_later_is_closed_where_nothing_is_trained(begin):
+    window = Window(begin=begin)
+    assert window.waits and window.factor == 0
+    assert not Window(warmup=1).waits and Window(warmup=1).factor == 0.5
+
+
 def test_window_scales_the_loss():
     s, t, labels, tau, _ = sample('kd', 6, 8)
     loss = KDLoss(Given(tau), window=dict(begin=0, warmup=3))
