@@ -133,25 +133,24 @@ def hierarchical(sizes, f, t):
 
 def reviewkd(loss, s, t):
     """Of one level."""
-    fusion = loss.adapters[0]
-    x = batch_norm(fusion.enter[1], pointwise(fusion.enter[0], s))
-    return hierarchical(loss.sizes, batch_norm(fusion.leave[1], conv3x3(fusion.leave[0], x)), t)
+    return reviewkd_levels(loss, [s], [t])
 
 
-def reviewkd_two(loss, s, t):
-    """Of two levels: the coarse one flows into the fine one."""
-    (fine, coarse), total = loss.adapters, 0
-    residue = batch_norm(coarse.enter[1], pointwise(coarse.enter[0], s[1]))
-    total += hierarchical(loss.sizes, batch_norm(
-        coarse.leave[1], conv3x3(coarse.leave[0], residue)), t[1])
-    x = batch_norm(fine.enter[1], pointwise(fine.enter[0], s[0]))
-    rows = np.arange(x.shape[2]) * residue.shape[2] // x.shape[2]
-    columns = np.arange(x.shape[3]) * residue.shape[3] // x.shape[3]
-    up = residue[:, :, rows][:, :, :, columns]
-    gates = 1 / (1 + np.exp(-pointwise(fine.attention, np.concatenate([x, up], 1))))
-    x = gates[:, :1] * x + gates[:, 1:] * up
-    return total + hierarchical(loss.sizes, batch_norm(
-        fine.leave[1], conv3x3(fine.leave[0], x)), t[0])
+def reviewkd_levels(loss, s, t):
+    """From the coarsest level on: what each has fused flows into the next finer one."""
+    total, residue = 0, None
+    for fusion, a, b in list(zip(loss.adapters, s, t, strict=True))[::-1]:
+        x = batch_norm(fusion.enter[1], pointwise(fusion.enter[0], a))
+        if residue is not None:
+            rows = np.arange(x.shape[2]) * residue.shape[2] // x.shape[2]
+            columns = np.arange(x.shape[3]) * residue.shape[3] // x.shape[3]
+            up = residue[:, :, rows][:, :, :, columns]
+            gates = 1 / (1 + np.exp(-pointwise(fusion.attention, np.concatenate([x, up], 1))))
+            x = gates[:, :1] * x + gates[:, 1:] * up
+        residue = x
+        total += hierarchical(loss.sizes, batch_norm(
+            fusion.leave[1], conv3x3(fusion.leave[0], x)), b)
+    return total
 
 
 def mgd(loss, s, t, mask):

@@ -134,9 +134,9 @@ def test_mmcv_that_mmdet_refuses(monkeypatch, name, version, mend):
 def test_checkpoints_by_url(served):
     folder, url = served
     (folder / 'there.pth').write_bytes(bytes(12_000_000))
-    row = check_weights(f'{url}/there.pth', 5)
+    row = check_weights(f'{url}/there.pth', 60)
     assert row.state == 'ok' and '12 MB' in row.found
-    assert '404' in check_weights(f'{url}/gone.pth', 5).found
+    assert '404' in check_weights(f'{url}/gone.pth', 60).found
     assert check_weights('https://127.0.0.1:9/x.pth', 1).state == 'fail'
     refused = check_weights('http://127.0.0.1:9/x.pth', 1)
     assert refused.state == 'fail' and 'not https' in refused.found

@@ -170,3 +170,22 @@ def test_distill_refuses_or_says_how_it_reads(name, tmp_path):
 def test_large_ids_stop_an_evaluation_only(name, tmp_path):
     levels = {f.file.name: f.level for f in find_coco(make(tmp_path, name)).findings}
     assert levels == {'train.json': 'warn', 'val.json': 'fail'}
+
+
+@pytest.mark.parametrize('kind, number, said, level', [
+    ('crowd', 5, 'are crowds', None), ('crowd', 6, 'are crowds', 'warn'),
+    ('unknown', 5, 'belong to no category', 'warn'), ('unknown', 6, 'belong to no cat', 'fail'),
+    ('again', 1, 'repeat another box', None), ('again', 2, 'repeat another box', 'warn'),
+    ('outside', 29, 'by more than a pixel', 'warn'), ('outside', 30, 'are they corners', 'fail')])
+def test_a_few_of_a_hundred_boxes_say_less_than_many(kind, number, said, level, tmp_path):
+    content = good()
+    found = content['annotations'] = [
+        dict(id=i + 1, image_id=1 + i % 3, category_id=1 + i % 2, area=144, iscrowd=0,
+             bbox=[i % 10, i // 10, 12, 12]) for i in range(100)]
+    for box in found[:number]:
+        if kind == 'again':
+            found.append(dict(box, id=len(found) + 1))
+        box.update(dict(crowd=dict(iscrowd=1), unknown=dict(category_id=77), again={},
+                        outside=dict(bbox=[*box['bbox'][:2], 70, 12]))[kind])
+    levels = {f.level for f in find_coco(write_set(tmp_path, content)).findings if said in f.what}
+    assert levels == ({level} if level else set())

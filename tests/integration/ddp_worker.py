@@ -70,8 +70,8 @@ def without_proposals(propose):
 
 
 def main(config: str, out: str) -> None:
-    # a rank that the others wait for in vain must not hold up the tests
-    torch.distributed.init_process_group('gloo', timeout=timedelta(seconds=60))
+    # a rank that the others wait for in vain must not hold up the tests for half an hour
+    torch.distributed.init_process_group('gloo', timeout=timedelta(seconds=600))
     rank, results = get_rank(), {}
     model = make_model(config)
     results['gradients'] = distillation_gradients(

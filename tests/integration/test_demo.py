@@ -25,12 +25,14 @@ def test_interrupted_demo_goes_on_and_ends_with_table_and_pictures(tmp_path):
     # a shell's background job, as these tests may be one, has SIGINT ignored, and hands that down
     first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True,
                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-    deadline = time.time() + 300
+    deadline = time.time() + 600  # it hangs, however busy the machine is
     while not (folder / 'student' / 'epoch_1.pth').exists():
-        assert first.poll() is None and time.time() < deadline, first.communicate()[0]
+        if first.poll() is not None or time.time() > deadline:
+            first.kill()
+            pytest.fail(first.communicate()[0])
         time.sleep(0.05)
     os.killpg(first.pid, signal.SIGINT)  # what Ctrl-C sends: to all of them
-    printed = first.communicate(timeout=60)[0]
+    printed = first.communicate(timeout=600)[0]
     assert first.returncode == 130 and 'goes on from the last finished epoch' in printed
 
     second = forked.run(*command[1:])

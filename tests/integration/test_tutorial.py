@@ -34,7 +34,7 @@ def test_the_notebook_runs_and_ends_with_a_plain_detector(tmp_path, monkeypatch)
                      (FOLDER, f'OUT = Path({str(tmp_path)!r})')):
         assert old in settings.source
         settings.source = settings.source.replace(old, new)
-    NotebookClient(notebook, timeout=300, kernel_name='python3',
+    NotebookClient(notebook, timeout=600, kernel_name='python3',
                    resources=dict(metadata=dict(path=str(NOTEBOOK.parent)))).execute()
     text = printed(notebook)
     curve = next(line for line in text.splitlines() if line.startswith('ctkd.lambda')).split()

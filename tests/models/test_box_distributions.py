@@ -132,10 +132,14 @@ def test_the_valuable_region_by_hand():
     assert ignored.tolist() == [0.0] * 20
 
 
-def test_both_regions_by_an_independent_formula(teacher_of):
+@pytest.mark.parametrize('bias', [0.0, -9.0], ids=['sure', 'unsure'])
+def test_both_regions_by_an_independent_formula(bias, teacher_of):
+    """The first image is padded on its right; a student that is unsure is divided by 1 object."""
     model = build(teacher_of.standard, loss_ld=dict(LD, temperature=3.0),
                   loss_vlr=dict(VLR, temperature='loss_ld', loss_weight=0.5))
+    model.bbox_head.gfl_cls.bias.data += bias
     data, seen = helpers.batch(model, num_objects=2), {}
+    data['data_samples'][0].set_metainfo(dict(pad_shape=(64, 24)))
     for name in ('loss_ld', 'loss_vlr'):
         model.distill_losses[name].register_forward_pre_hook(
             lambda m, args, kwargs, name=name: seen.update({name: (args, kwargs)}),
@@ -149,9 +153,11 @@ def test_both_regions_by_an_independent_formula(teacher_of):
     anchors = model.bbox_head.prior_generator.grid_priors(
         [(8, 8), (4, 4), (2, 2), (1, 1), (1, 1)], device='cpu')
     counts = [len(level) for level in anchors]
-    by_hand = [region_by_hand(torch.cat(anchors).tolist(), counts, [True] * 86,
+    inside = [x * stride < 24 for stride, side in ((8, 8), (16, 4), (32, 2), (64, 1), (128, 1))
+              for _ in range(side) for x in range(side)]
+    by_hand = [region_by_hand(torch.cat(anchors).tolist(), counts, valid,
                               sample.gt_instances.bboxes.tolist(), topk=9)
-               for sample in data['data_samples']]
+               for sample, valid in zip(data['data_samples'], (inside, [True] * 86), strict=True)]
     expected, start = [], 0
     for count in counts:
         expected += [w for image in by_hand for w in image[start:start + count] if w]
@@ -164,7 +170,7 @@ def test_both_regions_by_an_independent_formula(teacher_of):
         p, q = p / p.sum(1, keepdim=True), q / q.sum(1, keepdim=True)
         kl = 9 * (p * (p / q).log()).sum(1)
         value = factor * (weight.double() * kl).sum() / max(kwargs['weight'].sum().item(), 4)
-        assert losses[name].item() == pytest.approx(value.item(), rel=1e-5) and value > 1e-3
+        assert losses[name].item() == pytest.approx(value.item(), rel=1e-5) and value > 0
 
 
 def test_a_teacher_with_the_students_weights_gives_exactly_zero(teacher_of):

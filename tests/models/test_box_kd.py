@@ -207,6 +207,21 @@ def test_foreground_boxes_of_both_against_mmdets_own(student, teacher, options, 
     assert all(head.fc_reg.weight.grad.abs().sum() > 0 for head in regressors)
 
 
+def test_a_student_that_regresses_in_pixels(teacher_of):
+    """As for losses of overlap: what mmdet's loss receives are boxes already."""
+    cfg, heard, seen = families.tiny('faster'), [], []
+    cfg.model.roi_head.bbox_head.update(reg_decoded_bbox=True, loss_bbox=dict(type='GIoULoss'))
+    cfg.model.update(type='KnowledgeDistillationTwoStageDetector',
+                     distill_losses=dict(loss_box=IOU), **teacher_of('faster'))
+    model = opinionated(helpers.build(cfg), seed=2).train()
+    model.roi_head.bbox_head.loss_bbox.register_forward_pre_hook(
+        lambda module, args: heard.append(args[:2]))
+    model.distill_losses['loss_box'].register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append((args[0], kwargs['objects'])), with_kwargs=True)
+    model(**helpers.batch(model), mode='loss')
+    assert len(heard[0][0]) > 2 and all(map(torch.equal, seen[0], heard[0]))
+
+
 def test_a_teacher_with_the_students_weights_gives_exactly_zero(tmp_path):
     weights = opinionated(helpers.build(families.tiny('cascade')), seed=2).state_dict()
     model = build('cascade', families.save_teacher(tmp_path, families.tiny('cascade'),

@@ -148,6 +148,31 @@ def test_an_80_class_teacher_for_3_classes(coco_teacher):
         torch.testing.assert_close(given.softmax(1)[:, :3], raw.softmax(1)[:, [16, 0, 22]])
 
 
+def test_the_mean_over_a_cascades_stages_is_mapped(tmp_path):
+    """A mean of logits: to take the background's share of each stage first gives another one."""
+    cfg = families.tiny('cascade')
+    for head in cfg.model.roi_head.bbox_head:
+        head.num_classes = 4
+    teacher = families.save_teacher(tmp_path, cfg, classes=KNOWN)
+    cfg = helpers.distill(families.tiny('faster'), dict(
+        teacher, class_mapping='by_name', teacher_stage='mean'), dict(
+            loss_kd=dict(type='KDLoss', temperature=2.0)))
+    cfg.model.roi_head.bbox_head.num_classes = 2
+    model, asked, answers = helpers.build(cfg).train(), [], []
+    model.teacher.check_classes(('fish', 'dog'))
+    for head in model.teacher_model.roi_head.bbox_head:
+        head.register_forward_hook(lambda module, args, out: asked.append(out[0]))
+    model.distill_losses['loss_kd'].register_forward_pre_hook(
+        lambda module, args: answers.append(args[1]))
+    data = helpers.batch(model)
+    for sample in data['data_samples']:
+        sample.gt_instances.labels %= 2
+    model(**data, mode='loss')
+    mean = sum(asked) / 3
+    expected = torch.stack([mean[:, 3], mean[:, 1], mean[:, [0, 2, 4]].exp().sum(1).log()], 1)
+    torch.testing.assert_close(answers[0], expected)
+
+
 def test_the_runner_tells_the_names(coco_teacher, shapes, tmp_path):
     """The student's data set has other names than COCO: the run stops and lists them."""
     cfg = helpers.use_data(helpers.student_config(), shapes)

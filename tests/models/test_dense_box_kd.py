@@ -3,6 +3,7 @@ import copy
 
 import pytest
 import torch
+from dense_targets import targets
 from mmengine.logging import MessageHub
 
 import families
@@ -15,6 +16,7 @@ from ctkd_det.models.teachers import TeacherError
 BOUNDED = dict(type='BoxKDLoss', mode='bounded', margin=1e6)  # every box is pulled
 ALL = dict(type='BoxKDLoss', mode='iou', source='all_boxes')
 NORMED = dict(norm_on_bbox=True)
+DECODED = dict(reg_decoded_bbox=True, loss_bbox=dict(type='GIoULoss'))
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,8 @@ def build(family, made, head=None, **losses):
 
 
 @pytest.mark.parametrize('family,teacher,head', [
-    ('retinanet', 'retinanet', None), ('fcos', 'gfl', NORMED), ('atss', 'fcos', None),
+    ('retinanet', 'retinanet', None), ('retinanet', 'retinanet', DECODED),
+    ('fcos', 'gfl', NORMED), ('atss', 'fcos', None),
     ('gfl', 'atss', None), ('rtmdet', 'rtmdet', None)])
 def test_the_objects_and_the_students_boxes_are_those_of_mmdets_loss(
         family, teacher, head, tmp_path):
@@ -98,19 +101,29 @@ def test_a_teacher_with_the_students_weights_gives_zero(family, head, tmp_path):
 
 
 def test_boxes_everywhere_by_an_independent_formula(tmp_path):
-    """BCKD: the largest difference of the scores, times 1 - GIoU, over the number of objects."""
+    """BCKD: the largest difference of the scores, times 1 - GIoU, over the number of objects.
+
+    Times the weight that mmdet gives to the location, 2 to those of objects.
+    """
     made = families.save_teacher(tmp_path, families.tiny('atss'), weights=lively(
         helpers.build(families.tiny('atss')), seed=1).state_dict())
     model = build('atss', made, loss_all=dict(ALL, loss_weight=4.0))
-    data, outputs = helpers.batch(model), []
-    model.bbox_head.register_forward_hook(lambda m, args, out: outputs.append(out))
-    found = model(**copy.deepcopy(data), mode='loss')['loss_all'].item()
-    theirs, head = model.teacher_model, model.bbox_head
+    data, outputs, head = helpers.batch(model), [], model.bbox_head
+    head.train_cfg.pos_weight = 2.0
+    weights, _, objects = targets(model, data)
+    assert set(weights.tolist()) == {1.0, 2.0}
+    head.register_forward_hook(lambda m, args, out: outputs.append(out))
+    loss = model(**copy.deepcopy(data), mode='loss')['loss_all']
+    loss.backward()
+    # the scores say how much a box counts, and do not learn from that
+    assert head.atss_cls.weight.grad is None and head.atss_reg.weight.grad.any()
+    theirs = model.teacher_model
     with torch.no_grad():
         outputs.append(theirs.bbox_head(theirs.extract_feat(data['inputs'])))
     anchors = head.prior_generator.grid_priors([x.shape[-2:] for x in outputs[0][0]], device='cpu')
     total = 0.0
-    for level, anchor in enumerate(anchors):
+    by_level = weights.split([2 * len(level) for level in anchors])
+    for level, (anchor, weight) in enumerate(zip(anchors, by_level, strict=True)):
         scores, boxes = [], []
         for cls, reg, _ in outputs:
             scores.append(cls[level].permute(0, 2, 3, 1).reshape(-1, 8).double().sigmoid())
@@ -121,10 +134,26 @@ def test_boxes_everywhere_by_an_independent_formula(tmp_path):
         outer = torch.maximum(s[:, 2:], t[:, 2:]) - torch.minimum(s[:, :2], t[:, :2])
         union = sum((x[:, 2:] - x[:, :2]).prod(1) for x in boxes) - inner.prod(1)
         giou = inner.prod(1) / union - (outer.prod(1) - union) / outer.prod(1)
-        total += ((scores[0] - scores[1]).abs().amax(1) * (1 - giou)).sum().item()
-    from dense_targets import targets
-    _, _, objects = targets(model, data)
-    assert found == pytest.approx(4 * total / objects, rel=1e-4) and found > 0
+        total += ((scores[0] - scores[1]).abs().amax(1) * (1 - giou) * weight).sum().item()
+    assert loss.item() == pytest.approx(4 * total / objects, rel=1e-4) and total > 0
+
+
+def test_in_a_crossed_head_the_teachers_regressor_says_the_students_boxes(tmp_path):
+    """So they learn through the student's tower, and not through its own regressor."""
+    made = families.save_teacher(tmp_path, families.tiny('atss'), weights=lively(
+        helpers.build(families.tiny('atss')), seed=1).state_dict())
+    models = [build('atss', dict(made, **cross), loss_box=BOUNDED)
+              for cross in ({}, dict(cross_head=dict(layer=1)))]
+    data, seen = helpers.batch(models[0]), []
+    for model, learns in zip(models, (True, False), strict=True):
+        model.distill_losses['loss_box'].register_forward_pre_hook(
+            lambda m, args, kwargs: seen.append((*args, kwargs['objects'])), with_kwargs=True)
+        model(**copy.deepcopy(data), mode='loss')['loss_box'].backward()
+        weight = model.bbox_head.atss_reg.weight
+        assert (weight.grad is not None and weight.grad.any().item()) == learns
+        assert model.bbox_head.reg_convs[0].conv.weight.grad.any()
+    (own, *same), (crossed, *others) = seen
+    assert all(map(torch.equal, same, others)) and (own - crossed).abs().max() > 0.1
 
 
 def test_scores_of_a_softmax_are_probabilities_of_its_classes():

@@ -155,7 +155,8 @@ class TestCRD:
         loss = self.make()
         s, t = torch.randn(6, 5), torch.randn(6, 6)
         nothing = torch.zeros(6).long()
-        loss(s, t, labels=nothing)  # no negatives yet
+        loss.eval()(s, t, labels=torch.arange(6))  # nothing is kept of an evaluation
+        loss.train()(s, t, labels=nothing)  # no negatives yet
         assert loss.z_is_known == 0
         loss(s, t, labels=torch.arange(6))
         z = loss.log_z.clone()
@@ -171,6 +172,11 @@ class TestCRD:
         negatives = self.make()._negatives(0, labels, None)
         assert negatives[0, 3:].sum() == 3 and negatives[0, 1:3].all() and not negatives[0, 0]
         assert torch.equal(negatives[3:].sum(1), torch.full((20, ), 3))
+
+    def test_chance_says_which_of_the_background_are_in_the_pool(self):
+        labels, loss = torch.tensor([0] + [7] * 20), self.make()
+        draws = [loss._negatives(0, labels, None)[0].nonzero().item() for _ in range(10)]
+        assert len(set(draws)) > 3 and 0 not in draws
 
     def test_what_overlaps_is_no_negative(self):
         rois = torch.tensor([[0., 0, 0, 10, 10], [0., 0, 0, 10, 9], [0., 5, 5, 30, 30],
@@ -194,9 +200,23 @@ class TestCRD:
         assert loss.queue_labels.tolist() == [[2, 2, 2, 0, 0]]
 
     def test_each_embedding_learns_as_an_anchor_only(self):
-        loss = self.make()
-        s = torch.randn(6, 5, requires_grad=True)
-        t = torch.randn(6, 6)
-        loss(s, t, labels=torch.arange(6)).backward()
-        for side in loss.adapters[0].values():
-            assert side.weight.grad.abs().sum() > 0
+        """The other side's, of this batch and of the queue, are constants beside it."""
+        loss = self.make(queue_size=4).double()
+        before, now = ([torch.randn(n, width).double() for width in (5, 6)] for n in (4, 3))
+        loss(*before, labels=torch.arange(4))  # which fills the queue and fixes Z
+        (old_s, old_t), (s, t) = (
+            [torch.nn.functional.normalize(loss.adapters[0][side](x), dim=1)
+             for side, x in zip(('student', 'teacher'), pair, strict=True)]
+            for pair in (before, now))
+        # no two labels are equal: each anchor has one positive and 2 + 4 negatives
+        own, expected = torch.eye(3, 7, dtype=torch.bool), 0
+        for anchors, others, log_z in zip((s, t), ([t, old_t], [s, old_s]), loss.log_z[0],
+                                          strict=True):
+            odds = (anchors @ torch.cat(others).detach().t() / loss.tau - log_z).exp() / 6
+            h = odds / (odds + 1)
+            expected = expected - (h[own].log().sum() + (1 - h[~own]).log().sum()) / 3
+        value, weights = loss(*now, labels=torch.arange(4, 7)), [*loss.adapters.parameters()]
+        torch.testing.assert_close(value, expected)
+        for found, wanted in zip(torch.autograd.grad(value, weights),
+                                 torch.autograd.grad(expected, weights), strict=True):
+            torch.testing.assert_close(found, wanted)

@@ -188,9 +188,11 @@ def test_a_cascade_compares_its_neck_once(tmp_path):
         loss_pkd=dict(type='PKDLoss'), loss_sp=dict(type='SPLoss'),
         loss_srrl=dict(type='SRRLLoss')))).train()
     model.roi_head.stage_loss_weights = [1, 0.5, 0.25]
-    seen = []
+    seen, layers = [], []
     for loss in model.distill_losses.values():
         loss.register_forward_hook(lambda m, args, out: seen.append((m.source, out.item())))
+    model.distill_losses['loss_srrl'].register_forward_pre_hook(
+        lambda m, args, kwargs: layers.append((kwargs['classifier'], args[1])), with_kwargs=True)
     losses = model(**batch(model), mode='loss')
     ours = {k: v.item() for k, v in losses.items() if 'pkd' in k or 'sp' in k or 'srrl' in k}
     assert ours.keys() == {'loss_pkd', *(f'pkd.level{i}' for i in range(4)),
@@ -199,6 +201,9 @@ def test_a_cascade_compares_its_neck_once(tmp_path):
     assert [ours[f's{i}.loss_sp'] for i in range(3)] == pytest.approx(
         [roi[0], roi[1] / 2, roi[2] / 4])
     assert len(model.distill_losses['loss_srrl'].adapters) == 3
+    # each stage learns by the classifier of the teacher's own
+    for (classify, x), head in zip(layers, model.teacher_model.roi_head.bbox_head, strict=True):
+        assert torch.equal(classify(x), head.fc_cls(x))
     # P6 is a subsample of P5
     assert model.distill_losses['loss_pkd'].levels == (0, 1, 2, 3)
     assert neck_levels(model) == ((16, ) * 5, (4, 8, 16, 32, 64), (True, ) * 4 + (False, ))

@@ -121,13 +121,13 @@ def test_rois_follow_the_formula(name, shape):
     check(loss, formula, *features(student, teacher), **extra(name, teacher))
 
 
-def test_reviewkd_carries_the_coarse_level_to_the_fine_one():
-    shapes = [(2, 3, 9, 6), (2, 4, 4, 3)]
+def test_reviewkd_carries_the_coarse_levels_to_the_fine_ones():
+    shapes = [(2, 3, 9, 6), (2, 4, 4, 3), (2, 5, 2, 2)]
     torch.manual_seed(0)
-    loss = ReviewKDLoss([3, 4], [5, 5], mid_channels=3).double()
+    loss = ReviewKDLoss([3, 4, 5], [5, 5, 5], mid_channels=3).double()
     s = [features(x, x, seed=i)[0] for i, x in enumerate(shapes)]
     t = [features((2, 5, *x[2:]), x, seed=9 + i)[0] for i, x in enumerate(shapes)]
-    expected = formulas.reviewkd_two(loss, [x.numpy() for x in s], [x.numpy() for x in t])
+    expected = formulas.reviewkd_levels(loss, [x.numpy() for x in s], [x.numpy() for x in t])
     np.testing.assert_allclose(loss(s, t).item(), expected, rtol=1e-9)
 
 

@@ -34,5 +34,14 @@ def test_warns_once_when_nobody_drives_it():
 def test_does_not_warn_once_driven_even_to_zero(recwarn):
     layer = GradientReversal()
     layer.lambda_ = 0.0
-    layer(torch.ones((), requires_grad=True))
+    x = torch.ones((), requires_grad=True)
+    layer(x), GradientReversal(0.3)(x)
+    assert not recwarn.list
+
+
+def test_does_not_warn_where_nothing_learns(recwarn):
+    x = torch.ones((), requires_grad=True)
+    GradientReversal().eval()(x)
+    with torch.no_grad():
+        GradientReversal()(x)
     assert not recwarn.list

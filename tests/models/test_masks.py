@@ -148,6 +148,37 @@ def test_the_teacher_predicts_the_masks_of_the_students_rois(family, agnostic, t
     assert all(p.grad is None for p in model.teacher_model.parameters())
 
 
+def step_of(model):
+    """The masks of the teacher that are compared, their classes, and what its stages predict."""
+    data, seen, rois = families.batch(model), compared(model), []
+    model.roi_head.mask_roi_extractor.register_forward_pre_hook(
+        lambda module, args: rois.append(args[1]))
+    model(**data, mode='loss')
+    (_, t, classes), = seen
+    with torch.no_grad():
+        feats = model.teacher_model.extract_feat(
+            model.teacher.prepare(data['inputs'], data['data_samples']))
+        where = rois[0] * torch.tensor([1.0] + [model.teacher.scale.factor] * 4)
+        said = [head(extractor(feats[:extractor.num_inputs], where))
+                for extractor, head in stages(model.teacher_model.roi_head)]
+    assert len(t) == len(classes) > 0
+    return t, classes, said
+
+
+def test_the_stages_of_a_cascade_are_averaged(teacher_of):
+    t, classes, said = step_of(build(config('mask'), dict(
+        teacher_of('cascade_mask'), teacher_stage='mean')))
+    first, _, last = each = [masks[range(len(t)), classes] for masks in said]
+    assert (first - last).abs().max() > 1e-3
+    torch.testing.assert_close(t, sum(each) / 3)
+
+
+def test_a_teacher_of_larger_images_sees_larger_rois(teacher_of):
+    t, classes, (said, ) = step_of(build(config('mask'), dict(
+        teacher_of('mask'), teacher_scale=1.5)))
+    torch.testing.assert_close(t, said[range(len(t)), classes])
+
+
 def check_classes(data, rois, classes):
     """A RoI is of the class of the object that it overlaps most."""
     for roi, label in zip(rois, classes.tolist(), strict=True):
@@ -268,5 +299,5 @@ def test_classes_are_found_by_name(teacher_of):
     cfg.model.class_mapping = 'by_name'
     model = build(cfg, teacher)
     model.teacher.check_classes(helpers.CLASSES[::-1])
-    labels = torch.tensor([0, 1, 7])
-    assert model.teacher.own_classes(labels).tolist() == [7, 6, 0]
+    t, classes, (said, ) = step_of(model)
+    torch.testing.assert_close(t, said[range(len(t)), 7 - classes])

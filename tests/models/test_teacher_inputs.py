@@ -52,6 +52,18 @@ def test_rois_by_hand():
         [[0, 16.5, 17, 33, 34], [1, 21, 32, 42, 64]]))
 
 
+def test_samples_by_hand():
+    """So that predicted boxes come back in pixels of the file, here of twice the student's size."""
+    _, samples = batch()
+    for sample in samples:
+        sample.set_metainfo(dict(scale_factor=(0.5, 0.5)))  # width, height
+    found = InputScale(0.5, DetDataPreprocessor(pad_size_divisor=32)).samples(samples)
+    assert [sample.img_shape for sample in found] == [(17, 25), (32, 21)]
+    assert {sample.batch_input_shape for sample in found} == {(32, 32)}
+    assert [sample.scale_factor for sample in found] == [
+        (0.5 * 25 / 50, 0.5 * 17 / 33), (0.5 * 21 / 41, 0.5 * 32 / 64)]
+
+
 def test_factor_one_touches_nothing():
     images, samples = batch()
     scale, rois = InputScale(1.0, DetDataPreprocessor(pad_size_divisor=7)), torch.ones(2, 5)

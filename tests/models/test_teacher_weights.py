@@ -81,6 +81,13 @@ def test_averages_saved_after_the_swap():
     assert weights == averages and 'swapped before they were saved' in note
 
 
+def test_a_part_that_is_called_like_an_average_stays():
+    own = {**OWN, 'ema_gate.weight': 5.0}
+    averages = {key: value * 10 for key, value in OWN.items()}
+    weights, _ = find_weights(tensors({**own, **ema(averages)}), own.keys())
+    assert weights.keys() == own.keys() and weights['ema_gate.weight'] == 5
+
+
 def test_averages_that_no_counter_tells():
     """With frozen batch norms none counts; mmdet's own configs have swapped before they save."""
     last = {key: value if 'num' in key else value * 10 for key, value in OWN.items()}

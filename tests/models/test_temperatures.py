@@ -58,6 +58,8 @@ def test_theta_moves_uphill():
 def test_half_precision_model_still_gives_float32():
     assert GlobalTemperature().half()(*NOTHING).dtype == torch.float32
     assert FixedTemperature(4.0).half()(*NOTHING).dtype == torch.float32
+    # its logits come in float32; bfloat16, because older torch multiplies no half on the CPU
+    assert InstanceTemperature(8).bfloat16()(*NOTHING).dtype == torch.float32
 
 
 def test_fixed():

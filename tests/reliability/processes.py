@@ -3,7 +3,6 @@ import atexit
 import contextlib
 import multiprocessing
 import os
-import random
 import signal
 import sys
 import time
@@ -13,6 +12,8 @@ from typing import Any, Callable, Optional
 import toy
 from mmengine.logging import MessageHub
 
+# Seconds after which something hangs, however busy the machine is. gloo's own limit is 1800.
+HANGS = 600.0
 # everything is imported already; a child starts at once
 _CONTEXT = multiprocessing.get_context('fork')
 _KEPT: list = []
@@ -96,9 +97,9 @@ def train_and_die_before_the_checksum(work_dir: Path, name: str, **options: Any)
     train(work_dir, **options)
 
 
-def finish(process: multiprocessing.Process, timeout: float = 60.0) -> Optional[int]:
-    """Its exit status, negative after a signal; None if it goes on for so long."""
-    process.join(timeout)
+def finish(process: multiprocessing.Process) -> Optional[int]:
+    """Its exit status, negative after a signal; None if it hangs."""
+    process.join(HANGS)
     status = process.exitcode
     if status is None:
         process.kill()
@@ -110,14 +111,14 @@ def kill_after(process: multiprocessing.Process, seconds: float) -> Optional[int
     """Kill it unless it has ended by then."""
     process.join(seconds)
     if process.exitcode is None:
-        os.kill(process.pid, random.choice([signal.SIGKILL]))
+        process.kill()
     process.join()
     return process.exitcode
 
 
-def wait_for(condition: Callable[[], bool], timeout: float = 60.0) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until it is so."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + HANGS
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError

@@ -109,6 +109,9 @@ def test_quality_by_hand():
     found = match(boxes, np.array([0, 0, 0]), np.array([.9, .8, .7]), truth)
     assert found.right.tolist() == [True, False, False] and found.found.tolist() == [True, False]
     assert found.quality == pytest.approx(.8 / (1 + (2 + 1) / 2))
+    # half of an object is just enough
+    halves = np.array([[0, 0, 10, 5], [20, 20, 30, 24.9]], float)
+    assert match(halves, np.array([0, 1]), np.ones(2), truth).right.tolist() == [True, False]
     empty = GroundTruth(np.zeros((0, 4)), np.zeros(0, int))
     assert match(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0), empty).quality == 1
     assert match(boxes, np.array([0, 0, 0]), np.ones(3), empty).quality == 0

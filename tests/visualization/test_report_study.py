@@ -106,6 +106,43 @@ def test_headline_says_it_and_warns(tmp_path):
     assert '−1.3 over the student alone' in headline(rows)[0]  # no hyphen
 
 
+@pytest.mark.parametrize('kd, ctkd, said', [
+    # seeds of KD spread by 7.1, those of CTKD by 0.7
+    ((.40, .50), (.43, .44), 'Its lead of 1.5 over ctkd is within the spread between seeds (7.1): '
+     'these runs do not tell the two apart.'),
+    ((.50, .51), (.43, .44), 'Its lead over ctkd is 7.0; seeds spread by 0.7.'),
+    ((.50, ), (), 'One seed says little about a difference of a few points.'),
+    ((.50, .51), (), None)])
+def test_what_a_lead_is_worth(tmp_path, kd, ctkd, said):
+    models = dict(kd=distilled(), ctkd=distilled(dict(type='GlobalTemperature'), 'loss_ctkd'))
+    runs = [write_run(tmp_path / f'{name}_{seed}', name, models[name], (.1, value), seed)
+            for name, ends in (('kd', kd), ('ctkd', ctkd)) for seed, value in enumerate(ends)]
+    assert headline(results(read_study(runs), None))[1:] == ([said] if said else [])
+
+
+def test_a_student_may_be_above_its_teacher(tmp_path):
+    teacher = TeacherMetrics(dict(mAP=44.0), 'all 9 validation images', complete=True)
+    rows = results(read_study(three_methods(tmp_path)), teacher)
+    assert headline(rows)[0].endswith(', 1.0 above the teacher.')
+
+
+def test_the_headline_is_of_a_distilled_student(tmp_path):
+    """Not of another plain detector, though that may be better."""
+    large = write_run(tmp_path / 'large', 'large', dict(STUDENT, neck=dict(type='PAFPN')), (.5, .6))
+    study = read_study([*three_methods(tmp_path), large])
+    assert headline(results(study, None))[0].startswith('kd: 45.0 mAP (mean of 2 seeds), +14.0')
+
+
+def test_gains_are_paired_where_both_have_the_seed(tmp_path):
+    runs = [write_run(tmp_path / f'{name}_{seed}', name, model, (.1, value), seed)
+            for name, model, ends in (('student', STUDENT, {0: .30, 1: .32}),
+                                      ('kd', distilled(), {1: .40, 2: .50}))
+            for seed, value in ends.items()]
+    gain = {row['name']: row for row in results(read_study(runs), None)}['kd']['gain']
+    assert gain.mean == pytest.approx(45 - 31) and gain.seeds == '2 seeds'
+    assert gain.pairs == [(1, pytest.approx(8))] and gain.spread is None
+
+
 def test_an_end_that_measured_nothing_is_no_unfinished_training(tmp_path):
     """Nor is one that EarlyStoppingHook ended."""
     stopped = write_run(tmp_path / 'stopped', 'stopped', distilled(3.0), (.1, .2), max_epochs=9)
