@@ -9,6 +9,8 @@ from .mistakes import sentence
 from .places import load_package
 
 SCOPE = 'ctkd_det'
+# what a config must have so that something is trained
+TRAINED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
 def find_modules_beside(config: Path) -> None:
