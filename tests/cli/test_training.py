@@ -19,6 +19,7 @@ from ctkd_det_cli.options import _one_pair_each, parsed
 from ctkd_det_cli.places import keep_config
 from ctkd_det_cli.training import Training
 from ctkd_det_cli.training.advice import batch_advice, warm_up_advice
+from ctkd_det_cli.training.opening import opening
 from ctkd_det_cli.training.progress import duration
 from ctkd_det_cli.training.result import Metric, Result, comparison, ending, path_of
 from ctkd_det_cli.training.run import configured, default_work_dir
@@ -41,6 +42,16 @@ def test_one_screen_says_who_learns_what(screen, distilled):
     assert 'for 16 images in a step, and a step has 4: --auto-scale-lr' in screen
     assert 'scales it to 0.0125' in screen
     assert 'mmengine - ' not in screen and 'loading annotations' not in screen
+
+
+def test_a_loader_that_states_no_batch_size(folder, tmp_path):
+    """Torch takes one image in a step then."""
+    cfg = use_data(student_config(max_epochs=3), folder / 'shapes')
+    del cfg.train_dataloader['batch_size']
+    cfg.work_dir = str(tmp_path)
+    said = opening(Runner.from_cfg(cfg), Training(tmp_path / 'x.py'), tmp_path / 'log')
+    assert 'batch            1 images on 1 device' in said and '3 epochs, 24 iterations' in said
+    assert 'the learning rate 0.05 is for 16 images in a step, and a step has 1' in said.lower()
 
 
 def test_progress_and_end(screen, distilled):
