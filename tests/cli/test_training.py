@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config, config
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 
 from cli.conftest import command, fork, invoke
@@ -21,7 +23,14 @@ from ctkd_det_cli.training import Training
 from ctkd_det_cli.training.advice import batch_advice, warm_up_advice
 from ctkd_det_cli.training.opening import opening
 from ctkd_det_cli.training.progress import duration
-from ctkd_det_cli.training.result import Metric, Result, comparison, ending, path_of
+from ctkd_det_cli.training.result import (
+    Metric,
+    Result,
+    comparison,
+    ending,
+    metric_of,
+    path_of,
+)
 from ctkd_det_cli.training.run import configured, default_work_dir
 from ctkd_det_data import DataError
 from helpers import ROOT, student_config, use_data
@@ -62,6 +71,20 @@ def test_progress_and_end(screen, distilled):
     assert 'temperature of ctkd: ' in screen and 'temperature of dkd' not in screen
     assert f'last checkpoint: {distilled / "work" / "epoch_1.pth"}' in screen
     assert f'ctkd-det export {distilled / "work"} --out student' in screen
+
+
+@pytest.mark.parametrize('keys', [
+    ['mine/bbox_mAP', 'mine/cat_precision', 'mine/bbox_mAP_50'],
+    ['coco/bbox_mAP', 'a/bbox_mAP', 'coco/cat_precision'],
+    ['coco/segm_mAP', 'coco/cat_precision'], ['pascal_voc/mAP', 'pascal_voc/AP50'],
+    ['mine/recall', 'mine/AP_of_cats']], ids=lambda keys: keys[0])
+def test_the_metric_that_matters(keys):
+    """CocoMetric(classwise=True) logs each class before the mean."""
+    first, *others = keys
+    logged = [*others, first] if 'mAP' in first else keys
+    hub = SimpleNamespace(log_scalars={
+        f'val/{key}': HistoryBuffer([0.25], [1]) for key in ('time', *logged)})
+    assert metric_of(SimpleNamespace(message_hub=hub)) == Metric(first, [0.25])
 
 
 def test_the_rest_is_in_the_log(distilled):
