@@ -10,8 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config, config
 from mmengine.logging import HistoryBuffer
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from cli.conftest import command, fork, invoke
@@ -200,6 +202,25 @@ def test_missing_files_are_seen_before_torch_is_imported():
     result = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True,
                             text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_module_beside_the_teachers_config(distilled, tmp_path, monkeypatch):
+    """The command that distill shows at its end, where the two configs lie in two folders."""
+    monkeypatch.chdir(distilled)
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+    (tmp_path / 'teachers_backbone.py').write_text(
+        'from mmdet.models.backbones import ResNet\nfrom mmdet.registry import MODELS\n\n\n'
+        '@MODELS.register_module()\nclass TeachersResNet(ResNet):\n    pass\n')
+    (tmp_path / 'teacher.py').write_text(
+        f"_base_ = '{distilled / 'teacher' / 'teacher.py'}'\n"
+        "custom_imports = dict(imports=['teachers_backbone'], allow_failed_imports=False)\n"
+        "model = dict(backbone=dict(type='TeachersResNet'))\n")
+    (distilled / 'other.py').write_text(
+        f"_base_ = 'distilled.py'\nmodel = dict(teacher_config='{tmp_path / 'teacher.py'}')\n")
+    cfg = configured(Training(Path('other.py')))
+    init_default_scope('mmdet')
+    teacher = MODELS.build(cfg.model).teacher_model
+    assert type(teacher.backbone).__name__ == 'TeachersResNet'
 
 
 def test_a_loss_beside_the_config_trains(distilled, tmp_path):
