@@ -28,7 +28,11 @@ from .loaders import (
     switches,
 )
 from .own_states import own_states, restore_own_states
-from .resumed_settings import check_resumable, warn_of_other_settings
+from .resumed_settings import (
+    check_resumable,
+    warn_of_missing_weights,
+    warn_of_other_settings,
+)
 from .resuming import (
     RestOfEpoch,
     RestOfTraining,
@@ -122,12 +126,14 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             runner._load_from = decision[0]
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Read the random states of the run that is resumed.
+        """Read the random states of the run that is resumed, or look at the weights to begin with.
 
         Raises:
             SavingError: if the checkpoint has weights only.
         """
         if not runner._resume:
+            if isinstance(runner._train_loop, BaseLoop):  # not before a test
+                warn_of_missing_weights(runner, checkpoint)
             return
         check_resumable(runner, checkpoint, self.save_optimizer)
         warn_of_other_settings(runner, checkpoint)
