@@ -1,7 +1,7 @@
 """Reads a user's config with what lies beside it."""
 import sys
 from pathlib import Path
-from typing import Any, Optional, Sequence
+from typing import Any, Optional, Sequence, Union
 
 import click
 
@@ -9,9 +9,11 @@ from .mistakes import sentence
 from .places import load_package
 
 SCOPE = 'ctkd_det'
+# what a config must have so that something is trained
+TRAINED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
-def find_modules_beside(config: Path) -> None:
+def find_modules_beside(config: Union[str, Path]) -> None:
     """Let ``custom_imports`` find modules in the config's folder.
 
     The folder comes last, so that a config called ``random.py`` hides nothing.

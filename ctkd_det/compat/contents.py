@@ -11,6 +11,8 @@ from .stand_ins import SCHEDULE_FUNCTIONS, StoredArray, StoredDtype, StoredHisto
 # Texts that others run as Python: mmengine's Runner when it resumes (meta.config, which only
 # mmdet 2.x has written), mmengine's and mmdet's inferencers (the other two)
 CODE_TEXTS = (('meta', 'config'), ('meta', 'cfg'), ('message_hub', 'runtime_info', 'cfg'))
+# where in ``meta`` the text of its config is kept: nobody runs what stands there
+UNUSED_TEXT = 'config_to_compare'
 _DICTIONARIES = (('state_dict', ), ('meta', ), ('meta', 'dataset_meta'), ('message_hub', ),
                  ('message_hub', 'runtime_info'))
 
@@ -19,8 +21,9 @@ def cleaned(checkpoint: Any) -> dict:
     """Reduce a checkpoint to values, without the texts that would be run.
 
     The stand-ins for numpy's classes become plain arrays. The text of a config
-    is dropped, because mmengine runs it. Even a config that contains only
-    values can name any function as a ``type``.
+    is taken from where mmengine would run it. Even a config that contains only
+    values can name any function as a ``type``. That of ``meta`` stays under
+    :data:`UNUSED_TEXT`, to be compared with another.
 
     Args:
         checkpoint: The object that torch has loaded; it is changed in place.
@@ -48,7 +51,9 @@ def cleaned(checkpoint: Any) -> dict:
         if not is_name_of_weight(key):
             raise pickle.UnpicklingError(f'{ascii(key)} is no name of a weight')
     for *path, name in CODE_TEXTS:
-        _at(checkpoint, path).pop(name, None)
+        text = _at(checkpoint, path).pop(name, None)
+        if path == ['meta'] and isinstance(text, str):
+            checkpoint['meta'][UNUSED_TEXT] = text
     return checkpoint
 
 

@@ -37,7 +37,8 @@ def check_data(cfg: Any, parts: Sequence[str] = ('train', 'val'),
 
     Raises:
         DataError: if nothing, or something wrong, would be learnt or
-            evaluated, and ``strict`` is True.
+            evaluated, and ``strict`` is True; or if a ``CocoDataset`` cannot be
+            built with what names its file.
     """
     by_name = {name: list(_parts(cfg, name)) for name in parts}
     found = [part for name in parts for part in by_name[name]]
@@ -82,6 +83,10 @@ def _parts(cfg: Any, name: str) -> Iterator[Part]:
 def _part(config: dict, name: str) -> Optional[Part]:
     kind = registered_class(DATASETS, config.get('type'))
     file, root = config.get('ann_file'), config.get('data_root') or ''
+    if kind is CocoDataset and isinstance(file, (list, tuple)):
+        raise DataError(f'the {name} data set has a list of {len(file)} files as ann_file, which '
+                        'MMDetection 2.x took and 3 does not',
+                        "write type='ConcatDataset', datasets=[...] with a CocoDataset for each")
     if kind is None or not isinstance(file, str):
         return _pass_over(config, 'it states no single ann_file of a registered data set')
     if not issubclass(kind, CocoDataset) or any(

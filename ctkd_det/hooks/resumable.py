@@ -1,4 +1,4 @@
-"""Refuses to resume a training from a checkpoint of another one."""
+"""Refuses to resume a training from a checkpoint of another one, and counts weights that it lacks."""
 from collections import defaultdict
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
@@ -55,6 +55,22 @@ def check_resumable(runner: Runner, checkpoint: dict, with_optimizer: bool) -> N
             f"{runner._load_from} cannot be resumed: its optimizer's state is of other parameters, "
             f'or of other groups of them, than this training has{_other_losses(runner, checkpoint)}'
             '. Resume it with its own config; to begin a new training with its weights: load_from')
+
+
+def warn_of_missing_weights(runner: Runner, checkpoint: dict) -> None:
+    """Say how many weights a training that begins with ``load_from`` does not find there.
+
+    MMEngine names each in its log, among the other lines, and begins with random ones.
+    """
+    if not isinstance(runner, Runner):
+        return
+    lacking, number = _lacking(
+        runner, checkpoint if 'state_dict' in checkpoint else dict(state_dict=checkpoint))
+    if lacking:
+        runner.logger.warning(
+            f'load_from {runner._load_from}: {len(lacking)} of the {number} weights of the '
+            f'detector are missing there or have another shape, {lacking[0]} among them. They '
+            'begin as they would without it')
 
 
 def _lacking(runner: Runner, checkpoint: dict) -> Tuple[List[str], int]:

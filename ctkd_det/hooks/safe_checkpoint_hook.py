@@ -33,7 +33,7 @@ from .loaders import (
     switches,
 )
 from .own_states import own_states, restore_own_states
-from .resumable import check_resumable
+from .resumable import check_resumable, warn_of_missing_weights
 from .resumed_settings import warn_of_other_settings
 from .resuming import RestOfEpoch, RestOfTraining
 from .saved_values import leave_values_only
@@ -120,12 +120,14 @@ class SafeCheckpointHook(AtomicCheckpointHook):
             runner._load_from = decision[0]
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Read the random states of the run that is resumed.
+        """Read the random states of the run that is resumed, or look at the weights to begin with.
 
         Raises:
             SavingError: if the checkpoint has weights only.
         """
         if not runner._resume:
+            if isinstance(runner._train_loop, BaseLoop):  # not before a test
+                warn_of_missing_weights(runner, checkpoint)
             return
         check_resumable(runner, checkpoint, self.save_optimizer)
         warn_of_other_settings(runner, checkpoint)

@@ -10,6 +10,7 @@ import click
 from ..lasting import Lasting
 from ..options import GIVEN, Command, merge
 from ..places import load_package, package_dir
+from ..reading import TRAINED, check_parts
 from ..training import Training, training_options
 from ..training.data import OWN_DATA, look_at_data, missing_data
 from .beginning import check_pair_of_trainings, say_what_is_left_behind
@@ -195,10 +196,11 @@ def _check_training(recipe: 'Recipe', cfg_options: Sequence[str], dry_run: bool)
     """See, before a file is written, whether the training could begin.
 
     Raises:
-        click.ClickException: if --cfg-options do not fit the student's config,
-            its data would teach nothing or something wrong, or they are not
-            there and a training would follow.
+        click.ClickException: if the student's config trains nothing, --cfg-options
+            do not fit it, its data would teach nothing or something wrong, or they
+            are not there and a training would follow.
     """
+    check_parts(recipe.student.config, recipe.student.path, 'trains nothing', TRAINED)
     cfg = copy.deepcopy(recipe.student.config)
     merge(cfg, cfg_options)
     if recipe.data:  # were looked at

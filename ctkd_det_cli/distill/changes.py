@@ -53,7 +53,7 @@ class Changes:
                 raise click.ClickException("--lr: the student's config has no "
                                            'optim_wrapper.optimizer.lr')
             blocks['optim_wrapper'] = dict(optimizer=dict(lr=self.lr))
-            batch = self.batch_size or base.train_dataloader.batch_size
+            batch = self.batch_size or base.train_dataloader.get('batch_size', 1)  # torch's default
             blocks['auto_scale_lr'] = dict(base_batch_size=batch)
             if 'enable' not in (base.get('auto_scale_lr') or {}):
                 blocks['auto_scale_lr']['enable'] = False

@@ -70,10 +70,10 @@ def _has_floor(scheduler: dict) -> bool:
 
 
 def _steps(cfg: dict, images: Optional[int]) -> Optional[int]:
-    loop, batch = cfg.get('train_cfg') or {}, cfg['train_dataloader'].get('batch_size')
+    loop, batch = cfg.get('train_cfg') or {}, cfg['train_dataloader'].get('batch_size', 1)
     if 'max_iters' in loop:
         return loop['max_iters']
-    if images and batch and 'max_epochs' in loop:
+    if images and 'max_epochs' in loop:
         times = math.prod(one.get('times', 1) for one in nested_datasets(
             cfg['train_dataloader'].get('dataset')))
         gathered = cfg['optim_wrapper'].get('accumulative_counts', 1)

@@ -15,7 +15,7 @@ def opening(runner: Runner, training: Training, log: Path) -> str:
     """Print student, teacher, losses, data, schedule and the work directory."""
     cfg = with_names(runner.cfg)
     model = cfg.model
-    images = cfg.train_dataloader.batch_size * get_world_size()
+    images = cfg.train_dataloader.get('batch_size', 1) * get_world_size()  # torch's default
     epochs = epochs_of(runner)
     facts = {'student': _size(runner)}
     if 'teacher_config' in model:

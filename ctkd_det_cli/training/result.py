@@ -44,13 +44,17 @@ class Metric:
 
 
 def metric_of(runner: Runner) -> Optional[Metric]:
-    """The metric that matters: box mAP where there is one, else the first."""
+    """The metric that matters: box mAP where there is one, else another mAP, else the first.
+
+    With ``classwise=True`` AP of each class comes before them.
+    """
     scalars = {key.removeprefix('val/'): buffer
                for key, buffer in runner.message_hub.log_scalars.items()
                if key.startswith('val/') and not key.endswith(('time', 'data_time'))}
     if not scalars:
         return None
-    key = MAP if MAP in scalars else next(iter(scalars))
+    key = min(scalars, key=lambda name: (name != MAP, not name.endswith('bbox_mAP'),
+                                         not name.endswith('mAP')))
     return Metric(key, [float(value) for value in scalars[key].data[0]])
 
 

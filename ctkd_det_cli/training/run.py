@@ -17,7 +17,7 @@ from ..guards import guard, safe_checkpoints
 from ..mistakes import is_interrupt, sentence
 from ..options import merge, writing
 from ..places import keep_config
-from ..reading import check_parts, read_config
+from ..reading import TRAINED, check_parts, find_modules_beside, read_config
 from . import Training, is_of_seed
 from .data import OWN_DATA, look_at_data, missing_data
 from .progress import OpeningHook, ProgressHook, Screen
@@ -86,8 +86,10 @@ def configured(training: Training) -> Config:
     if cfg.get('visualizer'):
         # by the name that they share, a second training of this process would get the first one's
         cfg.visualizer.pop('name', None)
-    check_parts(cfg, training.config, 'trains nothing',
-                ('model', 'train_dataloader', 'optim_wrapper'))
+    check_parts(cfg, training.config, 'trains nothing', TRAINED)
+    teacher = cfg.model.get('teacher_config')
+    if isinstance(teacher, str) and Path(teacher).is_file():
+        find_modules_beside(teacher)
     missing_file = missing_data(cfg)
     if missing_file:
         raise click.ClickException(f'{training.config}: {missing_file}{OWN_DATA}')

@@ -239,6 +239,8 @@ def test_steps_of_repeated_and_gathered_batches():
     assert _steps(dict(cfg, optim_wrapper=dict(accumulative_counts=4)), 9) == 15 // 4
     cfg['train_dataloader']['dataset'] = dict(type='RepeatDataset', times=10, dataset={})
     assert _steps(cfg, 9) == 3 * 45
+    del cfg['train_dataloader']['batch_size']  # torch takes one image then
+    assert _steps(cfg, 9) == 3 * 90
 
 
 def test_scopes_are_not_written():

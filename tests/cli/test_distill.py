@@ -319,6 +319,18 @@ def test_a_config_that_cannot_be_read(content, message, tmp_path):
     assert re.search(message, ' '.join(result.output.split())), result.output
 
 
+@pytest.mark.parametrize('part', ['train_dataloader', 'train_cfg', 'optim_wrapper'])
+def test_a_student_that_trains_nothing(part, folder, tmp_path):
+    """The model alone, or a config of MMDetection 2.x, which has none of these."""
+    cfg = Config.fromfile(folder / 'student.py')
+    cfg[part] = None
+    cfg.dump(tmp_path / 'model.py')
+    result = distill(tmp_path / 'model.py', '--teacher', folder / 'teacher' / 'teacher.py',
+                     '--teacher-ckpt', folder / 'teacher' / 'teacher.pth', '--dry-run')
+    assert result.exit_code == 1
+    assert f'model.py trains nothing: it has no {part}' in ' '.join(result.output.split())
+
+
 def test_a_folder_is_no_config(tmp_path):
     (tmp_path / 'dir.py').mkdir()
     result = distill(tmp_path / 'dir.py', '--method', 'none', '--dry-run')

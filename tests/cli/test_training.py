@@ -6,10 +6,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config, config
+from mmengine.logging import HistoryBuffer
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from cli.conftest import command, fork, invoke
@@ -19,8 +23,16 @@ from ctkd_det_cli.options import _one_pair_each, parsed
 from ctkd_det_cli.places import keep_config
 from ctkd_det_cli.training import Training
 from ctkd_det_cli.training.advice import batch_advice, warm_up_advice
+from ctkd_det_cli.training.opening import opening
 from ctkd_det_cli.training.progress import duration
-from ctkd_det_cli.training.result import Metric, Result, comparison, ending, path_of
+from ctkd_det_cli.training.result import (
+    Metric,
+    Result,
+    comparison,
+    ending,
+    metric_of,
+    path_of,
+)
 from ctkd_det_cli.training.run import configured, default_work_dir
 from ctkd_det_data import DataError
 from helpers import ROOT, student_config, use_data
@@ -43,6 +55,16 @@ def test_one_screen_says_who_learns_what(screen, distilled):
     assert 'mmengine - ' not in screen and 'loading annotations' not in screen
 
 
+def test_a_loader_that_states_no_batch_size(folder, tmp_path):
+    """Torch takes one image in a step then."""
+    cfg = use_data(student_config(max_epochs=3), folder / 'shapes')
+    del cfg.train_dataloader['batch_size']
+    cfg.work_dir = str(tmp_path)
+    said = opening(Runner.from_cfg(cfg), Training(tmp_path / 'x.py'), tmp_path / 'log')
+    assert 'batch            1 images on 1 device' in said and '3 epochs, 24 iterations' in said
+    assert 'the learning rate 0.05 is for 16 images in a step, and a step has 1' in said.lower()
+
+
 def test_progress_and_end(screen, distilled):
     values = r'loss [\d.]+, ctkd [\d.]+, dkd [\d.]+, tau 1\n'
     assert re.search(f'epoch 1/1 iteration 1/2  .* left, {values}', screen)
@@ -51,6 +73,20 @@ def test_progress_and_end(screen, distilled):
     assert 'temperature of ctkd: ' in screen and 'temperature of dkd' not in screen
     assert f'last checkpoint: {distilled / "work" / "epoch_1.pth"}' in screen
     assert f'ctkd-det export {distilled / "work"} --out student' in screen
+
+
+@pytest.mark.parametrize('keys', [
+    ['mine/bbox_mAP', 'mine/cat_precision', 'mine/bbox_mAP_50'],
+    ['coco/bbox_mAP', 'a/bbox_mAP', 'coco/cat_precision'],
+    ['coco/segm_mAP', 'coco/cat_precision'], ['pascal_voc/mAP', 'pascal_voc/AP50'],
+    ['mine/recall', 'mine/AP_of_cats']], ids=lambda keys: keys[0])
+def test_the_metric_that_matters(keys):
+    """CocoMetric(classwise=True) logs each class before the mean."""
+    first, *others = keys
+    logged = [*others, first] if 'mAP' in first else keys
+    hub = SimpleNamespace(log_scalars={
+        f'val/{key}': HistoryBuffer([0.25], [1]) for key in ('time', *logged)})
+    assert metric_of(SimpleNamespace(message_hub=hub)) == Metric(first, [0.25])
 
 
 def test_the_rest_is_in_the_log(distilled):
@@ -166,6 +202,25 @@ def test_missing_files_are_seen_before_torch_is_imported():
     result = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True,
                             text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_module_beside_the_teachers_config(distilled, tmp_path, monkeypatch):
+    """The command that distill shows at its end, where the two configs lie in two folders."""
+    monkeypatch.chdir(distilled)
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+    (tmp_path / 'teachers_backbone.py').write_text(
+        'from mmdet.models.backbones import ResNet\nfrom mmdet.registry import MODELS\n\n\n'
+        '@MODELS.register_module()\nclass TeachersResNet(ResNet):\n    pass\n')
+    (tmp_path / 'teacher.py').write_text(
+        f"_base_ = '{distilled / 'teacher' / 'teacher.py'}'\n"
+        "custom_imports = dict(imports=['teachers_backbone'], allow_failed_imports=False)\n"
+        "model = dict(backbone=dict(type='TeachersResNet'))\n")
+    (distilled / 'other.py').write_text(
+        f"_base_ = 'distilled.py'\nmodel = dict(teacher_config='{tmp_path / 'teacher.py'}')\n")
+    cfg = configured(Training(Path('other.py')))
+    init_default_scope('mmdet')
+    teacher = MODELS.build(cfg.model).teacher_model
+    assert type(teacher.backbone).__name__ == 'TeachersResNet'
 
 
 def test_a_loss_beside_the_config_trains(distilled, tmp_path):

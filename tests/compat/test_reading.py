@@ -125,12 +125,13 @@ def test_arrays_that_torch_alone_has_loaded_are_saved_as_numpys(tmp_path):
     assert read_checkpoint(tmp_path / 'b.pth')['a'].tolist() == [0, 1, 2]
 
 
-def test_texts_that_would_be_run_are_dropped(tmp_path):
+def test_texts_that_would_be_run_stand_where_nobody_runs_them(tmp_path):
     path = saved(dict(
         state_dict={}, meta=dict(config='a', cfg='b', epoch=3, dataset_meta=dict(classes=('c', ))),
         message_hub=dict(runtime_info=OrderedDict(cfg='d', seed=1))), tmp_path / 'a.pth')
     for found in (read_checkpoint(path), CheckpointLoader.load_checkpoint(str(path))):
-        assert found['meta'] == dict(epoch=3, dataset_meta=dict(classes=('c', )))
+        assert found['meta'] == dict(
+            epoch=3, dataset_meta=dict(classes=('c', )), config_to_compare='b')
         assert found['message_hub'] == dict(runtime_info=dict(seed=1))
 
 

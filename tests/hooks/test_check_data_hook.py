@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from data.sets import ODD, good, write_set
+from mmdet.registry import DATASETS
 from mmengine.config import Config
 
 from ctkd_det.datasets import configured
@@ -159,6 +160,20 @@ def test_other_data_sets_are_passed_over(tmp_path):
     cfg.val_dataloader.dataset.update(ann_file='s3://bucket/val.json')
     assert said(cfg) == ''
     cfg.val_dataloader = None
+    assert said(cfg) == ''
+
+
+def test_a_list_of_files_is_of_another_mmdetection(tmp_path):
+    """CocoDataset itself ends with a TypeError about a path."""
+    cfg = config(write_set(tmp_path, good()))
+    cfg.train_dataloader.dataset.ann_file = ['train.json', 'val.json']
+    with pytest.raises(TypeError, match='not list'):
+        DATASETS.build(cfg.train_dataloader.dataset)
+    for strict in (True, False):
+        with pytest.raises(DataError, match="train data set has a list of 2 files.*ConcatDataset"):
+            check_data(cfg, strict=strict)
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[
+        dict(cfg.train_dataloader.dataset, ann_file=file) for file in ('train.json', 'val.json')])
     assert said(cfg) == ''
 
 

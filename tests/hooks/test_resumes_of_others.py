@@ -1,6 +1,7 @@
 """Resumes from checkpoints, and into settings, other than those of the run itself."""
 import copy
 import logging
+import re
 
 import pytest
 import torch
@@ -282,3 +283,22 @@ def test_the_end_of_the_first_epoch_as_mmengine_counts_it(tmp_path, known):
     runner = resume_by_name(toy.runner(tmp_path / 'other', epochs=2), path)
     runner.train()
     assert runner.epoch == 2
+
+
+@pytest.mark.parametrize('saved, said', [
+    (dict(weight=(3, 5), bias=(3, )), r'1 of the 2 weights of the .*, student\.weight among them'),
+    (dict(other=(3, 4)), r'2 of the 2 weights of the detector are missing there'),
+    (dict(weight=(3, 4), bias=(3, ), extra=(7, )), '')], ids=['shape', 'other', 'all'])
+@pytest.mark.parametrize('bare', [True, False])
+def test_weights_to_begin_with(saved, said, bare, tmp_path):
+    """MMEngine begins with random ones where they are of another model."""
+    weights = {f'student.{name}': torch.zeros(shape) for name, shape in saved.items()}
+    torch.save(weights if bare else dict(state_dict=weights), tmp_path / 'begin.pth')
+    runner = toy.runner(tmp_path / 'work', epochs=1, val=False)
+    runner._load_from = str(tmp_path / 'begin.pth')
+    runner.logger.addHandler(handler := logging.Handler())
+    heard = []
+    handler.emit = lambda record: heard.append(record.getMessage())
+    runner.train()
+    found = [line for line in heard if line.startswith('load_from')]
+    assert len(found) == bool(said) and re.search(said, ''.join(found)), heard

@@ -128,6 +128,61 @@ def test_a_teacher_that_was_normalised_by_its_pipeline(preprocessor, tmp_path):
     assert model.teacher.prepare(data['inputs'], data['data_samples']) is data['inputs']
 
 
+def trained_by(made, folder, **meta):
+    """The teacher with a checkpoint that states the config of its training."""
+    checkpoint = torch.load(made['teacher_ckpt'])
+    checkpoint['meta'].update(meta)
+    torch.save(checkpoint, folder / 'stated.pth')
+    return helpers.distill(helpers.student_config(),
+                           dict(made, teacher_ckpt=str(folder / 'stated.pth')))
+
+
+def text_of(preprocessor, *transforms, **model):
+    return Config(dict(pipeline_config(*transforms), model=dict(
+        type='FasterRCNN', data_preprocessor=preprocessor, **model))).pretty_text
+
+
+IMAGENET = dict(type='mmdet.DetDataPreprocessor', bgr_to_rgb=True, pad_size_divisor=32, **RGB)
+OF_2X = "data = dict(train=dict(type='RepeatDataset', times=3, dataset=dict(pipeline=[{}])))"
+
+
+OTHERWISE = {
+    'caffe': (dict(cfg=text_of(dict(IMAGENET, bgr_to_rgb=False, **CAFFE))),
+              r'own config: BGR, mean \[103.53, 116.28, 123.675\], std \[1.0, 2.0, 3.0\]\. '
+              r'teacher_config: RGB, mean \[123.675, '),
+    'channels': (dict(cfg=text_of(dict(IMAGENET, bgr_to_rgb=False))), 'own config: BGR, mean .123'),
+    'plain': (dict(cfg=text_of(dict(type='DetDataPreprocessor'))), r'own config: BGR, mean \[0.0'),
+    'twice': (dict(cfg=text_of(IMAGENET, IN_PIPELINE)), 'own config: BGR'),
+    '2.x': (dict(config=OF_2X.format(dict(IN_PIPELINE, to_rgb=False))), 'own config: BGR')}
+
+
+@pytest.mark.parametrize('kind', OTHERWISE)
+def test_weights_of_images_that_are_normalised_otherwise(kind, teacher, tmp_path):
+    """They fit: strict loading cannot tell them."""
+    meta, said = OTHERWISE[kind]
+    with pytest.raises(TeacherError, match=f'otherwise than teacher_config says.*{said}'):
+        helpers.build(trained_by(teacher, tmp_path, **meta))
+
+
+AGREEING = {
+    'the same': text_of(IMAGENET),
+    'rounded': text_of(dict(IMAGENET, mean=[124, 116, 104], std=[58, 57, 57])),
+    'in the pipeline': text_of(None, IN_PIPELINE),
+    'beside the model': Config(dict(model=dict(type='A'), data_preprocessor=IMAGENET)).pretty_text,
+    '2.x': OF_2X.format(IN_PIPELINE),
+    'nothing said': text_of(None),
+    'unknown': text_of(dict(type='MyPreprocessor', mean=[1, 2, 3], std=[4, 5, 6])),
+    'inside another': text_of(None, dict(type='Albu', transforms=[dict(type='Normalize')])),
+    'a base': "_base_ = ['a.py']\nmodel = dict(data_preprocessor=dict(**img_norm_cfg))",
+    'no values': text_of(dict(IMAGENET, mean='123', std=None)),
+    'no config': '(' * 500}
+
+
+@pytest.mark.parametrize('kind', AGREEING)
+def test_weights_whose_config_agrees_or_does_not_tell(kind, teacher, tmp_path):
+    helpers.build(trained_by(teacher, tmp_path, cfg=AGREEING[kind]))
+
+
 class Told:
     """A training that says what its Runner would."""
 

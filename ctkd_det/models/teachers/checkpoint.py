@@ -1,13 +1,14 @@
 """Loading a teacher's checkpoint strictly, and saying clearly what is wrong with it."""
 import os.path as osp
 from pathlib import Path
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ...compat.addresses import checked_address
+from ...compat.contents import UNUSED_TEXT
 from ...compat.reading import CheckpointError
 from ..heads import num_classes
 from ..misfits import misfits
@@ -24,7 +25,18 @@ class TeacherError(RuntimeError):
     """The teacher cannot be what the configuration says it is."""
 
 
-def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
+class Stated(NamedTuple):
+    """What a checkpoint says of the training that it comes from.
+
+    Attributes:
+        classes: The names of the classes; None if it states none.
+        config: The text of the config, to be read as values; '' if there is none.
+    """
+    classes: Optional[Tuple[str, ...]]
+    config: str
+
+
+def load_strictly(model: nn.Module, filename: str) -> Stated:
     """Load every weight of ``model`` from ``filename``, or fail.
 
     Args:
@@ -33,8 +45,7 @@ def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
             (``https://``, ``s3://``, ``open-mmlab://`` ...).
 
     Returns:
-        tuple[str] or None: The class names the checkpoint was trained with,
-        if it says so.
+        Stated: What it says of its training.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -68,7 +79,8 @@ def load_strictly(model: nn.Module, filename: str) -> Optional[Tuple[str, ...]]:
             f'teacher_ckpt {filename}: {bad[0]} are NaN or infinite'
             + (f', and those of {len(bad) - 1} others' if bad[1:] else '')
             + '. Its training has failed; give an earlier checkpoint of it.')
-    return classes
+    text = checkpoint.get('meta', {}).get(UNUSED_TEXT)
+    return Stated(classes, text if isinstance(text, str) else '')
 
 
 def _check_numbers(filename: str, weights: Mapping[str, Any], own: Mapping[str, Tensor]) -> None:

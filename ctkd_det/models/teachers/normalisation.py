@@ -1,4 +1,5 @@
 """Reads how a detector's images are normalised: in its pipeline, its data_preprocessor, or both."""
+import ast
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -8,7 +9,11 @@ from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
 from ...configs import detector_config, transforms_of, type_name
-from .checkpoint import TeacherError
+from ...literal_config import parse_literals
+from .checkpoint import OTHER_CONFIG, TeacherError
+
+# that of the same pixel, of 255, in two normalisations that are meant to be one
+_ROUNDING = 5
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,12 @@ class Normalisation:
         mean, std = ([round(value, 3) for value in x.flatten().tolist()]
                      for x in (self.mean, self.std))
         return f'{"RGB" if self.reverse else "BGR"}, mean {mean}, std {std}'
+
+    def means(self, other: 'Normalisation') -> bool:
+        """Whether both give about the same image: means and deviations may be rounded."""
+        pixels = torch.tensor([0.0, 255.0])
+        back = (pixels - self.mean) / self.std * other.std + other.mean
+        return self.reverse == other.reverse and bool(((back - pixels).abs() <= _ROUNDING).all())
 
     def equals(self, other: 'Normalisation') -> bool:
         """Whether both give the same image, to the last bit."""
@@ -66,6 +77,46 @@ def normalisation(preprocessor: nn.Module, pipeline: Sequence[Any], name: str) -
     for step in steps[1:]:
         result = result.then(step)
     return result
+
+
+def check_trained_so(said: Normalisation, text: str, name: str) -> None:
+    """Compare a teacher's normalisation with that of the training that its checkpoint comes from.
+
+    Weights of "caffe" style fit the other configs of their architecture, and
+    those fit theirs: only the images tell.
+
+    Args:
+        said (Normalisation): By ``teacher_config``.
+        text (str): The checkpoint's config. What cannot be read in it as a
+            value is passed over: nothing of it is run.
+        name (str): What to call the teacher in messages.
+
+    Raises:
+        TeacherError: if the two are not the same.
+    """
+    learnt = _of_text(text)
+    if learnt is not None and not said.means(learnt):
+        raise TeacherError(
+            f'{name} was trained on images that are normalised otherwise than teacher_config '
+            f"says. The checkpoint's own config: {learnt}. teacher_config: {said}. {OTHER_CONFIG}. "
+            "If teacher_config is right all the same, save {'state_dict': ...} of it anew")
+
+
+def _of_text(text: str) -> Optional[Normalisation]:
+    """What the text of a config says; None if that is not told by plain values."""
+    try:
+        config = parse_literals(text, other=ast.unparse)
+        own = (config.get('model') or {}).get('data_preprocessor') or config.get(
+            'data_preprocessor')
+        known = own and type_name(own) in ('DetDataPreprocessor', 'ImgDataPreprocessor')
+        if own and not known:
+            return None
+        preprocessor = ImgDataPreprocessor(**{
+            key: own[key] for key in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr') if key in own
+        }) if known else nn.Identity()
+        return normalisation(preprocessor, pipeline_of(config), '')
+    except Exception:  # a text of anybody may say anything
+        return None
 
 
 def preprocessor_for_plain_images(config: dict, name: str) -> Optional[Dict[str, Any]]:

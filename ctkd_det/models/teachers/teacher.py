@@ -18,7 +18,7 @@ from .classes import classes_of_config, different_classes
 from .compilation import compiled
 from .inherit import inherited_heads
 from .inputs import InputConverter, InputScale
-from .normalisation import normalisation, pipeline_of
+from .normalisation import check_trained_so, normalisation, pipeline_of
 from .padding import NeckPadding
 from .pair import check_pair
 
@@ -57,6 +57,7 @@ class FrozenTeacher:
     Raises:
         FileNotFoundError, TeacherError: see :func:`load_strictly`.
         TeacherError, TypeError, ValueError: see :func:`check_pair`.
+        TeacherError: see :func:`check_trained_so`.
         ValueError: if ``teacher_scale`` or ``dtype`` is out of range, or a
             snapshot, whose weights change, is to be folded.
     """
@@ -85,11 +86,11 @@ class FrozenTeacher:
         if any(p.is_meta for p in self.model.parameters()):
             raise TeacherError('the detector is built without memory for its weights '
                                '(skip_init_weights=True?), so the teacher cannot load its own')
-        self.name, self.classes = "the student's snapshot", None
+        self.name, self.classes, trained_by = "the student's snapshot", None, ''
         if not self.is_snapshot:
             self.name = f'teacher {checkpoint}'
-            self.classes = (load_strictly(self.model, checkpoint)
-                            or classes_of_config(config, num_classes(self.model)))
+            self.classes, trained_by = load_strictly(self.model, checkpoint)
+            self.classes = self.classes or classes_of_config(config, num_classes(self.model))
         check_pair(student, self.model, teacher_name=self.name, teacher_classes=self.classes,
                    inherit=inherit, sources=sources, **pair_options)
         self.inherited_heads = inherited_heads(student, self.model, inherit)
@@ -100,6 +101,7 @@ class FrozenTeacher:
             normalisation(student.data_preprocessor, (), 'the student'),
             normalisation(self.model.data_preprocessor,
                           () if self.is_snapshot else pipeline_of(config), self.name))
+        check_trained_so(self.convert.teacher, trained_by, self.name)
         self.scale = InputScale(teacher_scale, self.model.data_preprocessor)
         self.padding = NeckPadding(self.model, student if teacher_scale == 1 else None)
         self.fold, self.dtype = fold, check_dtype(dtype)
