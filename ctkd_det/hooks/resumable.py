@@ -1,4 +1,4 @@
-"""Refuses to resume a training from a checkpoint of another one, and counts weights that it lacks."""
+"""Compares a checkpoint with the training that resumes it, or begins with its weights."""
 from collections import defaultdict
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
