@@ -13,7 +13,7 @@ from cli.conftest import ELSEWHERE, distill, invoke
 from ctkd_det_cli.distill.methods import read_method
 from ctkd_det_cli.distill.student import heads_for
 from families import DENSE, DETR, TWO_STAGE, save_teacher, tiny
-from helpers import CLASSES, CONFIGS, build
+from helpers import CLASSES, CONFIGS, build, student_config
 
 RETINANET = 'retinanet_r50_fpn_1x_coco'
 
@@ -195,6 +195,8 @@ def test_methods_that_are_named_instead_are_taken(family, method, tmp_path):
 def test_queries_at_random_places_are_refused_before_a_file_is_written(tmp_path):
     student, out = tmp_path / 'conditional.py', tmp_path / 'x.py'
     cfg = tiny('conditional')
+    trained = student_config()
+    cfg.update({part: trained[part] for part in ('train_dataloader', 'train_cfg', 'optim_wrapper')})
     cfg.dump(student)
     result = distill(student, '--teacher', student, '--teacher-ckpt',
                      ELSEWHERE, '--method', 'kd_detr', '--out', out)

@@ -31,7 +31,9 @@ def test_a_training_whose_reader_has_left_goes_on(kind, config, tmp_path):
                                stdout=out, stderr=errors, cwd=tmp_path)
         process.join()
         errors.seek(0)
-        assert (process.exitcode, errors.read()) == (0, '')
+        # the few validation images lack a class, which may be warned of
+        said = [line for line in errors.read().splitlines() if not line.startswith('Warning: ')]
+        assert (process.exitcode, said) == (0, [])
     assert (tmp_path / 'work' / 'epoch_1.pth').exists()
     assert 'Traceback' not in (tmp_path / 'work' / 'console.log').read_text()
 
