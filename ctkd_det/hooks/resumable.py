@@ -70,7 +70,7 @@ def warn_of_missing_weights(runner: Runner, checkpoint: dict) -> None:
         runner.logger.warning(
             f'load_from {runner._load_from}: {len(lacking)} of the {number} weights of the '
             f'detector are missing there or have another shape, {lacking[0]} among them. They '
-            'begin as they would without it')
+            'keep their initial values')
 
 
 def _lacking(runner: Runner, checkpoint: dict) -> Tuple[List[str], int]:

@@ -119,12 +119,12 @@ def _counterparts(strides: Sequence[float], others: List[float]) -> List[Optiona
     of a pyramid. Of several maps of one stride (a stacked hourglass) the last is the most
     processed.
     """
-    pairs = sorted(((abs(math.log(stride / other)), -i, -j) for i, stride in enumerate(strides)
-                    for j, other in enumerate(others)))
+    distances = {(i, j): abs(math.log(stride / other)) for i, stride in enumerate(strides)
+                 for j, other in enumerate(others)}
     found: List[Optional[int]] = [None] * len(strides)
-    for distance, i, j in pairs:
-        if distance < math.log(_NEAR) and found[-i] is None and -j not in found:
-            found[-i] = -j
+    for i, j in sorted(distances, key=lambda pair: (distances[pair], -pair[0], -pair[1])):
+        if distances[i, j] < math.log(_NEAR) and found[i] is None and j not in found:
+            found[i] = j
     return found
 
 

@@ -99,7 +99,7 @@ def check_trained_so(said: Normalisation, text: str, name: str) -> None:
         raise TeacherError(
             f'{name} was trained on images that are normalised otherwise than teacher_config '
             f"says. The checkpoint's own config: {learnt}. teacher_config: {said}. {OTHER_CONFIG}. "
-            "If teacher_config is right all the same, save {'state_dict': ...} of it anew")
+            "If teacher_config is right, save the file again with its 'state_dict' alone")
 
 
 def _of_text(text: str) -> Optional[Normalisation]:
@@ -115,7 +115,7 @@ def _of_text(text: str) -> Optional[Normalisation]:
             key: own[key] for key in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr') if key in own
         }) if known else nn.Identity()
         return normalisation(preprocessor, pipeline_of(config), '')
-    except Exception:  # a text of anybody may say anything
+    except Exception:  # anybody's text, of any version: what cannot be read states nothing
         return None
 
 
