@@ -119,13 +119,15 @@ def _gfl(backbone: int, head: int, convs: int) -> dict:
                       nms=dict(type='nms', iou_threshold=0.6), max_per_img=50))
 
 
-def _real(train_pipeline: Optional[list] = None) -> dict:
+def _real(train_pipeline: Optional[list] = None, test_pipeline: Optional[list] = None) -> dict:
     """Images beside their annotations, eight in a batch."""
-    loader = dict(batch_size=8, dataset=dict(data_prefix=dict(img='images/')))
-    train = copy.deepcopy(loader)
-    if train_pipeline:
-        train['dataset']['pipeline'] = train_pipeline
-    return dict(train_dataloader=train, val_dataloader=loader, test_dataloader=loader,
+
+    def loader(pipeline: Optional[list]) -> dict:
+        dataset = dict(data_prefix=dict(img='images/'))
+        return dict(batch_size=8, dataset=dict(dataset, pipeline=pipeline) if pipeline else dataset)
+
+    test = loader(test_pipeline)
+    return dict(train_dataloader=loader(train_pipeline), val_dataloader=test, test_dataloader=test,
                 optim_wrapper=dict(optimizer=dict(lr=0.02)))
 
 
@@ -137,18 +139,16 @@ def _photographs() -> dict:
         dict(type='LoadAnnotations', with_bbox=True),
         resize,
         dict(type='RandomFlip', prob=0.5),
-        dict(type='PackDetInputs')])
+        dict(type='PackDetInputs'),
+    ], [
+        dict(type='LoadImageFromFile'),
+        resize,
+        # in the pixels of the image, as mmdet expects them
+        dict(type='LoadAnnotations', with_bbox=True),
+        dict(type='PackDetInputs',
+             meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    ])
     settings['train_dataloader']['batch_sampler'] = dict(type='AspectRatioBatchSampler')
-    for split in ('val', 'test'):
-        loader = copy.deepcopy(settings[f'{split}_dataloader'])
-        loader['dataset']['pipeline'] = [
-            dict(type='LoadImageFromFile'),
-            resize,
-            # in the pixels of the image, as mmdet expects them
-            dict(type='LoadAnnotations', with_bbox=True),
-            dict(type='PackDetInputs',
-                 meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
-        settings[f'{split}_dataloader'] = loader
     return settings
 
 
